@@ -1,0 +1,62 @@
+/**
+ * How a host reaches its guests. A driver makes guests, ends them, says which consoles they have and opens one
+ * of those consoles as a stream of bytes. It knows nothing of tokens, sessions, RPC or databases: the agent
+ * decides who may reach what, the driver only reaches it.
+ *
+ * Console numbering: `port` of a connection made by a driver is the ordinal of the device, from 0 in the order
+ * the guest sees them (first serial port = 0). It never names a TCP port: consoles of these drivers are reached
+ * through the agent's Attach stream (options.transport = 'attach').
+ *
+ * Who shares a console: the agent opens a serial port once, when the guest is made or found, keeps it open, keeps
+ * its scrollback and hands it from one session to the next; a driver's serial port therefore needs to serve one
+ * opener at a time and no history of its own. Of a graphical console the agent opens a fresh stream for each
+ * session, several at once.
+ */
+import type { Duplex } from 'node:stream';
+import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
+import type { Instance } from '@gatehouse/objects/instance';
+
+export type ConsoleType = ConsoleConnection['consoleType'];
+
+/** `running`: consoles can be opened. `stopped`: the driver knows the guest, but it is off or has died.
+ *  `absent`: the driver has no such guest. */
+export type PowerState = 'running' | 'stopped' | 'absent';
+
+export interface OpenOptions {
+  /** The first byte of the console's output that the opener has not seen. Only a driver that keeps history can
+   *  honour it (none has to); the stream then begins at that byte. */
+  readonly offset?: number | null;
+  /** Gives the attempt up; the stream, once returned, is ended by destroying it. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Driver {
+  /** As in GATEHOUSE_DRIVER: 'simulated', 'qemu'. */
+  readonly name: string;
+
+  /** Makes and starts the guest; resolves when its consoles can be opened. A guest that exists already is left as it
+   *  is when it runs, and started when it is stopped. Throws ServiceError: INVALID_ARGUMENT for metadata that no guest can be made
+   *  from, RESOURCE_EXHAUSTED, FAILED_PRECONDITION for a host that lacks something. */
+  spawn(instance: Instance): Promise<void>;
+
+  /** Ends the guest and everything it left on the host. A guest that does not exist is no error. */
+  destroy(instanceUuid: string): Promise<void>;
+
+  /** Called once, before anything else, with every instance that the database places on this host: finds (or, where
+   *  a guest lives in this very process, makes anew) those that run. Never throws for a single guest: powerState tells. */
+  restore(instances: readonly Instance[]): Promise<void>;
+
+  /** The consoles of that type, by ascending port; empty when the guest has none of that type or is stopped. `tokenHash`, `accessUrl`
+   *  and `expires` are null; `options.transport` is 'attach'. NOT_FOUND when there is no such guest. */
+  consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]>;
+
+  /** Opens the console: what is read is the console's output, what is written is its input; both with
+   *  back-pressure. The stream ends or fails when the guest does. NOT_FOUND when there is no such guest or console,
+   *  UNAVAILABLE when it is there but cannot be reached. */
+  open(instanceUuid: string, consoleType: ConsoleType, port: number, options?: OpenOptions): Promise<Duplex>;
+
+  powerState(instanceUuid: string): Promise<PowerState>;
+
+  /** Lets go of the guests: a guest outside this process keeps running and is found by the next restore. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,77 @@
+/**
+ * What consoleauth does for the others: it mints tokens, admits clients, keeps sessions and knows the services.
+ * Versions continue Nova's own: 2.1 was the last of the historic service.
+ *
+ * Refusals of `connect`: UNAUTHENTICATED (token unknown or expired), NOT_FOUND (the instance is gone),
+ * PORT_IN_USE (an exclusive port has a client), UNAVAILABLE (the host of the console does not report).
+ */
+import { ConsoleConnection, CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
+import { ConsoleGrant } from '@gatehouse/objects/console-grant';
+import { ACCESS_LEVELS } from '@gatehouse/objects/console-session';
+import { enumeration, integer, listOf, mapOf, object, string, uuid } from '@gatehouse/objects/fields';
+import { defineContract, method } from '@gatehouse/rpc/contract';
+
+const name = () => string({ minLength: 1, maxLength: 255 });
+const bytes = () => integer({ min: 0 });
+const reason = () => string({ minLength: 1, maxLength: 255 });
+
+/** A renewal carries at most this many sessions; a proxy with more sends several. */
+export const RENEW_SESSIONS_MAX = 1_000;
+
+export const consoleauth = defineContract({
+  topic: 'consoleauth',
+  version: '3.0',
+  methods: {
+    /** One of `connections` (an instance's ports of one console type, in order), reserved, with its access URL. PORT_IN_USE when none is free. */
+    authorize: method({
+      since: '3.0',
+      args: { connections: listOf(object(ConsoleConnection), { maxItems: 64 }), access: enumeration(ACCESS_LEVELS).default('full') },
+      result: object(ConsoleConnection),
+    }),
+    /** Admits a client that shows a token: claims its session and says how to reach the console. */
+    connect: method({
+      since: '3.0',
+      args: {
+        token: string({ maxLength: 512 }),
+        proxy: name(),
+        clientAddress: string({ maxLength: 255 }),
+        /** Console types that the asking page can show; unset means any. */
+        consoleTypes: listOf(enumeration(CONSOLE_TYPES)).optional(),
+      },
+      result: object(ConsoleGrant),
+    }),
+    /** Prolongs the leases of a proxy's sessions; answers those that must end, with the reason. */
+    renew: method({
+      since: '3.0',
+      idempotent: true,
+      args: {
+        proxy: name(),
+        /** Session id to the bytes it has carried so far, both ways. */
+        sessions: mapOf(bytes()),
+      },
+      result: mapOf(reason()),
+    }),
+    /** A session is over: its port is free from now on. */
+    release: method({
+      since: '3.0',
+      idempotent: true,
+      args: { proxy: name(), sessionId: uuid(), reason: reason(), bytes: bytes() },
+    }),
+    /** An agent shows the one-time secret that a client's stream brought; the answer is what may be opened. UNAUTHENTICATED otherwise. */
+    attach: method({
+      since: '3.0',
+      args: { sessionId: uuid(), attachSecret: string({ maxLength: 128 }), host: name() },
+      result: object(ConsoleConnection),
+    }),
+    /** A service says that it lives; `endpoint` is where its console stream listens. */
+    report: method({
+      since: '3.0',
+      idempotent: true,
+      args: { binary: name(), host: name(), topic: name(), version: string({ maxLength: 32 }), endpoint: string({ maxLength: 300 }).nullable() },
+    }),
+    /** Removes a batch of the expired tokens and dead sessions of a host's guests; answers how many. */
+    sweep: method({ since: '3.0', idempotent: true, args: { host: name() }, result: integer({ min: 0 }) }),
+    /** Revokes an instance's tokens and ends its sessions; answers how many sessions were ended. */
+    revokeInstance: method({ since: '3.0', idempotent: true, args: { instanceUuid: uuid(), reason: reason() }, result: integer({ min: 0 }) }),
+  },
+});

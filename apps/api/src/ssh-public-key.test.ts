@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { isServiceError } from '@gatehouse/errors/service-error';
+import { PUBLIC_KEY_CHARS_MAX, parseSshPublicKey } from './ssh-public-key.ts';
+
+const vector = (name: string): string => readFileSync(new URL(`../test-vectors/keys/${name}`, import.meta.url), 'utf8');
+const ED25519 = vector('ed25519.pub').trim();
+const BLOB = ED25519.split(' ')[1] ?? '';
+
+function field(data: Buffer | string): Buffer {
+  const bytes = Buffer.from(data);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return Buffer.concat([length, bytes]);
+}
+
+function line(algorithm: string, ...fields: (Buffer | string)[]): string {
+  return `${algorithm} ${Buffer.concat([field(algorithm), ...fields.map(field)]).toString('base64')}`;
+}
+
+function refusal(text: string): string {
+  try {
+    parseSshPublicKey(text);
+  } catch (error) {
+    assert.ok(isServiceError(error), `not a ServiceError: ${String(error)}`);
+    assert.equal(error.code, 'INVALID_ARGUMENT');
+    return error.message;
+  }
+  return assert.fail(`accepted ${text.slice(0, 60)}`);
+}
+
+describe('an SSH public key that is refused', () => {
+  const NOVA = 'Keypair data is invalid: failed to generate fingerprint';
+  const cases: Readonly<Record<string, string>> = {
+    'no text': '',
+    'one word': 'ssh-rsa',
+    'a blob that ends early': 'ssh-rsa AAAA',
+    'not base64': 'ssh-ed25519 !!!! c',
+    'base64 without its padding': line('ssh-ed25519', Buffer.alloc(33)).replace(/=+$/, '') + 'A',
+    'base64url': `ssh-ed25519 ${BLOB.replaceAll('/', '_').replaceAll('+', '-')}`,
+    'an algorithm named otherwise in the blob': `ssh-rsa ${BLOB}`,
+    'an unknown algorithm': line('ssh-ed448', Buffer.alloc(57)),
+    'a property of every object as algorithm': line('constructor', Buffer.alloc(32)),
+    'a leading space': ` ${ED25519}`,
+    'an options prefix': `no-pty ${ED25519}`,
+    'a private key': '-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU=\n-----END OPENSSH PRIVATE KEY-----',
+    'an RFC 4716 file': `---- BEGIN SSH2 PUBLIC KEY ----\n${BLOB}\n---- END SSH2 PUBLIC KEY ----`,
+    'a NUL in the comment': `${ED25519}\0`,
+    'a carriage return in the comment': `${ED25519}\rx`,
+    'an Ed25519 key of 31 bytes': line('ssh-ed25519', Buffer.alloc(31)),
+    'bytes after the last field': line('ssh-ed25519', Buffer.alloc(32), 'more'),
+    'a length beyond the blob': `ssh-ed25519 ${Buffer.concat([field('ssh-ed25519'), Buffer.from([255, 255, 255, 255, 1])]).toString('base64')}`,
+    'a point that is not on the curve': line('ecdsa-sha2-nistp256', 'nistp256', Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 1)])),
+    'another curve than its name says': line('ecdsa-sha2-nistp256', 'nistp384', Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 1)])),
+    'an RSA key with an even exponent': line('ssh-rsa', Buffer.from([4]), Buffer.alloc(256, 0x7f)),
+    'an RSA key with a negative modulus': line('ssh-rsa', Buffer.from([1, 0, 1]), Buffer.alloc(256, 0xff)),
+    'an RSA key of 32768 bits': line('ssh-rsa', Buffer.from([1, 0, 1]), Buffer.alloc(4096, 0x7f)),
+    'an RSA key with modulus zero': line('ssh-rsa', Buffer.from([1, 0, 1]), Buffer.alloc(0)),
+  };
+  for (const [name, text] of Object.entries(cases)) {
+    it(`is ${name}`, () => assert.equal(refusal(text), NOVA));
+  }
+
+  it('is one of two in the text', () => {
+    assert.match(refusal(`${ED25519}\n${vector('rsa2048.pub')}`), /one public key on one line is accepted/);
+    assert.match(refusal(`${ED25519}\r\n\r\n  ${ED25519}\n`), /one public key on one line is accepted/);
+  });
+
+  it('is longer than the limit, which is named', () => {
+    assert.match(refusal(`${ED25519} ${'c'.repeat(PUBLIC_KEY_CHARS_MAX)}`), /at most 65536 characters/);
+  });
+});
+
+describe('an SSH public key', () => {
+  const known: readonly (readonly [file: string, md5: string, bits: number])[] = [
+    ['dsa.pub', '28:bc:88:e0:b8:30:79:fb:7a:1e:d7:6e:5e:a7:9a:91', 1024],
+    ['ecdsa256.pub', '75:a0:e1:71:03:e0:70:fa:9b:2a:78:63:0d:82:3f:c6', 256],
+    ['ecdsa384.pub', 'd2:0b:cf:73:88:6c:46:de:d0:91:b5:b2:41:b8:b5:3f', 384],
+    ['ecdsa521.pub', '03:79:fd:90:fe:c5:9a:15:20:96:b7:04:af:6a:ff:92', 521],
+    ['ed25519.pub', '36:f2:57:ec:d0:de:9a:66:0a:2c:7c:e4:83:b7:db:71', 256],
+    ['rsa1024.pub', 'b5:4c:d4:44:0f:9d:05:49:9f:cf:e3:ec:fd:59:1c:c2', 1024],
+    ['rsa2048.pub', 'be:15:45:1d:ce:34:3b:05:86:d8:25:fc:be:54:6d:15', 2048],
+    ['rsa4096.pub', '12:31:0f:03:bc:3e:2e:6d:94:30:34:87:04:c7:7d:9c', 4096],
+  ];
+  for (const [file, md5, bits] of known) {
+    it(`of ${file} has the fingerprint and size that ssh-keygen gives it`, () => {
+      const key = parseSshPublicKey(vector(file));
+      assert.equal(key.fingerprintMd5, md5);
+      assert.equal(key.bits, bits);
+    });
+  }
+
+  it('has a SHA-256 fingerprint as ssh-keygen writes it', () => {
+    assert.equal(parseSshPublicKey(ED25519).fingerprintSha256, 'SHA256:ZEZvByDqAYTsvE6wr/4o9cTL5wSHYpWDh3umb/f7oRM');
+  });
+
+  it('may carry no comment, one with spaces, tabs between its parts and any line end', () => {
+    const bare = `ssh-ed25519 ${BLOB}`;
+    assert.equal(parseSshPublicKey(bare).comment, '');
+    assert.equal(parseSshPublicKey(`${bare} two words é\n`).comment, 'two words é');
+    // Nova takes the blob to be empty here and stores the MD5 of nothing.
+    assert.equal(parseSshPublicKey(`ssh-ed25519 \t ${BLOB}\r\n`).fingerprintMd5, '36:f2:57:ec:d0:de:9a:66:0a:2c:7c:e4:83:b7:db:71');
+  });
+
+  it('may be a certificate, whose fingerprint is, as in Nova, that of the whole blob', () => {
+    const key = parseSshPublicKey(vector('ed25519-cert.pub'));
+    assert.equal(key.algorithm, 'ssh-ed25519-cert-v01@openssh.com');
+    assert.equal(key.bits, 256);
+    assert.equal(parseSshPublicKey(vector('ecdsa384-cert.pub')).bits, 384);
+    assert.match(refusal(`${vector('ed25519-cert.pub').split(' ').slice(0, 2).join(' ').slice(0, -8)}`), /failed to generate/);
+  });
+
+  it('on a FIDO token is read with the application it is bound to', () => {
+    const text = line('sk-ssh-ed25519@openssh.com', Buffer.alloc(32, 7), 'ssh:');
+    assert.equal(parseSshPublicKey(`${text} token`).algorithm, 'sk-ssh-ed25519@openssh.com');
+    assert.match(refusal(line('sk-ssh-ed25519@openssh.com', Buffer.alloc(32, 7))), /failed to generate/);
+  });
+
+  it('that is weak is read, and says why', () => {
+    assert.match(parseSshPublicKey(vector('rsa1024.pub')).weakness ?? '', /1024 bits is too short, 2048/);
+    assert.match(parseSshPublicKey(vector('dsa.pub')).weakness ?? '', /ssh-dss/);
+    assert.equal(parseSshPublicKey(vector('rsa2048.pub')).weakness, null);
+  });
+});

@@ -1,0 +1,127 @@
+// Nest, kept at the edge: it wires an app's parts and routes HTTP; its logs go through ours, its start-up
+// chatter is silent, and its errors leave as ServiceErrors rendered by the app. Nothing else in this
+// library knows Nest.
+
+import 'reflect-metadata';
+import { randomUUID } from 'node:crypto';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { HttpException, type DynamicModule, type INestApplicationContext, type LoggerService, type Type } from '@nestjs/common';
+import { ServiceError, isServiceError, toServiceError, type ErrorCode } from '@gatehouse/errors/service-error';
+import type { Logger } from './logger.ts';
+
+type Module = Type<unknown> | DynamicModule;
+
+/** What an app answers to a failed request; the edge's own shape (Nova's error body, plain text). */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: unknown;
+}
+
+export interface HttpAppOptions {
+  readonly module: Module;
+  readonly log: Logger;
+  /** Longest request body accepted, in bytes; 1 MiB. */
+  readonly bodyBytesMax?: number;
+  /** Turns a refusal into the answer that this app's clients understand. */
+  readonly renderError: (error: ServiceError, requestId: string) => ErrorAnswer;
+}
+
+/** Makes a Nest application over Fastify, not listening yet; see listenHttp. */
+export async function createHttpApp(options: HttpAppOptions): Promise<NestFastifyApplication> {
+  const { module, log, bodyBytesMax = 1_048_576, renderError } = options;
+  const adapter = new FastifyAdapter({
+    logger: false,
+    bodyLimit: bodyBytesMax,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 65_000,
+    forceCloseConnections: 'idle',
+    trustProxy: false,
+    genReqId: () => `req-${randomUUID()}`,
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(module, adapter, {
+    logger: nestLogger(log),
+    abortOnError: false,
+  });
+  const fastify = app.getHttpAdapter().getInstance();
+  fastify.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-openstack-request-id', request.id);
+    done();
+  });
+  fastify.addHook('onResponse', (request, reply, done) => {
+    const path = request.url.split('?', 1)[0];
+    const fields = { requestId: request.id, method: request.method, path, status: reply.statusCode };
+    log.info({ ...fields, durationMs: Math.round(reply.elapsedTime) }, 'request');
+    done();
+  });
+  app.useGlobalFilters({
+    catch(thrown, host) {
+      const http = host.switchToHttp();
+      const request = http.getRequest<{ id: string }>();
+      const reply = http.getResponse<{ status(code: number): { headers(values: object): { send(body: unknown): void } } }>();
+      const error = httpServiceError(thrown);
+      if (error.code === 'INTERNAL') log.error({ requestId: request.id, err: error }, 'request failed');
+      const answer = renderError(error, request.id);
+      reply.status(answer.status).headers(answer.headers ?? {}).send(answer.body);
+    },
+  });
+  return app;
+}
+
+/** Starts listening; resolves with the base URL, whose port is the real one when `port` was 0. */
+export async function listenHttp(app: NestFastifyApplication, port: number, bindAddress: string): Promise<string> {
+  await app.listen({ port, host: bindAddress });
+  const address: unknown = app.getHttpServer().address();
+  const bound = typeof address === 'object' && address !== null && 'port' in address ? Number(address.port) : port;
+  return `http://${bindAddress.includes(':') ? `[${bindAddress}]` : bindAddress}:${bound}`;
+}
+
+/** Makes a Nest application without HTTP: an app whose edges are RPC or streams. */
+export function createContextApp(module: Module, log: Logger): Promise<INestApplicationContext> {
+  return NestFactory.createApplicationContext(module, { logger: nestLogger(log), abortOnError: false });
+}
+
+/** Any error of the HTTP layer as a ServiceError: Nest's and Fastify's own refusals keep their meaning. */
+export function httpServiceError(thrown: unknown): ServiceError {
+  if (isServiceError(thrown)) return thrown;
+  const status = statusOf(thrown);
+  const code = status === null ? null : codeOfStatus(status);
+  if (code === null || !(thrown instanceof Error)) return toServiceError(thrown);
+  return new ServiceError(code, thrown.message, { cause: thrown, details: { status: status ?? 500 } });
+}
+
+function statusOf(thrown: unknown): number | null {
+  if (thrown instanceof HttpException) return thrown.getStatus();
+  const isFastifyError = thrown instanceof Error && 'statusCode' in thrown && 'code' in thrown;
+  return isFastifyError && typeof thrown.statusCode === 'number' ? thrown.statusCode : null;
+}
+
+function codeOfStatus(status: number): ErrorCode | null {
+  switch (status) {
+    case 401:
+      return 'UNAUTHENTICATED';
+    case 403:
+      return 'PERMISSION_DENIED';
+    case 404:
+      return 'NOT_FOUND';
+    case 413:
+    case 429:
+      return 'RESOURCE_EXHAUSTED';
+    case 503:
+      return 'UNAVAILABLE';
+    default:
+      return status >= 400 && status < 500 ? 'INVALID_ARGUMENT' : null;
+  }
+}
+
+/** Nest's logger on ours: its start-up lines are for debugging. */
+export function nestLogger(log: Logger): LoggerService {
+  const say = (level: 'debug' | 'warn' | 'error' | 'fatal') => (message: unknown, ...rest: unknown[]) => {
+    const context = rest.at(-1);
+    const fields = { nest: typeof context === 'string' ? context : undefined };
+    if (message instanceof Error) log[level]({ ...fields, err: message }, message.message);
+    else log[level](fields, typeof message === 'string' ? message : JSON.stringify(message));
+  };
+  return { log: say('debug'), debug: say('debug'), verbose: say('debug'), warn: say('warn'), error: say('error'), fatal: say('fatal') };
+}

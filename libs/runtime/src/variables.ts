@@ -1,0 +1,61 @@
+// The names of all settings of all apps: one environment is often shared by several apps, so each must
+// know which variables belong to its neighbours before it calls one unknown. A test of apps/standalone,
+// which sees every app, holds this table equal to the apps' config.ts.
+
+export const PREFIX = 'GATEHOUSE_';
+
+/** variable -> what it is for, in one line. */
+export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
+  ['GATEHOUSE_AGENT_LISTEN', 'host:port on which a compute agent serves console streams'],
+  ['GATEHOUSE_API_DATABASE_URL', 'PostgreSQL database of the api'],
+  ['GATEHOUSE_API_DATABASE_URL_FILE', 'file that holds GATEHOUSE_API_DATABASE_URL'],
+  ['GATEHOUSE_API_PORT', 'port of the REST API'],
+  ['GATEHOUSE_BIND_ADDRESS', 'address that the HTTP servers listen on'],
+  ['GATEHOUSE_CELL_DATABASE_URL', 'PostgreSQL database of the cell'],
+  ['GATEHOUSE_CELL_DATABASE_URL_FILE', 'file that holds GATEHOUSE_CELL_DATABASE_URL'],
+  ['GATEHOUSE_CONSOLE_TOKEN_TTL', 'seconds for which a console URL can be opened'],
+  ['GATEHOUSE_DATA_DIR', 'folder of the embedded database and of standalone\'s own files'],
+  ['GATEHOUSE_DRIVER', 'how a compute agent reaches its guests: simulated or qemu'],
+  ['GATEHOUSE_HOST', 'name of the host that a compute agent speaks for'],
+  ['GATEHOUSE_LOG_LEVEL', 'trace, debug, info, warn, error, fatal or silent'],
+  ['GATEHOUSE_METADATA_PORT', 'port of the metadata service'],
+  ['GATEHOUSE_METADATA_SECRETS', 'secrets that sign instance ids, separated by commas'],
+  ['GATEHOUSE_METADATA_SECRETS_FILE', 'file that holds GATEHOUSE_METADATA_SECRETS'],
+  ['GATEHOUSE_OPS_PORT', 'port of /healthz, /readyz, /metrics and /version'],
+  ['GATEHOUSE_PROXY_BASE_URL', 'address of the console proxy as browsers reach it'],
+  ['GATEHOUSE_PROXY_NAME', 'name of this console proxy'],
+  ['GATEHOUSE_PROXY_PORT', 'port of the console proxy'],
+  ['GATEHOUSE_RPC_EXCHANGE', 'AMQP exchange of the RPC messages'],
+  ['GATEHOUSE_TRANSPORT_URL', 'message broker, amqp://...'],
+  ['GATEHOUSE_TRANSPORT_URL_FILE', 'file that holds GATEHOUSE_TRANSPORT_URL'],
+]);
+
+/** `apiPort` -> `GATEHOUSE_API_PORT`. */
+export function variableName(key: string): string {
+  return PREFIX + key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}
+
+/** The known name nearest to `variable`, or null when none is near. */
+export function suggestVariable(variable: string, known: Iterable<string>): string | null {
+  let nearest: string | null = null;
+  let nearestDistance = Math.ceil((variable.length - PREFIX.length) / 3) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(variable, candidate);
+    if (distance < nearestDistance) [nearest, nearestDistance] = [candidate, distance];
+  }
+  return nearest;
+}
+
+/** How many letters must be inserted, removed or replaced to make one of the other (Levenshtein). */
+function editDistance(left: string, right: string): number {
+  let above = Array.from({ length: right.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= left.length; row += 1) {
+    const current = [row];
+    for (let column = 1; column <= right.length; column += 1) {
+      const replaced = (above[column - 1] ?? 0) + (left[row - 1] === right[column - 1] ? 0 : 1);
+      current.push(Math.min(replaced, (above[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
+    }
+    above = current;
+  }
+  return above[right.length] ?? 0;
+}

@@ -1,0 +1,139 @@
+/**
+ * Who asks, which request it is, and until when an answer is worth anything: travels with every call.
+ *
+ * On the wire it is oslo's context, `_context_<key>` for each key, with the keys that Nova's RequestContext
+ * knows (request_id, user_id, project_id, is_admin, roles) and three of our own that its readers pass over:
+ * traceparent, deadline (epoch milliseconds) and timeout_ms (what was left when it was sent).
+ */
+import { randomUUID } from 'node:crypto';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+
+export interface RequestContext {
+  /** `req-` and a UUID, the same through every service that the request passes. */
+  readonly requestId: string;
+  /** W3C trace context. */
+  readonly traceparent?: string | undefined;
+  /** Epoch milliseconds; an answer after it is worth nothing. */
+  readonly deadline: number;
+  /** Aborts when the caller gives up; on a server at the deadline. */
+  readonly signal?: AbortSignal | undefined;
+  readonly userId: string | null;
+  readonly projectId: string | null;
+  readonly isAdmin: boolean;
+  readonly roles: readonly string[];
+}
+
+export const TIMEOUT_MS_DEFAULT = 60_000;
+/** oslo's long calls wait half an hour; nothing waits longer than this. */
+export const TIMEOUT_MS_MAX = 3_600_000;
+const TEXT_LENGTH_MAX = 255;
+const ROLES_MAX = 100;
+
+/** A context for a request that begins here: 60 s unless told, nobody's unless told. */
+export function newContext(values: Partial<RequestContext> & { readonly timeoutMs?: number } = {}): RequestContext {
+  const { timeoutMs = TIMEOUT_MS_DEFAULT, ...given } = values;
+  return {
+    requestId: `req-${randomUUID()}`,
+    deadline: Date.now() + timeoutMs,
+    userId: null,
+    projectId: null,
+    isAdmin: false,
+    roles: [],
+    ...given,
+  };
+}
+
+/** The same request with at most this long from now. */
+export function withTimeout(context: RequestContext, timeoutMs: number): RequestContext {
+  const { requestId, traceparent, signal, userId, projectId, isAdmin, roles } = context;
+  const deadline = Math.min(context.deadline, Date.now() + timeoutMs);
+  return { requestId, traceparent, deadline, signal, userId, projectId, isAdmin, roles };
+}
+
+/** The context's keys as oslo carries them; `deadline` is that of this one call. */
+export function contextToWire(context: RequestContext, deadline: number): JsonObject {
+  return {
+    request_id: context.requestId,
+    ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
+    user_id: context.userId,
+    project_id: context.projectId,
+    is_admin: context.isAdmin,
+    roles: context.roles,
+    deadline: Math.ceil(deadline),
+    timeout_ms: Math.max(0, Math.ceil(deadline - Date.now())),
+  };
+}
+
+/**
+ * The context of a request that arrived; absent keys get what an anonymous request would have.
+ * `expirationMs` is the message's own lifetime, for senders that know no deadline.
+ * @throws ServiceError INVALID_ARGUMENT naming the key
+ */
+export function contextFromWire(wire: JsonObject, expirationMs: number | null): RequestContext {
+  const signals = new DeadlineSignal(readDeadline(wire, expirationMs));
+  return {
+    requestId: text(wire, 'request_id') ?? `req-${randomUUID()}`,
+    traceparent: text(wire, 'traceparent') ?? undefined,
+    deadline: signals.deadline,
+    // Made when somebody asks for it: most handlers never do, and a timer a call costs.
+    get signal() {
+      return signals.signal;
+    },
+    userId: text(wire, 'user_id'),
+    projectId: text(wire, 'project_id'),
+    isAdmin: wire['is_admin'] === true,
+    roles: roleNames(wire['roles']),
+  };
+}
+
+class DeadlineSignal {
+  readonly deadline: number;
+  #signal: AbortSignal | null = null;
+
+  constructor(deadline: number) {
+    this.deadline = deadline;
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= AbortSignal.timeout(Math.max(0, Math.min(TIMEOUT_MS_MAX, Math.ceil(this.deadline - Date.now()))));
+    return this.#signal;
+  }
+}
+
+/** Two hosts whose clocks differ by less than this are taken to agree. */
+export const CLOCK_SKEW_MS_MAX = 2_000;
+
+/**
+ * The sender's deadline by our clock. A message never lies in a queue longer than its lifetime (the broker drops
+ * it), so a deadline farther away than that, or past by more than CLOCK_SKEW_MS_MAX, says that the clocks
+ * disagree: then the lifetime counts from now, lest a wrong clock stop every call.
+ */
+function readDeadline(wire: JsonObject, expirationMs: number | null): number {
+  const now = Date.now();
+  const timeoutMs = duration(wire['timeout_ms']) ?? expirationMs ?? TIMEOUT_MS_DEFAULT;
+  const deadline = wire['deadline'];
+  if (typeof deadline !== 'number' || !Number.isFinite(deadline)) return now + timeoutMs;
+  const left = deadline - now;
+  return left > timeoutMs || left < -CLOCK_SKEW_MS_MAX ? now + timeoutMs : deadline;
+}
+
+function duration(value: JsonValue | undefined): number | null {
+  return typeof value === 'number' && value >= 0 ? Math.min(value, TIMEOUT_MS_MAX) : null;
+}
+
+function text(wire: JsonObject, key: string): string | null {
+  const value = wire[key];
+  if (value === undefined || value === null) return null;
+  if (typeof value !== 'string' || value.length > TEXT_LENGTH_MAX) {
+    throw new ServiceError('INVALID_ARGUMENT', `_context_${key}: expected a text of at most ${TEXT_LENGTH_MAX} characters or null`);
+  }
+  return value;
+}
+
+function roleNames(value: JsonValue | undefined): readonly string[] {
+  if (value === undefined || value === null) return [];
+  const isRoles = Array.isArray(value) && value.length <= ROLES_MAX && value.every((role) => typeof role === 'string');
+  if (!isRoles) throw new ServiceError('INVALID_ARGUMENT', `_context_roles: expected a list of at most ${ROLES_MAX} texts`);
+  return value as readonly string[];
+}

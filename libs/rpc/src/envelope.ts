@@ -1,0 +1,200 @@
+/**
+ * oslo.messaging's envelope 2.0, the bytes that both transports move: JSON text inside a JSON text.
+ *
+ *   {"oslo.version": "2.0", "oslo.message": "<the message as JSON text>"}
+ *
+ * A request's message holds method, args, namespace, version, one `_context_<key>` for each key of the context,
+ * `_unique_id`, and for a call where the answer goes: `_msg_id`, `_reply_q`. A reply holds result, failure,
+ * ending and `_msg_id`; one with ending false only says that the server still works on it.
+ *
+ * What arrives is hostile. A body that is no message at all throws (there is nobody to answer); a message that can
+ * be answered and asks for nonsense is handed on as a refusal.
+ */
+import { randomBytes } from 'node:crypto';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import type { Reply, RequestMessage } from './transport.ts';
+import { isVersion } from './version.ts';
+
+/** Both ways; oslo knows no limit, the broker's own is 512 MB. */
+export const BODY_BYTES_MAX = 16 * 1024 * 1024;
+export const NESTING_MAX = 100;
+export const CONTENT_TYPE = 'application/json';
+export const CONTENT_ENCODING = 'utf-8';
+const ENVELOPE_VERSION = '2.0';
+const NAME_LENGTH_MAX = 255;
+const CONTEXT_PREFIX = '_context_';
+
+/** Where an answer goes, and what the message says about itself. */
+export interface MessageAddress {
+  readonly msgId: string | null;
+  readonly replyQueue: string | null;
+  readonly uniqueId: string | null;
+  /** The caller wants a sign of life at least this often; null when it does not. */
+  readonly monitorTimeoutMs: number | null;
+}
+
+export interface DecodedRequest {
+  readonly address: MessageAddress;
+  /** The error is a refusal to answer with. */
+  readonly message: RequestMessage | ServiceError;
+}
+
+export interface DecodedReply extends Reply {
+  readonly msgId: string;
+  /** False: not an answer yet, the server is still at work. */
+  readonly ending: boolean;
+}
+
+const idPrefix = randomBytes(8).toString('hex');
+let idsGiven = 0;
+
+/** 32 hexadecimal digits like oslo's uuid4().hex: random for the process, counted within it. */
+export function newMessageId(): string {
+  idsGiven += 1;
+  return idPrefix + idsGiven.toString(16).padStart(16, '0');
+}
+
+/** @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX */
+export function encodeRequest(message: RequestMessage, call: { readonly msgId: string; readonly replyQueue: string } | null): Buffer {
+  const parts: Record<string, JsonValue> = { method: message.method, args: message.args };
+  if (message.namespace !== null) parts['namespace'] = message.namespace;
+  if (message.version !== null) parts['version'] = message.version;
+  if (call !== null) {
+    parts['_msg_id'] = call.msgId;
+    parts['_reply_q'] = call.replyQueue;
+    parts['_timeout'] = null;
+  }
+  parts['_unique_id'] = newMessageId();
+  for (const key in message.context) parts[CONTEXT_PREFIX + key] = message.context[key] ?? null;
+  return wrap(parts);
+}
+
+/** @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX */
+export function encodeReply(msgId: string, reply: Reply, ending = true): Buffer {
+  return wrap({ result: reply.result, failure: reply.failure, ending, _msg_id: msgId, _unique_id: newMessageId() });
+}
+
+function wrap(message: JsonObject): Buffer {
+  const body = Buffer.from(`{"oslo.version":"${ENVELOPE_VERSION}","oslo.message":${JSON.stringify(JSON.stringify(message))}}`);
+  if (body.length > BODY_BYTES_MAX) refuse(`the message has ${body.length} bytes, at most ${BODY_BYTES_MAX} are sent`);
+  return body;
+}
+
+/** @throws ServiceError INVALID_ARGUMENT when the bytes are no message that could be answered */
+export function decodeRequest(body: Uint8Array): DecodedRequest {
+  const parts = unwrap(body);
+  const address: MessageAddress = {
+    msgId: name(parts['_msg_id']),
+    replyQueue: name(parts['_reply_q']),
+    uniqueId: name(parts['_unique_id']),
+    monitorTimeoutMs: seconds(parts['_timeout']),
+  };
+  try {
+    return { address, message: readMessage(parts) };
+  } catch (error) {
+    if (error instanceof ServiceError) return { address, message: error };
+    throw error;
+  }
+}
+
+function readMessage(parts: JsonObject): RequestMessage {
+  const { method, args = {}, namespace = null, version = null } = parts;
+  if (typeof method !== 'string' || method === '' || method.length > NAME_LENGTH_MAX) refuse('method: expected a name');
+  if (!isObject(args)) refuse('args: expected an object with named values');
+  if (namespace !== null && (typeof namespace !== 'string' || namespace.length > NAME_LENGTH_MAX)) refuse('namespace: expected a name or null');
+  if (version !== null && !isVersion(version)) refuse('version: expected a version like 1.0');
+  const context: Record<string, JsonValue> = {};
+  for (const key of Object.keys(parts)) {
+    if (key.startsWith(CONTEXT_PREFIX) && key !== '_context___proto__') context[key.slice(CONTEXT_PREFIX.length)] = parts[key] ?? null;
+  }
+  return { method, args, namespace, version, context };
+}
+
+/** @throws ServiceError INVALID_ARGUMENT when the bytes are no reply */
+export function decodeReply(body: Uint8Array): DecodedReply {
+  const { _msg_id: msgId, result = null, failure = null, ending } = unwrap(body);
+  if (typeof msgId !== 'string') refuse('_msg_id: expected the id of the call that this answers');
+  if (failure !== null && typeof failure !== 'string') refuse('failure: expected a text or null');
+  return { msgId, result, failure, ending: ending !== false };
+}
+
+/** The message in the bytes, with or without its envelope (oslo takes both). */
+function unwrap(body: Uint8Array): JsonObject {
+  const outer = parseObject(textOf(body), 'the body');
+  const version = outer['oslo.version'];
+  const inner = outer['oslo.message'];
+  if (version === undefined || inner === undefined) return outer;
+  if (version !== ENVELOPE_VERSION) refuse(`oslo.version: expected ${ENVELOPE_VERSION}`);
+  if (typeof inner !== 'string') refuse('oslo.message: expected a text');
+  return parseObject(inner, 'oslo.message');
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function textOf(body: Uint8Array): string {
+  if (body.length > BODY_BYTES_MAX) refuse(`the body has ${body.length} bytes, at most ${BODY_BYTES_MAX} are read`);
+  try {
+    return utf8.decode(body);
+  } catch (cause) {
+    throw new ServiceError('INVALID_ARGUMENT', 'the body is not UTF-8', { cause });
+  }
+}
+
+function parseObject(text: string, what: string): JsonObject {
+  if (isDeeperThan(text, NESTING_MAX)) refuse(`${what} is nested deeper than ${NESTING_MAX}`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own words quote the body, and the body may hold a token.
+    refuse(`${what} is not JSON`);
+  }
+  if (!isObject(value)) refuse(`${what} is not a JSON object`);
+  return value;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Counts brackets outside of strings, without building anything: deep nesting must not reach recursive readers. */
+function isDeeperThan(text: string, depthMax: number): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) {
+      i = endOfString(text, i);
+      if (i < 0) return false;
+    } else if (code === 0x5b || code === 0x7b) {
+      if (++depth > depthMax) return true;
+    } else if (code === 0x5d || code === 0x7d) depth--;
+  }
+  return false;
+}
+
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end > 0; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return end;
+  }
+  return -1;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function name(value: JsonValue | undefined): string | null {
+  return typeof value === 'string' && value !== '' && value.length <= NAME_LENGTH_MAX ? value : null;
+}
+
+/** oslo takes numbers and numeric texts. */
+function seconds(value: JsonValue | undefined): number | null {
+  const given = typeof value === 'string' ? Number.parseInt(value, 10) : value;
+  return typeof given === 'number' && Number.isFinite(given) && given > 0 ? Math.trunc(given) * 1000 : null;
+}
+
+function refuse(problem: string): never {
+  throw new ServiceError('INVALID_ARGUMENT', problem);
+}

@@ -1,0 +1,130 @@
+/**
+ * RPC inside one process: the same bytes, limits and refusals as over a broker, without the broker.
+ *
+ * Every message is encoded, handed over on a later turn and decoded again, so that nothing that works here
+ * (shared references, synchronous answers, values that are no JSON) fails on a wire.
+ */
+import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
+import { decodeReply, decodeRequest, encodeReply, encodeRequest, newMessageId } from './envelope.ts';
+import { encodeFailure } from './failure.ts';
+import { PendingCalls } from './pending-calls.ts';
+import type { IncomingRequest, Listener, Listening, OutgoingRequest, Reply, RequestMessage, Transport } from './transport.ts';
+
+const REPLY_QUEUE = 'memory';
+
+interface Seat {
+  readonly listener: Listener;
+  taken: number;
+}
+
+export function createMemoryTransport(): Transport {
+  return new MemoryTransport();
+}
+
+class MemoryTransport implements Transport {
+  /** Listeners of a topic; the first is the next to be asked. */
+  readonly #seats = new Map<string, Seat[]>();
+  readonly #calls = new PendingCalls();
+  #isClosed = false;
+
+  get connected(): boolean {
+    return !this.#isClosed;
+  }
+
+  async request(request: OutgoingRequest): Promise<Reply | null> {
+    const { kind, topic, server, message, deadline } = request;
+    if (this.#isClosed) throw new ServiceError('UNAVAILABLE', 'the transport is closed');
+    const seats = this.#seatsFor(topic, kind === 'fanout' ? undefined : server, kind === 'fanout');
+    if (kind === 'fanout') {
+      for (const seat of seats) this.#hand(seat, encodeRequest(message, null), deadline);
+      return null;
+    }
+    const [seat] = seats;
+    if (seat === undefined) throw nobodyListens(topic, server);
+    if (kind === 'cast') {
+      this.#hand(seat, encodeRequest(message, null), deadline);
+      return null;
+    }
+    const msgId = newMessageId();
+    const body = encodeRequest(message, { msgId, replyQueue: REPLY_QUEUE });
+    const answered = this.#calls.wait(msgId, request);
+    if (this.#calls.has(msgId)) this.#handOrReject(msgId, seat, body, deadline);
+    return answered;
+  }
+
+  async listen(listener: Listener): Promise<Listening> {
+    const seat: Seat = { listener, taken: 0 };
+    this.#seats.set(listener.topic, [...(this.#seats.get(listener.topic) ?? []), seat]);
+    const pause = async (): Promise<void> => {
+      const left = (this.#seats.get(listener.topic) ?? []).filter((each) => each !== seat);
+      this.#seats.set(listener.topic, left);
+    };
+    return { pause, close: pause };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#seats.clear();
+    this.#calls.rejectAll('the transport was closed');
+  }
+
+  #seatsFor(topic: string, server: string | undefined, everyone: boolean): readonly Seat[] {
+    const seats = this.#seats.get(topic) ?? [];
+    if (everyone) return seats;
+    const found = seats.find((seat) => server === undefined || seat.listener.server === server);
+    if (found === undefined) return [];
+    // To the back of the row: the next request asks another.
+    this.#seats.set(topic, [...seats.filter((seat) => seat !== found), found]);
+    return [found];
+  }
+
+  #handOrReject(msgId: string, seat: Seat, body: Buffer, deadline: number): void {
+    try {
+      this.#hand(seat, body, deadline);
+    } catch (error) {
+      this.#calls.reject(msgId, toServiceError(error));
+    }
+  }
+
+  #hand(seat: Seat, body: Buffer, deadline: number): void {
+    if (seat.taken >= seat.listener.requestsMax) {
+      throw new ServiceError('RESOURCE_EXHAUSTED', `${seat.listener.topic} on ${seat.listener.server} holds ${seat.taken} requests and takes no more`);
+    }
+    seat.taken += 1;
+    setImmediate(() => void this.#deliver(seat, body, deadline).finally(() => (seat.taken -= 1)));
+  }
+
+  async #deliver(seat: Seat, body: Buffer, deadline: number): Promise<void> {
+    const { address, message } = decodeRequest(body);
+    const { msgId } = address;
+    const reply = message instanceof ServiceError ? refusal(message) : await seat.listener.handle(incoming(message, msgId !== null, deadline));
+    if (msgId === null) return;
+    const answer = encodeAnswer(msgId, reply);
+    setImmediate(() => {
+      const { result, failure } = decodeReply(answer);
+      this.#calls.resolve(msgId, { result, failure });
+    });
+  }
+}
+
+function incoming(message: RequestMessage, wantsReply: boolean, deadline: number): IncomingRequest {
+  return { message, wantsReply, redelivered: false, expirationMs: Math.max(0, deadline - Date.now()) };
+}
+
+function refusal(error: ServiceError): Reply {
+  return { result: null, failure: encodeFailure(error) };
+}
+
+/** The reply's bytes; a result that cannot be sent becomes a failure that says so. */
+export function encodeAnswer(msgId: string, reply: Reply): Buffer {
+  try {
+    return encodeReply(msgId, reply);
+  } catch (cause) {
+    const words = cause instanceof ServiceError ? cause.message : 'it is no JSON';
+    return encodeReply(msgId, refusal(new ServiceError('INTERNAL', `the answer cannot be sent: ${words}`, { cause })));
+  }
+}
+
+export function nobodyListens(topic: string, server: string | undefined): ServiceError {
+  return new ServiceError('UNAVAILABLE', server === undefined ? `nobody serves ${topic}` : `nobody serves ${topic} as ${server}`);
+}

@@ -1,0 +1,181 @@
+/**
+ * A contract's server: takes requests off a transport, checks them, runs handlers and answers.
+ *
+ * At most `concurrency` handlers run, as many requests again wait for them, and what comes beyond is refused with
+ * RESOURCE_EXHAUSTED at once: a caller learns of an overload before its deadline. A request whose deadline has
+ * passed is not run. Errors are converted here, once: a ServiceError crosses whole, anything else is logged and
+ * becomes INTERNAL.
+ */
+import { randomUUID } from 'node:crypto';
+import { isServiceError, ServiceError } from '@gatehouse/errors/service-error';
+import type { JsonValue } from '@gatehouse/objects/fields';
+import { contextFromWire } from './context.ts';
+import type { RequestContext } from './context.ts';
+import { methodsByWireName } from './contract.ts';
+import type { AnyMethod, ArgsOf, Contract, Methods, ResultOf } from './contract.ts';
+import { decodeFailure, encodeFailure } from './failure.ts';
+import { SILENT } from './transport.ts';
+import type { IncomingRequest, Listening, Reply, RequestMessage, RpcLog, Transport } from './transport.ts';
+import { versionIsCompatible } from './version.ts';
+
+export type Handler<M> = (args: ArgsOf<M>, context: RequestContext) => Promise<ResultOf<M>> | ResultOf<M>;
+export type Handlers<C> = C extends Contract<infer M> ? { readonly [K in keyof M]: Handler<M[K]> } : never;
+
+export interface ServeOptions<M extends Methods> {
+  /** This server's name: requests may be directed to it. */
+  readonly server: string;
+  readonly handlers: Handlers<Contract<M>>;
+  /** Handlers at work at one time, 64 unless told; as many requests again may wait. */
+  readonly concurrency?: number;
+  readonly log?: RpcLog;
+}
+
+export interface RpcServer {
+  /** Resolves when a request to this very server, through its own queue, was answered. @throws ServiceError */
+  checkLoop(timeoutMs?: number): Promise<void>;
+  /** Takes no more requests, and resolves when those taken have answered or the time (10 s) is over. */
+  drain(timeoutMs?: number): Promise<void>;
+}
+
+const CONCURRENCY_DEFAULT = 64;
+const DRAIN_MS_DEFAULT = 10_000;
+const CHECK_MS_DEFAULT = 2_000;
+const PING = 'oslo_rpc_server_ping';
+const SERVER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,150}$/;
+
+/**
+ * Resolves when requests arrive; waits for a broker that is not there yet.
+ * @throws ServiceError INVALID_ARGUMENT when the server's name cannot stand in a queue's name
+ */
+export async function serve<M extends Methods>(contract: Contract<M>, transport: Transport, options: ServeOptions<M>): Promise<RpcServer> {
+  const { server, concurrency = CONCURRENCY_DEFAULT, log = SILENT } = options;
+  if (!SERVER_NAME.test(server)) throw new ServiceError('INVALID_ARGUMENT', 'server: expected a name of letters, digits, dot, - and _');
+  const dispatcher = new Dispatcher(contract, options.handlers as Readonly<Record<string, Handler<never>>>, concurrency, log);
+  const listening = await transport.listen({
+    topic: contract.topic,
+    server,
+    // One above what is run and held, so that an overload is seen here and refused.
+    requestsMax: 2 * concurrency + 1,
+    handle: (request) => dispatcher.handle(request),
+  });
+  log.info({ topic: contract.topic, server, version: contract.version }, 'serving');
+  return {
+    checkLoop: (timeoutMs = CHECK_MS_DEFAULT) => ping(contract, transport, server, timeoutMs),
+    drain: (timeoutMs = DRAIN_MS_DEFAULT) => drain(dispatcher, listening, timeoutMs),
+  };
+}
+
+async function drain(dispatcher: Dispatcher, listening: Listening, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+  await Promise.race([listening.pause().then(() => dispatcher.idle()), late]);
+  clearTimeout(timer);
+  await listening.close();
+}
+
+async function ping(contract: Contract, transport: Transport, server: string, timeoutMs: number): Promise<void> {
+  const message: RequestMessage = { method: PING, args: {}, namespace: contract.namespace, version: contract.version, context: { request_id: `req-${randomUUID()}` } };
+  const reply = await transport.request({ kind: 'call', topic: contract.topic, server, message, deadline: Date.now() + timeoutMs });
+  if (reply !== null && reply.failure !== null) throw decodeFailure(reply.failure);
+}
+
+class Dispatcher {
+  readonly #contract: Contract;
+  readonly #methods: ReturnType<typeof methodsByWireName>;
+  readonly #handlers: Readonly<Record<string, Handler<never>>>;
+  readonly #concurrency: number;
+  readonly #log: RpcLog;
+  readonly #waiting: (() => void)[] = [];
+  readonly #idleWaiters: (() => void)[] = [];
+  #running = 0;
+
+  constructor(contract: Contract, handlers: Readonly<Record<string, Handler<never>>>, concurrency: number, log: RpcLog) {
+    this.#contract = contract;
+    this.#methods = methodsByWireName(contract);
+    this.#handlers = handlers;
+    this.#concurrency = concurrency;
+    this.#log = log;
+  }
+
+  async handle(request: IncomingRequest): Promise<Reply> {
+    if (request.message.method === PING) return { result: 'pong', failure: null };
+    try {
+      await this.#enter();
+    } catch (error) {
+      return { result: null, failure: encodeFailure(error) };
+    }
+    try {
+      return await this.#run(request);
+    } catch (error) {
+      this.#report(request.message, error);
+      return { result: null, failure: encodeFailure(error) };
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** Resolves when no handler runs and none waits. */
+  async idle(): Promise<void> {
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  async #run(request: IncomingRequest): Promise<Reply> {
+    const { name, method } = this.#find(request.message);
+    if (request.redelivered && request.wantsReply && !method.idempotent) {
+      throw new ServiceError('UNAVAILABLE', `the server that took ${request.message.method} was lost; it may have run`);
+    }
+    const context = contextFromWire(request.message.context, request.expirationMs);
+    if (context.deadline <= Date.now()) throw new ServiceError('DEADLINE_EXCEEDED', `the deadline of ${request.message.method} passed before it could run`);
+    const title = `${this.#contract.topic}.${request.message.method}`;
+    const args = method.args.fromWire(request.message.args, title);
+    const value = await this.#handlers[name]?.(args as never, context);
+    return { result: resultToWire(method, value, title), failure: null };
+  }
+
+  #find({ method, namespace, version }: RequestMessage): { readonly name: string; readonly method: AnyMethod } {
+    // oslo takes an absent version for 1.0.
+    const requested = version ?? '1.0';
+    if (namespace !== this.#contract.namespace || !versionIsCompatible(this.#contract.version, requested)) {
+      const words = `Endpoint does not support RPC version ${requested}. Attempted method: ${method}`;
+      throw new ServiceError('UNIMPLEMENTED', words, { details: { oslo: 'UnsupportedVersion', supported: this.#contract.version } });
+    }
+    const found = this.#methods.get(method);
+    if (found === undefined || this.#handlers[found.name] === undefined) {
+      throw new ServiceError('UNIMPLEMENTED', `Endpoint does not support RPC method ${method}`, { details: { oslo: 'NoSuchMethod' } });
+    }
+    return found;
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#running >= this.#concurrency) {
+      if (this.#waiting.length >= this.#concurrency) {
+        throw new ServiceError('RESOURCE_EXHAUSTED', `${this.#contract.topic} is busy: ${this.#running} requests run and ${this.#waiting.length} wait`);
+      }
+      // The place is handed over by leave(), so nobody slips in between.
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else this.#running += 1;
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next !== undefined) return next();
+    this.#running -= 1;
+    if (this.#running === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  #report(message: RequestMessage, error: unknown): void {
+    const facts = { topic: this.#contract.topic, method: message.method, requestId: message.context['request_id'] ?? null };
+    if (isServiceError(error) && error.code !== 'INTERNAL') this.#log.debug({ ...facts, code: error.code, problem: error.message }, 'request refused');
+    else this.#log.error({ ...facts, err: error }, 'request failed');
+  }
+}
+
+function resultToWire(method: AnyMethod, value: unknown, title: string): JsonValue {
+  if (method.result === null) return null;
+  try {
+    return method.result.toWire(value as never, `${title} result`);
+  } catch (cause) {
+    // Our fault, not the caller's, whose arguments were fine.
+    throw new ServiceError('INTERNAL', `${title} answered what its contract does not allow`, { cause });
+  }
+}

@@ -1,0 +1,54 @@
+/** The API database: its stores, and transactions over them. */
+import type { Database, DatabaseSource } from '@gatehouse/database/database';
+import { openDatabase } from '@gatehouse/database/database';
+import { openClient } from '@gatehouse/database/client';
+import type { ApiClient } from './api-client.ts';
+import { CellMappingsStore } from './cell-mappings-store.ts';
+import { PrismaClient } from './generated/client.ts';
+import { InstanceMappingsStore } from './instance-mappings-store.ts';
+import { KeyPairsStore } from './key-pairs-store.ts';
+
+export interface ApiStores {
+  readonly keyPairs: KeyPairsStore;
+  readonly cellMappings: CellMappingsStore;
+  readonly instanceMappings: InstanceMappingsStore;
+}
+
+/** Every method rejects with a ServiceError: UNAVAILABLE while the database is not there or has no tables yet. */
+export interface ApiDb extends ApiStores {
+  /**
+   * All of `work` or nothing, at READ COMMITTED. Use only the stores it is given, do nothing slow in it (ten
+   * seconds at most, no RPC): it may be done again, at most twice, when another transaction was in its way.
+   */
+  transaction<T>(work: (stores: ApiStores) => Promise<T>): Promise<T>;
+  /** Applies what is missing of prisma/api/migrations; safe while others do the same. @returns the names it applied */
+  migrate(): Promise<{ readonly applied: readonly string[] }>;
+  /** Resolves when the database answers a query. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Connects at the first use; an unreachable database is each call's UNAVAILABLE, never this one's. */
+export async function openApiDb(source: DatabaseSource): Promise<ApiDb> {
+  const database = await openDatabase(source, { schema: 'api', migrations: new URL('../../../prisma/api/migrations/', import.meta.url) });
+  return apiDbOf(database);
+}
+
+function apiDbOf(database: Database): ApiDb {
+  const client = openClient<PrismaClient>((options) => new PrismaClient(options), database);
+  return {
+    ...storesOf(client.root),
+    transaction: (work) => client.transaction((tx) => work(storesOf(tx))),
+    migrate: () => database.migrate(),
+    check: () => database.check(),
+    close: () => client.close(),
+  };
+}
+
+function storesOf(client: ApiClient): ApiStores {
+  return {
+    keyPairs: new KeyPairsStore(client),
+    cellMappings: new CellMappingsStore(client),
+    instanceMappings: new InstanceMappingsStore(client),
+  };
+}

@@ -1,0 +1,63 @@
+/** A cell's database: its stores, and transactions over them. */
+import type { Database, DatabaseSource } from '@gatehouse/database/database';
+import { openDatabase } from '@gatehouse/database/database';
+import { openClient } from '@gatehouse/database/client';
+import type { CellClient } from './cell-client.ts';
+import { ConsoleConnectionsStore } from './console-connections-store.ts';
+import { ConsoleSessionsStore } from './console-sessions-store.ts';
+import { ConsoleTokensStore } from './console-tokens-store.ts';
+import { PrismaClient } from './generated/client.ts';
+import { InstanceExtraStore } from './instance-extra-store.ts';
+import { InstancesStore } from './instances-store.ts';
+import { ServicesStore } from './services-store.ts';
+
+export interface CellStores {
+  readonly instances: InstancesStore;
+  readonly instanceExtra: InstanceExtraStore;
+  readonly consoleConnections: ConsoleConnectionsStore;
+  readonly consoleTokens: ConsoleTokensStore;
+  readonly consoleSessions: ConsoleSessionsStore;
+  readonly services: ServicesStore;
+}
+
+/** Every method rejects with a ServiceError: UNAVAILABLE while the database is not there or has no tables yet. */
+export interface CellDb extends CellStores {
+  /**
+   * All of `work` or nothing, at READ COMMITTED. Use only the stores it is given, do nothing slow in it (ten
+   * seconds at most, no RPC): it may be done again, at most twice, when another transaction was in its way.
+   */
+  transaction<T>(work: (stores: CellStores) => Promise<T>): Promise<T>;
+  /** Applies what is missing of prisma/cell/migrations; safe while others do the same. @returns the names it applied */
+  migrate(): Promise<{ readonly applied: readonly string[] }>;
+  /** Resolves when the database answers a query. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Connects at the first use; an unreachable database is each call's UNAVAILABLE, never this one's. */
+export async function openCellDb(source: DatabaseSource): Promise<CellDb> {
+  const database = await openDatabase(source, { schema: 'cell', migrations: new URL('../../../prisma/cell/migrations/', import.meta.url) });
+  return cellDbOf(database);
+}
+
+function cellDbOf(database: Database): CellDb {
+  const client = openClient<PrismaClient>((options) => new PrismaClient(options), database);
+  return {
+    ...storesOf(client.root),
+    transaction: (work) => client.transaction((tx) => work(storesOf(tx))),
+    migrate: () => database.migrate(),
+    check: () => database.check(),
+    close: () => client.close(),
+  };
+}
+
+function storesOf(client: CellClient): CellStores {
+  return {
+    instances: new InstancesStore(client),
+    instanceExtra: new InstanceExtraStore(client),
+    consoleConnections: new ConsoleConnectionsStore(client),
+    consoleTokens: new ConsoleTokensStore(client),
+    consoleSessions: new ConsoleSessionsStore(client),
+    services: new ServicesStore(client),
+  };
+}

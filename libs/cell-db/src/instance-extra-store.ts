@@ -1,0 +1,34 @@
+/** instance_extra: what an instance carries of its owner's key pairs, whole, as a serialized KeyPairList. Written by the api. */
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { KeyPairList } from '@gatehouse/objects/key-pair-list';
+import type { CellClient } from './cell-client.ts';
+
+export class InstanceExtraStore {
+  readonly #client: CellClient;
+
+  constructor(client: CellClient) {
+    this.#client = client;
+  }
+
+  /** Null: no row, or not migrated yet. An empty list: the instance has no key pair. @throws ServiceError INTERNAL: not a KeyPairList */
+  async findKeyPairs(instanceUuid: string): Promise<KeyPairList | null> {
+    const row = await this.#client.instanceExtraRow.findUnique({ where: { instanceUuid }, select: { keypairs: true } });
+    if (row === null || row.keypairs === null) return null;
+    try {
+      return KeyPairList.fromPrimitive(JSON.parse(row.keypairs));
+    } catch (cause) {
+      throw new ServiceError('INTERNAL', `the stored key pairs of instance ${instanceUuid} cannot be read`, { cause });
+    }
+  }
+
+  /** Inserts or replaces. @throws ServiceError FAILED_PRECONDITION: no such instance */
+  async saveKeyPairs(instanceUuid: string, keyPairs: KeyPairList, at: Date): Promise<void> {
+    const keypairs = JSON.stringify(KeyPairList.toPrimitive(keyPairs));
+    await this.#client.instanceExtraRow.upsert({
+      where: { instanceUuid },
+      create: { instanceUuid, keypairs, createdAt: at },
+      update: { keypairs, updatedAt: at },
+      select: { instanceUuid: true },
+    });
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * instances: what exists in this cell. Created and deleted by the api; the compute agent writes the state of
+ * its own. Every change lets the row's generation grow, so that a cache can tell what it holds.
+ */
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { Instance } from '@gatehouse/objects/instance';
+import type { CellClient } from './cell-client.ts';
+import type { InstanceRow } from './generated/client.ts';
+
+/** An Instance without its key pairs (they are instance_extra's), always with the fields that a row has. */
+export interface StoredInstance extends Instance {
+  readonly id: number;
+  readonly projectId: string;
+  readonly userId: string;
+  readonly createdAt: Date;
+  readonly updatedAt: Date | null;
+  readonly launchedAt: Date | null;
+  readonly deletedAt: Date | null;
+  readonly deleted: boolean;
+  readonly availabilityZone: string | null;
+  readonly launchIndex: number;
+  /** Grows by one at every change. */
+  readonly generation: number;
+}
+
+export interface NewInstance {
+  readonly uuid: string;
+  readonly projectId: string;
+  readonly userId: string;
+  readonly displayName: string;
+  readonly hostname: string | null;
+  readonly host: string | null;
+  readonly availabilityZone?: string | null;
+  readonly vmState: string;
+  readonly taskState: string | null;
+  readonly keyName: string | null;
+  readonly keyData: string | null;
+  /** base64 */
+  readonly userData: string | null;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly createdAt: Date;
+}
+
+export interface InstanceChanges {
+  readonly displayName?: string;
+  readonly hostname?: string | null;
+  readonly host?: string | null;
+  readonly vmState?: string;
+  readonly taskState?: string | null;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly launchedAt?: Date;
+}
+
+export interface InstancePage {
+  /** Of one project; all projects when absent. */
+  readonly projectId?: string;
+  readonly host?: string;
+  /** At most this many (1,000 unless given, and never more). */
+  readonly limit?: number;
+  /** Continue after this instance, newest first. @throws ServiceError INVALID_ARGUMENT when it is not known */
+  readonly marker?: string;
+}
+
+const PAGE_MAX = 1_000;
+
+export class InstancesStore {
+  readonly #client: CellClient;
+
+  constructor(client: CellClient) {
+    this.#client = client;
+  }
+
+  /** @throws ServiceError ALREADY_EXISTS: this uuid is known, even of a deleted instance */
+  async create(instance: NewInstance): Promise<StoredInstance> {
+    return instanceOfRow(await this.#client.instanceRow.create({ data: instance }));
+  }
+
+  /** Never a deleted one. */
+  async find(uuid: string): Promise<StoredInstance | null> {
+    const row = await this.#client.instanceRow.findUnique({ where: { uuid } });
+    return row === null || row.deletedAt !== null ? null : instanceOfRow(row);
+  }
+
+  /** @throws ServiceError NOT_FOUND: unknown or deleted */
+  async get(uuid: string): Promise<StoredInstance> {
+    const found = await this.find(uuid);
+    if (found === null) throw notFound(uuid);
+    return found;
+  }
+
+  /**
+   * find, with the row locked until the transaction ends: nobody deletes the instance or chooses one of its
+   * ports meanwhile. Only inside CellDb.transaction.
+   */
+  async lock(uuid: string): Promise<StoredInstance | null> {
+    await this.#client.$queryRaw`SELECT 1 AS locked FROM instances WHERE uuid = ${uuid}::uuid FOR NO KEY UPDATE`;
+    return this.find(uuid);
+  }
+
+  /** Not deleted ones, newest first. */
+  async list(page: InstancePage = {}): Promise<readonly StoredInstance[]> {
+    const { projectId, host, limit = PAGE_MAX, marker } = page;
+    const after = marker === undefined ? null : await this.find(marker);
+    if (marker !== undefined && after === null) throw new ServiceError('INVALID_ARGUMENT', `the marker ${marker} is not an instance`);
+    const rows = await this.#client.instanceRow.findMany({
+      where: {
+        deletedAt: null,
+        ...(projectId === undefined ? {} : { projectId }),
+        ...(host === undefined ? {} : { host }),
+        ...(after === null ? {} : { OR: [{ createdAt: { lt: after.createdAt } }, { createdAt: after.createdAt, id: { lt: after.id } }] }),
+      },
+      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+      take: Math.min(limit, PAGE_MAX),
+    });
+    return rows.map(instanceOfRow);
+  }
+
+  async count(filter: { readonly projectId?: string; readonly host?: string } = {}): Promise<number> {
+    return this.#client.instanceRow.count({ where: { deletedAt: null, ...filter } });
+  }
+
+  /** How many instances each host has; a host without any is not in the map. */
+  async countByHost(): Promise<ReadonlyMap<string, number>> {
+    const groups = await this.#client.instanceRow.groupBy({
+      by: ['host'],
+      where: { deletedAt: null, host: { not: null } },
+      _count: { _all: true },
+    });
+    return new Map(groups.map((group) => [group.host ?? '', group._count._all]));
+  }
+
+  /**
+   * @param owner only if the instance is on this host: an agent writes no other's
+   * @throws ServiceError NOT_FOUND: unknown, deleted, or on another host than `owner`
+   */
+  async update(uuid: string, changes: InstanceChanges, at: Date, owner?: string): Promise<StoredInstance> {
+    const rows = await this.#client.instanceRow.updateManyAndReturn({
+      where: { uuid, deletedAt: null, ...(owner === undefined ? {} : { host: owner }) },
+      data: { ...changes, updatedAt: at, generation: { increment: 1 } },
+    });
+    if (rows[0] === undefined) throw notFound(uuid);
+    return instanceOfRow(rows[0]);
+  }
+
+  /**
+   * Marks the instance as deleted and removes its consoles and their tokens; its sessions stay, for consoleauth
+   * to end. @returns 1, or 0 when it was unknown or deleted before
+   */
+  async softDelete(uuid: string, at: Date): Promise<number> {
+    // One statement: no moment at which a deleted instance still has a console that somebody may open.
+    return this.#client.$executeRaw`
+      WITH gone AS (
+        UPDATE instances
+        SET deleted_at = ${at}::timestamp(3), terminated_at = ${at}::timestamp(3), updated_at = ${at}::timestamp(3),
+            vm_state = 'deleted', task_state = NULL, generation = generation + 1
+        WHERE uuid = ${uuid}::uuid AND deleted_at IS NULL RETURNING uuid),
+      tokens AS (DELETE FROM console_tokens WHERE instance_uuid IN (SELECT uuid FROM gone)),
+      connections AS (DELETE FROM console_connections WHERE instance_uuid IN (SELECT uuid FROM gone))
+      SELECT uuid FROM gone`;
+  }
+}
+
+function notFound(uuid: string): ServiceError {
+  return new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);
+}
+
+function instanceOfRow(row: InstanceRow): StoredInstance {
+  const { uuid, id, projectId, userId, displayName, hostname, host, vmState, taskState, keyName, keyData, userData } = row;
+  const { createdAt, updatedAt, launchedAt, deletedAt, availabilityZone, launchIndex, generation } = row;
+  return Object.freeze({
+    uuid, id, projectId, userId, displayName, hostname, host, vmState, taskState, keyName, keyData, userData,
+    metadata: Object.freeze(row.metadata as Record<string, string>),
+    createdAt, updatedAt, launchedAt, deletedAt, deleted: deletedAt !== null,
+    availabilityZone, launchIndex, generation,
+  });
+}

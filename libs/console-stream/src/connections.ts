@@ -1,0 +1,73 @@
+/**
+ * Calls to one host share one HTTP/2 connection. It is kept for a while after its last console and thrown away
+ * after a failure to connect, so that an agent that is back is reached at once and not after gRPC's back-off.
+ * gRPC does not keep the process alive for a connection without calls.
+ */
+import { Client, credentials } from '@grpc/grpc-js';
+import { MESSAGE_BYTES_MAX } from './attach-messages.ts';
+import type { TlsFiles } from './serve-console-stream.ts';
+
+export interface Connection {
+  readonly client: Client;
+  release(): void;
+  /** The next attach connects anew. */
+  discard(): void;
+}
+
+interface SharedClient {
+  readonly client: Client;
+  users: number;
+  idle: NodeJS.Timeout | undefined;
+}
+
+const IDLE_MS = 30_000;
+const shared = new Map<string, SharedClient>();
+
+/** One process has one set of TLS files, so a connection is known by its endpoint and whether it has them. */
+export function takeConnection(endpoint: string, tls: TlsFiles | undefined): Connection {
+  const key = tls ? `tls ${endpoint}` : endpoint;
+  let entry = shared.get(key);
+  if (!entry) {
+    entry = { client: connect(endpoint, tls), users: 0, idle: undefined };
+    shared.set(key, entry);
+  }
+  const held = entry;
+  held.users += 1;
+  clearTimeout(held.idle);
+  let released = false;
+
+  const closeIdle = (): void => {
+    if (held.users > 0) return;
+    if (shared.get(key) === held) shared.delete(key);
+    held.client.close();
+  };
+  return {
+    client: held.client,
+    release() {
+      if (released) return;
+      released = true;
+      held.users -= 1;
+      if (held.users > 0) return;
+      if (shared.get(key) !== held) held.client.close();
+      else held.idle = setTimeout(closeIdle, IDLE_MS).unref();
+    },
+    discard() {
+      if (shared.get(key) === held) shared.delete(key);
+    },
+  };
+}
+
+function connect(endpoint: string, tls: TlsFiles | undefined): Client {
+  const channelCredentials = tls
+    ? credentials.createSsl(tls.authority ?? null, tls.key, tls.certificate)
+    : credentials.createInsecure();
+  return new Client(endpoint, channelCredentials, {
+    'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 1_000,
+    'grpc.keepalive_time_ms': 10_000,
+    'grpc.keepalive_timeout_ms': 5_000,
+    'grpc.enable_retries': 0,
+  });
+}

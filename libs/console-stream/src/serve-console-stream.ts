@@ -1,0 +1,117 @@
+/**
+ * The host's end: listens for Attach calls, has each one's session and secret checked by whoever serves the
+ * consoles, and joins the guest's stream to the call.
+ *
+ * Everything a stranger can send is limited: the size of a message, the number of open calls, the time until
+ * the first message. Without TLS it listens on loopback only, because the secret and the console travel in clear.
+ */
+import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { formatAddress, isLoopback, parseAddress } from './address.ts';
+import { DEFAULT_LIMITS, serveAttachCall } from './attach-call.ts';
+import type { AttachCall, AttachOpen, AttachServerCall, ConsoleStreamLimits, GuestConsole, StreamLog } from './attach-call.ts';
+import { ATTACH_PATH, MESSAGE_BYTES_MAX, encodeResponse } from './attach-messages.ts';
+
+export interface TlsFiles {
+  readonly certificate: Buffer;
+  readonly key: Buffer;
+  /** Those who may sign the other side's certificate; given, the other side must show one. */
+  readonly authority?: Buffer;
+}
+
+export interface ServeOptions {
+  /** host:port; port 0 takes a free one. */
+  readonly listen: string;
+  readonly tls?: TlsFiles;
+  readonly limits?: Partial<ConsoleStreamLimits>;
+  readonly log: StreamLog;
+  /** Checks the secret and opens the console; a ServiceError is what the proxy sees. */
+  attach(open: AttachOpen): Promise<GuestConsole>;
+}
+
+export interface ConsoleStreamServer {
+  /** host:port that listens. */
+  readonly endpoint: string;
+  readonly openAttaches: number;
+  /** Ends every session with `host_draining`, stops listening, and is done within `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+// gRPC writes to stderr what it also throws, past every logger.
+setLogVerbosity(logVerbosity.NONE);
+
+/** Throws ServiceError: INVALID_ARGUMENT for an address it will not listen on, FAILED_PRECONDITION where that address is taken. */
+export async function serveConsoleStream(options: ServeOptions): Promise<ConsoleStreamServer> {
+  const address = parseAddress(options.listen);
+  if (!options.tls && !isLoopback(address.host)) {
+    throw new ServiceError(
+      'INVALID_ARGUMENT',
+      `the console stream will not listen on ${options.listen} without TLS; give it a certificate and a key, or a loopback address`,
+    );
+  }
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const calls = new Set<AttachCall>();
+  const server = new Server({
+    'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+    'grpc.keepalive_time_ms': 20_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+  });
+  server.addService(serviceDefinition, {
+    attach: (call: AttachServerCall) => serveAttachCall(call, { attach: options.attach, log: options.log, limits, calls }),
+  });
+  const port = await bind(server, options);
+  return {
+    endpoint: formatAddress({ host: address.host, port }),
+    get openAttaches() {
+      return calls.size;
+    },
+    async drain(timeoutMs) {
+      for (const call of calls) call.end('host_draining');
+      await shutdown(server, timeoutMs);
+    },
+  };
+}
+
+const serviceDefinition = {
+  attach: {
+    path: ATTACH_PATH,
+    requestStream: true,
+    responseStream: true,
+    // Decoded below, where a fault can be answered with words.
+    requestSerialize: (bytes: Buffer) => bytes,
+    requestDeserialize: (bytes: Buffer) => bytes,
+    responseSerialize: encodeResponse,
+    responseDeserialize: (): never => {
+      throw new Error('a server decodes no response');
+    },
+  },
+} as const;
+
+function bind(server: Server, { listen, tls }: ServeOptions): Promise<number> {
+  const credentials = tls
+    ? ServerCredentials.createSsl(
+        tls.authority ?? null,
+        [{ private_key: tls.key, cert_chain: tls.certificate }],
+        tls.authority !== undefined,
+      )
+    : ServerCredentials.createInsecure();
+  return new Promise((resolve, reject) => {
+    server.bindAsync(listen, credentials, (error, port) => {
+      if (error) reject(new ServiceError('FAILED_PRECONDITION', `the console stream cannot listen on ${listen}`, { cause: error }));
+      else resolve(port);
+    });
+  });
+}
+
+function shutdown(server: Server, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, timeoutMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

@@ -28,6 +28,20 @@ export interface HttpAppOptions {
   readonly renderError: (error: ServiceError, requestId: string) => ErrorAnswer;
 }
 
+// The little of Fastify's request and reply that is used here.
+interface HttpRequest {
+  readonly id: string;
+}
+interface HttpReply {
+  code(status: number): HttpReply;
+  headers(values: object): HttpReply;
+  send(body: unknown): HttpReply;
+}
+
+function sendError(reply: HttpReply, answer: ErrorAnswer): void {
+  reply.code(answer.status).headers({ ...answer.headers }).send(answer.body);
+}
+
 /** Makes a Nest application over Fastify, not listening yet; see listenHttp. */
 export async function createHttpApp(options: HttpAppOptions): Promise<NestFastifyApplication> {
   const { module, log, bodyBytesMax = 1_048_576, renderError } = options;
@@ -39,6 +53,11 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
     forceCloseConnections: 'idle',
     trustProxy: false,
     genReqId: () => `req-${randomUUID()}`,
+    // What Fastify refuses before any route is chosen (a malformed path), which no filter sees.
+    frameworkErrors: (thrown: Error, request: HttpRequest, reply: unknown) => {
+      (reply as HttpReply).headers({ 'x-openstack-request-id': request.id });
+      sendError(reply as HttpReply, renderError(httpServiceError(thrown), request.id));
+    },
   });
   const app = await NestFactory.create<NestFastifyApplication>(module, adapter, {
     logger: nestLogger(log),
@@ -58,12 +77,10 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
   app.useGlobalFilters({
     catch(thrown, host) {
       const http = host.switchToHttp();
-      const request = http.getRequest<{ id: string }>();
-      const reply = http.getResponse<{ status(code: number): { headers(values: object): { send(body: unknown): void } } }>();
+      const request = http.getRequest<HttpRequest>();
       const error = httpServiceError(thrown);
       if (error.code === 'INTERNAL') log.error({ requestId: request.id, err: error }, 'request failed');
-      const answer = renderError(error, request.id);
-      reply.status(answer.status).headers(answer.headers ?? {}).send(answer.body);
+      sendError(http.getResponse<HttpReply>(), renderError(error, request.id));
     },
   });
   return app;

@@ -2,6 +2,7 @@
 // one environment variable and, when it cannot, says what would be right. readConfig (config.ts) puts
 // them together.
 
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 // Not z.coerce and friends: their messages speak to programmers ("expected number, received NaN").
@@ -123,7 +124,8 @@ export function name(fallback?: string): z.ZodType<string> {
 /** An IP address or host name to listen on. */
 export function address(fallback?: string): z.ZodType<string> {
   const wanted = 'an IP address or host name, such as 127.0.0.1 or 0.0.0.0';
-  return setting(wanted, (value) => requireMatch(value, /^[A-Za-z0-9.:_-]{1,255}$/), fallback);
+  const parse = (value: string): string => (isIP(value) > 0 ? value : requireMatch(value, /^[A-Za-z0-9._-]{1,255}$/));
+  return setting(wanted, parse, fallback);
 }
 
 /** `host:port`, the port 0 to let the system pick. IPv6 hosts stand in brackets. */

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { Body, Controller, Get, Inject, Module, Post } from '@nestjs/common';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { ERRORS } from '@gatehouse/errors/error-table';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { captureLog } from './fixtures/capture-log.ts';
+import { createContextApp, createHttpApp, listenHttp } from './nest-app.ts';
+
+const GREETING = Symbol('greeting');
+
+@Controller()
+class TestController {
+  readonly #greeting: string;
+
+  constructor(@Inject(GREETING) greeting: string) {
+    this.#greeting = greeting;
+  }
+
+  @Get('hello')
+  hello(): object {
+    return { greeting: this.#greeting };
+  }
+
+  @Get('refuse')
+  refuse(): never {
+    throw new ServiceError('PORT_IN_USE', 'the port is in use; close the other console');
+  }
+
+  @Get('break')
+  break(): never {
+    throw new TypeError('an inner secret');
+  }
+
+  @Post('echo')
+  echo(@Body() body: object): object {
+    return body;
+  }
+}
+
+@Module({ controllers: [TestController], providers: [{ provide: GREETING, useValue: 'good day' }] })
+class TestModule {}
+
+describe('Nest at the edge', () => {
+  const log = captureLog();
+  let app: NestFastifyApplication;
+  let base = '';
+  before(async () => {
+    app = await createHttpApp({
+      module: TestModule, log: log.logger, bodyBytesMax: 100,
+      renderError: (error, requestId) => ({ status: ERRORS[error.code].http, headers: { 'x-test': 'yes' }, body: { code: error.code, message: error.message, requestId } }),
+    });
+    base = await listenHttp(app, 0, '127.0.0.1');
+  });
+  after(() => app.close());
+
+  const answer = async (path: string, init?: RequestInit): Promise<{ status: number; body: Record<string, unknown>; headers: Headers }> => {
+    const response = await fetch(`${base}${path}`, init);
+    return { status: response.status, body: (await response.json()) as Record<string, unknown>, headers: response.headers };
+  };
+
+  it('renders refusals of ours in the app\'s own words', async () => {
+    const { status, body, headers } = await answer('/refuse');
+    assert.equal(status, 409);
+    assert.equal(headers.get('x-test'), 'yes');
+    assert.equal(body['message'], 'the port is in use; close the other console');
+    assert.equal(body['requestId'], headers.get('x-openstack-request-id'));
+  });
+
+  it('shows nothing of an inner error, and logs it', async () => {
+    const { status, body } = await answer('/break');
+    assert.equal(status, 500);
+    assert.ok(!JSON.stringify(body).includes('inner secret'));
+    assert.match(log.text(), /"level":"error".*"request_id":"req-[0-9a-f-]{36}".*an inner secret/);
+  });
+
+  const json = { 'content-type': 'application/json' };
+  const refused: readonly (readonly [string, string, RequestInit, number, string])[] = [
+    ['an unknown path', '/nowhere', {}, 404, 'NOT_FOUND'],
+    ['broken JSON', '/echo', { method: 'POST', headers: json, body: '{"a":' }, 400, 'INVALID_ARGUMENT'],
+    ['an empty JSON body', '/echo', { method: 'POST', headers: json }, 400, 'INVALID_ARGUMENT'],
+    ['prototype poisoning', '/echo', { method: 'POST', headers: json, body: '{"__proto__":{"a":1}}' }, 400, 'INVALID_ARGUMENT'],
+    ['another content type', '/echo', { method: 'POST', headers: { 'content-type': 'text/xml' }, body: '<a/>' }, 400, 'INVALID_ARGUMENT'],
+    ['a malformed path', '/%zz', {}, 400, 'INVALID_ARGUMENT'],
+  ];
+  for (const [what, path, init, status, code] of refused) {
+    it(`refuses ${what} with ${status} in the same shape`, async () => {
+      const result = await answer(path, init);
+      assert.deepEqual([result.status, result.body['code']], [status, code], JSON.stringify(result.body));
+    });
+  }
+
+  it('refuses a body above the limit', async () => {
+    const { status, body } = await answer('/echo', { method: 'POST', headers: json, body: JSON.stringify({ a: 'x'.repeat(200) }) });
+    assert.equal(body['code'], 'RESOURCE_EXHAUSTED');
+    assert.ok(status >= 400);
+  });
+
+  it('answers with a fresh request id and logs one line without the query', async () => {
+    const { status, body, headers } = await answer('/hello?token=planted-secret');
+    assert.deepEqual([status, body], [200, { greeting: 'good day' }]);
+    const id = headers.get('x-openstack-request-id') ?? '';
+    assert.match(id, /^req-[0-9a-f-]{36}$/);
+    const line = log.lines().find((entry) => entry['request_id'] === id);
+    assert.deepEqual([line?.['path'], line?.['status'], line?.['msg']], ['/hello', 200, 'request']);
+    assert.ok(!log.text().includes('planted-secret'));
+  });
+
+  it('makes an app without HTTP too, and keeps Nest\'s chatter at debug', async () => {
+    const context = await createContextApp(TestModule, log.logger);
+    assert.equal(context.get(GREETING), 'good day');
+    await context.close();
+    assert.ok(log.lines().every((line) => line['nest'] === undefined || line['level'] === 'debug'));
+  });
+});

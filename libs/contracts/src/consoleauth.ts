@@ -8,11 +8,11 @@
 import { ConsoleConnection, CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
 import { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { ACCESS_LEVELS } from '@gatehouse/objects/console-session';
+import { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
 import { enumeration, integer, listOf, mapOf, object, string, uuid } from '@gatehouse/objects/fields';
 import { defineContract, method } from '@gatehouse/rpc/contract';
 
 const name = () => string({ minLength: 1, maxLength: 255 });
-const bytes = () => integer({ min: 0 });
 const reason = () => string({ minLength: 1, maxLength: 255 });
 
 /** A renewal carries at most this many sessions; a proxy with more sends several. */
@@ -46,16 +46,16 @@ export const consoleauth = defineContract({
       idempotent: true,
       args: {
         proxy: name(),
-        /** Session id to the bytes it has carried so far, both ways. */
-        sessions: mapOf(bytes()),
+        sessions: listOf(object(ConsoleSessionUse), { maxItems: RENEW_SESSIONS_MAX }),
       },
+      /** Session id to the reason why it must end (or had ended, or `lease_lost` when it is not known). */
       result: mapOf(reason()),
     }),
     /** A session is over: its port is free from now on. */
     release: method({
       since: '3.0',
       idempotent: true,
-      args: { proxy: name(), sessionId: uuid(), reason: reason(), bytes: bytes() },
+      args: { proxy: name(), session: object(ConsoleSessionUse), reason: reason() },
     }),
     /** An agent shows the one-time secret that a client's stream brought; the answer is what may be opened. UNAUTHENTICATED otherwise. */
     attach: method({

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { Duplex, PassThrough, Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, credentials } from '@grpc/grpc-js';
@@ -92,10 +92,12 @@ describe('the console stream', () => {
   });
 
   it('is DEADLINE_EXCEEDED where something listens and never answers', async () => {
-    const mute = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
+    const sockets: Socket[] = [];
+    const mute = createServer((socket) => sockets.push(socket.on('error', () => {}))).listen(0, '127.0.0.1');
     await once(mute, 'listening');
     const endpoint = `127.0.0.1:${(mute.address() as AddressInfo).port}`;
     await assert.rejects(attach({ endpoint }, { connectTimeoutMs: 200 }), failsWith('DEADLINE_EXCEEDED', /200 ms/));
+    sockets.forEach((socket) => socket.destroy());
     mute.close();
   });
 

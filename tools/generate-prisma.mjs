@@ -2,14 +2,15 @@
  * Generates the two Prisma clients (libs/api-db, libs/cell-db: src/generated) from prisma/.
  *
  * `prisma generate` insists on a schema-engine binary, which it would download, and never runs it: any
- * executable will do, so it gets node itself and no network is needed. Nothing is generated again while
- * schema and Prisma stay the same (a stamp in the output says what it was made from).
+ * executable will do, so it gets node itself and no network is needed. Beside the client stand the migrations as
+ * a module, so that bundles carry them. Nothing is generated again while schema, migrations and Prisma stay the
+ * same (a stamp in the output says what it was made from).
  *
  *   node tools/generate-prisma.mjs [--force]
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,16 +34,25 @@ export async function generatePrisma({ force = false } = {}) {
     const schema = join(ROOT, 'prisma', database, 'schema.prisma');
     const output = join(ROOT, 'libs', `${database}-db`, 'src', 'generated');
     const stampFile = join(output, '.stamp');
-    const stamp = createHash('sha256').update(version).update(await readFile(schema)).digest('hex');
+    const migrations = JSON.stringify(await readMigrations(join(ROOT, 'prisma', database, 'migrations')), null, 2);
+    const stamp = createHash('sha256').update(version).update(await readFile(schema)).update(migrations).digest('hex');
     if (!force && (await readFile(stampFile, 'utf8').catch(() => '')) === stamp) continue;
     // A stale model file of a table that is gone would still be compiled.
     await rm(output, { recursive: true, force: true });
     await generate(prisma, schema);
     await mkdir(output, { recursive: true });
+    await writeFile(join(output, 'migrations.ts'), `export const MIGRATIONS = ${migrations} as const;\n`);
     await writeFile(stampFile, stamp);
     generated.push(database);
   }
   return generated;
+}
+
+/** @returns {Promise<{ name: string, sql: string }[]>} in the order in which they are applied */
+async function readMigrations(folder) {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+  return Promise.all(names.map(async (name) => ({ name, sql: await readFile(join(folder, name, 'migration.sql'), 'utf8') })));
 }
 
 async function generate(prisma, schema) {

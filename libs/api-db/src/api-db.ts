@@ -5,6 +5,7 @@ import { openClient } from '@gatehouse/database/client';
 import type { ApiClient } from './api-client.ts';
 import { CellMappingsStore } from './cell-mappings-store.ts';
 import { PrismaClient } from './generated/client.ts';
+import { MIGRATIONS } from './generated/migrations.ts';
 import { InstanceMappingsStore } from './instance-mappings-store.ts';
 import { KeyPairsStore } from './key-pairs-store.ts';
 
@@ -30,12 +31,12 @@ export interface ApiDb extends ApiStores {
 
 /** Connects at the first use; an unreachable database is each call's UNAVAILABLE, never this one's. */
 export async function openApiDb(source: DatabaseSource): Promise<ApiDb> {
-  const database = await openDatabase(source, { schema: 'api', migrations: new URL('../../../prisma/api/migrations/', import.meta.url) });
+  const database = await openDatabase(source, { schema: 'api', migrations: MIGRATIONS });
   return apiDbOf(database);
 }
 
 function apiDbOf(database: Database): ApiDb {
-  const client = openClient<PrismaClient>((options) => new PrismaClient(options), database);
+  const client = openClient<ApiClient>((options) => new PrismaClient(options), database);
   return {
     ...storesOf(client.root),
     transaction: (work) => client.transaction((tx) => work(storesOf(tx))),

@@ -7,6 +7,7 @@ import { ConsoleConnectionsStore } from './console-connections-store.ts';
 import { ConsoleSessionsStore } from './console-sessions-store.ts';
 import { ConsoleTokensStore } from './console-tokens-store.ts';
 import { PrismaClient } from './generated/client.ts';
+import { MIGRATIONS } from './generated/migrations.ts';
 import { InstanceExtraStore } from './instance-extra-store.ts';
 import { InstancesStore } from './instances-store.ts';
 import { ServicesStore } from './services-store.ts';
@@ -36,12 +37,12 @@ export interface CellDb extends CellStores {
 
 /** Connects at the first use; an unreachable database is each call's UNAVAILABLE, never this one's. */
 export async function openCellDb(source: DatabaseSource): Promise<CellDb> {
-  const database = await openDatabase(source, { schema: 'cell', migrations: new URL('../../../prisma/cell/migrations/', import.meta.url) });
+  const database = await openDatabase(source, { schema: 'cell', migrations: MIGRATIONS });
   return cellDbOf(database);
 }
 
 function cellDbOf(database: Database): CellDb {
-  const client = openClient<PrismaClient>((options) => new PrismaClient(options), database);
+  const client = openClient<CellClient>((options) => new PrismaClient(options), database);
   return {
     ...storesOf(client.root),
     transaction: (work) => client.transaction((tx) => work(storesOf(tx))),

@@ -26,9 +26,9 @@ export class ServicesStore {
   async report(service: StoredService): Promise<void> {
     const { binary, host, topic, version, endpoint, lastSeenAt } = service;
     await this.#client.$executeRaw`
-      INSERT INTO services (binary, host, topic, version, endpoint, last_seen_at)
+      INSERT INTO services ("binary", host, topic, version, endpoint, last_seen_at)
       VALUES (${binary}, ${host}, ${topic}, ${version}, ${endpoint}, ${lastSeenAt}::timestamp(3))
-      ON CONFLICT (binary, host) DO UPDATE
+      ON CONFLICT ("binary", host) DO UPDATE
         SET topic = excluded.topic, version = excluded.version, endpoint = excluded.endpoint, last_seen_at = excluded.last_seen_at
         WHERE services.last_seen_at <= excluded.last_seen_at`;
   }

@@ -1,0 +1,77 @@
+// What the tests need from the machine, from Debian's packages. Root gets the missing ones installed;
+// everyone else gets the one line to run. No package may start its service: tests start their own
+// servers and never touch the machine's.
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { StepError, runStep, say } from './say.mjs';
+
+/** package -> a file (one star allowed) that shows it is there, and the classes of tests that need it. */
+const PACKAGES = [
+  { name: 'postgresql', file: '/usr/lib/postgresql/*/bin/postgres', classes: ['db', 'e2e'] },
+  { name: 'rabbitmq-server', file: '/usr/lib/rabbitmq/bin/rabbitmq-server', classes: ['broker', 'e2e'] },
+  { name: 'erlang-base', file: '/usr/bin/erl_call', classes: ['broker', 'e2e'] },
+  { name: 'redis-server', file: '/usr/bin/redis-server', classes: ['e2e'] },
+  { name: 'memcached', file: '/usr/bin/memcached', classes: ['e2e'] },
+  { name: 'chromium', file: '/usr/bin/chromium', classes: ['e2e'] },
+  { name: 'qemu-system-x86', file: '/usr/bin/qemu-system-x86_64', classes: ['e2e'] },
+  { name: 'seabios', file: '/usr/share/seabios/bios-256k.bin', classes: ['e2e'] },
+  { name: 'busybox-static', file: '/usr/share/doc/busybox-static', classes: ['e2e'] },
+  { name: 'cpio', file: '/bin/cpio', classes: ['e2e'] },
+  { name: 'linux-image-cloud-amd64', file: '/boot/vmlinuz-*-cloud-amd64', classes: ['e2e'] },
+];
+
+/**
+ * Installs what tests of these classes need and the machine lacks.
+ *
+ * @param {ReadonlySet<string>} classes
+ */
+export async function installSystemPackages(classes) {
+  const missing = missingPackages(classes);
+  if (missing.length === 0) return;
+  const line = `apt-get update && apt-get install -y --no-install-recommends ${missing.join(' ')}`;
+  if (process.getuid?.() !== 0) {
+    throw new StepError(`the tests need packages that are not installed, and installing takes root. Run this once:\n\n  sudo sh -c '${line}'\n`);
+  }
+  if (!existsSync('/usr/bin/apt-get')) throw new StepError(`the tests need ${missing.join(', ')}, and this machine has no apt-get`);
+  const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' } };
+  await withoutServiceStarts(async () => {
+    const apt = ['-o', 'DPkg::Lock::Timeout=300'];
+    await runStep('reading the package lists', 'apt-get', [...apt, 'update'], options).catch((error) => say(error.message));
+    await runStep(
+      `installing ${missing.join(', ')} (a few minutes)`,
+      'apt-get',
+      [...apt, 'install', '-y', '--no-install-recommends', ...missing],
+      options,
+    );
+  });
+  const still = missingPackages(classes);
+  if (still.length > 0) throw new StepError(`installed, and yet missing: ${still.join(', ')}`);
+}
+
+/** @param {ReadonlySet<string>} classes */
+export function missingPackages(classes) {
+  return PACKAGES.filter((entry) => entry.classes.some((name) => classes.has(name)) && !exists(entry.file)).map((entry) => entry.name);
+}
+
+// Debian asks this file before a package starts or stops a service; 101 means "no".
+async function withoutServiceStarts(work) {
+  const policy = '/usr/sbin/policy-rc.d';
+  if (existsSync(policy)) return work();
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    await work();
+  } finally {
+    rmSync(policy, { force: true });
+  }
+}
+
+function exists(pattern) {
+  if (!pattern.includes('*')) return existsSync(pattern);
+  const [before, after] = pattern.split('*');
+  const folder = before.endsWith('/') ? before : `${dirname(before)}/`;
+  if (!existsSync(folder)) return false;
+  return readdirSync(folder).some((name) => {
+    if (!`${folder}${name}`.startsWith(before)) return false;
+    return after.startsWith('/') ? existsSync(`${folder}${name}${after}`) : name.endsWith(after);
+  });
+}

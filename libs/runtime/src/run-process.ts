@@ -43,8 +43,11 @@ export interface ProcessOptions<S extends ConfigShape> {
   readonly start: (boot: Boot<Readonly<z.output<S>>>) => Promise<App>;
   /** Runs once the app serves and /readyz asks it. */
   readonly started?: (app: App, opsUrl: string) => void | Promise<void>;
-  /** Runs after configuration is read and before anything else is opened; may refuse by throwing. */
-  readonly prepare?: (config: Readonly<z.output<S>> & ProcessConfig) => Promise<void>;
+  /**
+   * Runs when the configuration is read and nothing is opened yet; may refuse by throwing, and answers the
+   * configuration to go on with.
+   */
+  readonly prepare?: (config: Readonly<z.output<S>> & ProcessConfig) => Promise<Readonly<z.output<S>> & ProcessConfig>;
   /** Time for draining after the first signal; 10 s. */
   readonly drainTimeoutMs?: number;
   /** File descriptor of the log: 1 unless stdout is for people. */
@@ -77,8 +80,7 @@ export async function runProcess<S extends ConfigShape>(options: ProcessOptions<
     const color = pretty && (options.env['NO_COLOR'] ?? '') === '';
     const log = createLogger({ service, level: config.logLevel, pretty, color, destination: logTo });
     for (const message of warnings) log.warn(message);
-    await options.prepare?.(config);
-    await run(options, service, config, log);
+    await run(options, service, (await options.prepare?.(config)) ?? config, log);
   } catch (error) {
     failStart(service, error, shown);
   }
@@ -112,12 +114,19 @@ async function run<S extends ConfigShape>(
   await options.started?.(running.app, running.ops.url);
 }
 
+// A Ctrl-C reaches the whole foreground group, and a launcher may pass its own copy on: two signals this
+// close together are one.
+const SAME_SIGNAL_MS = 250;
+
 function drainOnSignal(running: Running, starting: Promise<void>): void {
+  let firstMs = Number.POSITIVE_INFINITY;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (running.stopping.signal.aborted) {
+      if (performance.now() - firstMs < SAME_SIGNAL_MS) return;
       running.log.warn({ signal }, 'second signal: exiting at once');
       process.exit(signal === 'SIGINT' ? 130 : 143);
     }
+    firstMs = performance.now();
     running.log.info({ signal }, 'draining');
     running.stopping.abort();
     void drain(running, starting).then((code) => process.exit(code));

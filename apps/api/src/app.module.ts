@@ -1,0 +1,106 @@
+/** The REST API: key pairs, instances and their consoles, as Nova's clients know them. */
+import { Module } from '@nestjs/common';
+import type { DynamicModule } from '@nestjs/common';
+import type { ApiDb } from '@gatehouse/api-db/api-db';
+import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import { compute } from '@gatehouse/contracts/compute';
+import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { createClient } from '@gatehouse/rpc/client';
+import type { Transport } from '@gatehouse/rpc/transport';
+import type { App } from '@gatehouse/runtime/app';
+import type { Clock } from '@gatehouse/runtime/clock';
+import type { Logger } from '@gatehouse/runtime/logger';
+import type { Metrics } from '@gatehouse/runtime/metrics';
+import { createHttpApp, listenHttp } from '@gatehouse/runtime/nest-app';
+import type { ApiConfig } from './config.ts';
+import { Consoles } from './consoles.ts';
+import { Guests } from './guests.ts';
+import type { HomeCell } from './home-cell.ts';
+import { homeCell } from './home-cell.ts';
+import { identityNone } from './identity.ts';
+import { Instances } from './instances.ts';
+import { KeyPairs } from './key-pairs.ts';
+import { Placement } from './placement.ts';
+import { ConsolesController } from './rest/consoles.controller.ts';
+import { faultOf } from './rest/fault.ts';
+import { hostGuard, isLoopbackName } from './rest/host-guard.ts';
+import { BODY_BYTES_MAX, prepareHttpEdge } from './rest/http-edge.ts';
+import { KeyPairsController } from './rest/key-pairs.controller.ts';
+import { ServersController } from './rest/servers.controller.ts';
+import { VersionsController } from './rest/versions.controller.ts';
+
+export interface ApiResources {
+  readonly config: ApiConfig;
+  readonly transport: Transport;
+  readonly apiDb: ApiDb;
+  readonly cellDb: CellDb;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** How the cell of `cellDb` is reached; `cell1`, inside this process, unless told. */
+  readonly cell?: HomeCell;
+}
+
+interface ApiParts {
+  readonly keyPairs: KeyPairs;
+  readonly instances: Instances;
+  readonly consoles: Consoles;
+}
+
+@Module({})
+export class ApiModule {
+  static of({ keyPairs, instances, consoles }: ApiParts): DynamicModule {
+    return {
+      module: ApiModule,
+      controllers: [VersionsController, KeyPairsController, ConsolesController, ServersController],
+      providers: [
+        { provide: KeyPairs, useValue: keyPairs },
+        { provide: Instances, useValue: instances },
+        { provide: Consoles, useValue: consoles },
+      ],
+    };
+  }
+}
+
+const EMBEDDED_CELL: HomeCell = { name: 'cell1', transportUrl: 'memory:', databaseUrl: 'embedded:' };
+
+/**
+ * Serves the API. Throws FAILED_PRECONDITION where identity `none` would be reachable from other machines without
+ * the operator's word for it, and what the system says about a port that is taken.
+ */
+export async function startApi(resources: ApiResources): Promise<App> {
+  const { config, transport, apiDb, cellDb, log, clock } = resources;
+  refuseOpenDoor(config);
+  const rpc = { compute: createClient(compute, transport), consoleauth: createClient(consoleauth, transport) };
+  const placement = new Placement(cellDb, clock);
+  const guests = new Guests(rpc, cellDb, placement, clock, log);
+  const cell = homeCell(apiDb, resources.cell ?? EMBEDDED_CELL, clock);
+  const instances = new Instances({ apiDb, cellDb }, cell, placement, guests, clock);
+  const keyPairs = new KeyPairs(apiDb, config, clock);
+  const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute) });
+  const http = await createHttpApp({ module, log, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => faultOf(error) });
+  prepareHttpEdge(http, { identity: identityNone, guard: hostGuard([config.bindAddress, ...config.apiHosts]) });
+  const url = await listenHttp(http, config.apiPort, config.bindAddress);
+  return {
+    name: 'api',
+    addresses: [{ name: 'api', url }],
+    async checkReady() {
+      await Promise.all([apiDb.check(), cellDb.check()]);
+      if (!transport.connected) throw new ServiceError('UNAVAILABLE', 'the message broker is not connected');
+    },
+    async drain() {
+      await http.close();
+      await guests.idle();
+    },
+  };
+}
+
+function refuseOpenDoor({ bindAddress, insecureNoAuth }: ApiConfig): void {
+  if (insecureNoAuth || isLoopbackName(bindAddress)) return;
+  throw new ServiceError(
+    'FAILED_PRECONDITION',
+    `GATEHOUSE_BIND_ADDRESS is ${bindAddress}, where other machines reach the API, and every token is believed: ` +
+      'bind to 127.0.0.1, or set GATEHOUSE_INSECURE_NO_AUTH=true if that is what you want',
+  );
+}

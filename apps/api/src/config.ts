@@ -1,0 +1,26 @@
+import { csv, flag, integer, name, port, secretUrl } from '@gatehouse/runtime/config';
+import { address } from '@gatehouse/runtime/settings';
+import { z } from 'zod';
+
+/** What decides how the API answers; the same in a process of its own and in the standalone. */
+export const apiConfig = z.object({
+  apiPort: port(8774),
+  bindAddress: address('127.0.0.1'),
+  /** Host names under which the API may be called, besides loopback names. */
+  apiHosts: csv([]),
+  /** Serve with identity `none`, which believes every token, also where others can reach it. */
+  insecureNoAuth: flag(false),
+  /** Most key pairs of one user; -1 for no limit. */
+  keyPairsMax: integer({ min: -1, max: 1_000_000, fallback: 100 }),
+  /** Import DSA keys and RSA keys below 2048 bits too. */
+  allowWeakKeys: flag(false),
+});
+export type ApiConfig = z.output<typeof apiConfig>;
+
+/** What a process of its own needs besides. */
+export const apiProcessConfig = apiConfig.extend({
+  transportUrl: secretUrl(['amqp', 'amqps']),
+  rpcExchange: name('gatehouse'),
+  apiDatabaseUrl: secretUrl(['postgresql', 'postgres']),
+  cellDatabaseUrl: secretUrl(['postgresql', 'postgres']),
+});

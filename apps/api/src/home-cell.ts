@@ -1,0 +1,35 @@
+/** The cell whose database this api writes to, known to the API database by name; made at its first use. */
+import { randomUUID } from 'node:crypto';
+import type { ApiDb } from '@gatehouse/api-db/api-db';
+import { isServiceError } from '@gatehouse/errors/service-error';
+import type { Clock } from '@gatehouse/runtime/clock';
+
+export interface HomeCell {
+  readonly name: string;
+  readonly transportUrl: string;
+  readonly databaseUrl: string;
+}
+
+/** A function that answers the cell's uuid, from memory after its first success. */
+export function homeCell(apiDb: ApiDb, cell: HomeCell, clock: Clock): () => Promise<string> {
+  let known: string | null = null;
+  return async () => {
+    known ??= await findOrMake(apiDb, cell, clock);
+    return known;
+  };
+}
+
+async function findOrMake(apiDb: ApiDb, cell: HomeCell, clock: Clock): Promise<string> {
+  const found = await apiDb.cellMappings.findByName(cell.name);
+  if (found !== null) return found.uuid;
+  const uuid = randomUUID();
+  try {
+    await apiDb.cellMappings.save({ uuid, ...cell, disabled: false }, clock.now());
+    return uuid;
+  } catch (error) {
+    // Another api made it in the meantime.
+    const theirs = isServiceError(error) && error.code === 'ALREADY_EXISTS' ? await apiDb.cellMappings.findByName(cell.name) : null;
+    if (theirs === null) throw error;
+    return theirs.uuid;
+  }
+}

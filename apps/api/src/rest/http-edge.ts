@@ -1,0 +1,55 @@
+/**
+ * What happens to every request before a controller sees it, and the two changes to Fastify that Nova's clients
+ * need: a body is JSON whatever its content type says, and every answer names the microversion it was made for.
+ */
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { Identity } from '../identity.ts';
+import { headerOf, keepCall, readCall } from './api-call.ts';
+import type { RawRequest } from './api-call.ts';
+import type { HostGuard } from './host-guard.ts';
+import { readJson } from './json.ts';
+import { NEW_HEADER, OLD_HEADER, readMicroversion, unsupportedVersion } from './microversion.ts';
+
+/** As Nova's `max_request_body_size`. */
+export const BODY_BYTES_MAX = 114_688;
+/** Requests being answered at once; more are told to come back. */
+export const REQUESTS_MAX = 512;
+
+export interface HttpEdge {
+  readonly identity: Identity;
+  readonly guard: HostGuard;
+}
+
+/** Call before the application initialises its routes. */
+export function prepareHttpEdge(app: NestFastifyApplication, { identity, guard }: HttpEdge): void {
+  const fastify = app.getHttpAdapter().getInstance();
+  fastify.removeAllContentTypeParsers();
+  app.useBodyParser('*', { bodyLimit: BODY_BYTES_MAX }, (_request, body, done) => {
+    try {
+      done(null, readJson(body));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  let underWay = 0;
+  fastify.addHook('onRequest', async (request, reply) => {
+    underWay += 1;
+    reply.raw.once('close', () => (underWay -= 1));
+    reply.header('x-compute-request-id', request.id);
+    guard(headerOf(request, 'host'));
+    if (underWay > REQUESTS_MAX) throw new ServiceError('UNAVAILABLE', 'Too many requests are being answered; try again in a second');
+    if (isOpen(request)) return;
+    const caller = await identity.authenticate(headerOf(request, 'x-auth-token'));
+    const asked = readMicroversion(headerOf(request, NEW_HEADER), headerOf(request, OLD_HEADER));
+    reply.header(NEW_HEADER, `compute ${asked.text}`).header(OLD_HEADER, asked.text);
+    reply.header('vary', ['OpenStack-API-Version', 'X-OpenStack-Nova-API-Version']);
+    if (!asked.supported) throw unsupportedVersion(asked);
+    keepCall(request, readCall(request, caller, asked.version));
+  });
+}
+
+/** The version documents are for those who have no token yet. */
+function isOpen(request: RawRequest): boolean {
+  return /^\/(v2\.1\/?)?(\?|$)/.test(request.url);
+}

@@ -1,0 +1,25 @@
+import { choice, durationSeconds, name, secretUrl, url } from '@gatehouse/runtime/config';
+import { z } from 'zod';
+import { HASH_ALGORITHMS } from './console-token.ts';
+
+/** How consoles are authorized; the same in a process of its own and beside the others in one. */
+export const consoleAuthConfig = z.object({
+  /** Where users' browsers reach the console proxy. */
+  proxyBaseUrl: url(['http', 'https'], 'http://127.0.0.1:6080'),
+  /** Seconds for which a token opens its console. */
+  consoleTokenTtl: durationSeconds(600, { min: 1, max: 86_400 }),
+  consoleTokenHash: choice(HASH_ALGORITHMS, 'sha256'),
+  /** Seconds for which a promised port is kept for its user. */
+  consoleReservation: durationSeconds(60, { min: 1, max: 3_600 }),
+  /** Seconds that a session lives on without its proxy's renewal. */
+  consoleLease: durationSeconds(15, { min: 3, max: 600 }),
+});
+export type ConsoleAuthConfig = Readonly<z.output<typeof consoleAuthConfig>>;
+
+export const consoleAuthProcessConfig = consoleAuthConfig.extend({
+  transportUrl: secretUrl(['amqp', 'amqps']),
+  rpcExchange: name('gatehouse'),
+  cellDatabaseUrl: secretUrl(['postgresql', 'postgres']),
+  /** This process among others like it. */
+  consoleauthName: name().optional(),
+});

@@ -1,0 +1,198 @@
+/**
+ * Who may open which console: issues tokens and admits the clients that show them.
+ *
+ * One transaction chooses a port, reserves it and stores a token's hash; another checks a token and claims a session.
+ * This process's clock decides what has expired. No RPC runs inside a transaction.
+ */
+import { randomUUID } from 'node:crypto';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import { consoleConnectionOf } from '@gatehouse/cell-db/console-connections-store';
+import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
+import { consoleSessionOf } from '@gatehouse/cell-db/console-sessions-store';
+import type { NewSession } from '@gatehouse/cell-db/console-sessions-store';
+import type { TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-connection';
+import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
+import type { Access } from '@gatehouse/objects/console-session';
+import type { RequestContext } from '@gatehouse/rpc/context';
+import type { Clock } from '@gatehouse/runtime/clock';
+import { accessUrl } from './access-url.ts';
+import type { ConsoleAuthConfig } from './config.ts';
+import { hashSecret, mintSecret } from './console-token.ts';
+import { chooseExclusivePort, isExclusive, refusePortInUse } from './port-choice.ts';
+import { liveEndpoint } from './service-directory.ts';
+import type { SessionLeases } from './session-leases.ts';
+
+export interface AuthorizeRequest {
+  /** The ports of one console type of one instance, in order. */
+  readonly connections: readonly ConsoleConnection[];
+  readonly access: Access;
+}
+
+export interface ConnectRequest {
+  readonly token: string;
+  readonly proxy: string;
+  readonly clientAddress: string;
+  /** What the asking page can show; undefined means any. */
+  readonly consoleTypes?: readonly ConsoleType[] | undefined;
+}
+
+type ConnectedToken = TokenWithConnection & { readonly connection: StoredConnection };
+
+/** Whose a reservation is when the request named no user. */
+const NOBODY = '';
+
+export class ConsoleAuth {
+  readonly #db: CellDb;
+  readonly #leases: SessionLeases;
+  readonly #config: ConsoleAuthConfig;
+  readonly #clock: Clock;
+
+  constructor(db: CellDb, leases: SessionLeases, config: ConsoleAuthConfig, clock: Clock) {
+    this.#db = db;
+    this.#leases = leases;
+    this.#config = config;
+    this.#clock = clock;
+  }
+
+  /**
+   * A connection of the instance with its access URL, the only place where the clear token ever stands.
+   * @throws ServiceError PORT_IN_USE when no exclusive port is free, FAILED_PRECONDITION when there is no console
+   */
+  async authorize(request: AuthorizeRequest, context: RequestContext): Promise<ConsoleConnection> {
+    const { instanceUuid, consoleType } = oneConsole(request.connections);
+    const token = mintSecret();
+    const tokenHash = hashSecret(token, this.#config.consoleTokenHash);
+    const url = accessUrl(this.#config.proxyBaseUrl, consoleType, token);
+
+    return this.#db.transaction(async (stores) => {
+      const now = this.#clock.now();
+      const exclusive = isExclusive(consoleType);
+      const known = await stores.consoleConnections.upsertAll(request.connections, { exclusive, at: now });
+      const chosen = exclusive ? await this.#reserve(stores, instanceUuid, known, context.userId, now) : known[0];
+      if (chosen === undefined) throw new ServiceError('INTERNAL', 'the console connection was not stored');
+
+      // Whole seconds, which is what the wire can say.
+      const expires = new Date(Math.floor(now.getTime() / 1_000 + this.#config.consoleTokenTtl) * 1_000);
+      const { host, port, options } = chosen;
+      await stores.consoleTokens.save({
+        ...{ tokenHash, connectionId: chosen.id, instanceUuid, consoleType, host, port },
+        ...{ access: request.access, singleUse: false, expires, createdAt: now },
+        ...{ userId: context.userId, projectId: context.projectId },
+        internalAccessPath: options['internal_access_path'] ?? null,
+        accessUrlBase: this.#config.proxyBaseUrl,
+      });
+      return consoleConnectionOf(chosen, { tokenHash, accessUrl: url, expires });
+    });
+  }
+
+  /**
+   * Claims the session of a client that shows a token, and says how to reach its console.
+   * @throws ServiceError UNAUTHENTICATED, NOT_FOUND, PORT_IN_USE, UNAVAILABLE, INVALID_ARGUMENT, as the contract says
+   */
+  async connect(request: ConnectRequest): Promise<ConsoleGrant> {
+    const attachSecret = mintSecret();
+    return this.#db.transaction(async (stores) => {
+      const now = this.#clock.now();
+      const token = await this.#validToken(stores, request, now);
+      const { connection } = token;
+      const instance = await stores.instances.find(token.instanceUuid);
+      if (instance === null) throw new ServiceError('NOT_FOUND', 'the instance of this console is gone');
+      const viaAgent = connection.options['transport'] !== 'tcp';
+      const endpoint = viaAgent ? await liveEndpoint(stores.services, connection.host, now) : null;
+      if (connection.exclusive) await this.#refuseIfTaken(stores, connection, token.userId, now);
+
+      const stored = await stores.consoleSessions.open({
+        ...sessionOf(token, request, now),
+        attachSecretHash: viaAgent ? hashSecret(attachSecret) : null,
+        leaseExpires: this.#leases.from(now),
+      });
+      await stores.consoleTokens.markUsed(token.tokenHash, now);
+      await stores.consoleConnections.deleteReservation(connection.id, token.userId ?? NOBODY);
+      return {
+        session: consoleSessionOf(stored),
+        connection: consoleConnectionOf(connection),
+        instanceName: instance.displayName ?? instance.uuid,
+        endpoint,
+        attachSecret: viaAgent ? attachSecret : null,
+        leaseSeconds: this.#config.consoleLease,
+      };
+    });
+  }
+
+  /**
+   * Spends the one-time secret that a client's stream brought to an agent; the answer is what may be opened.
+   * @throws ServiceError UNAUTHENTICATED
+   */
+  async attach(sessionId: string, attachSecret: string, host: string): Promise<ConsoleConnection> {
+    const session = await this.#db.consoleSessions.useAttachSecret(sessionId, hashSecret(attachSecret), host);
+    const connection = session?.connectionId == null ? null : await this.#db.consoleConnections.find(session.connectionId);
+    if (connection === null) {
+      throw new ServiceError('UNAUTHENTICATED', 'this session is not open here, or its attach secret was used before; connect again');
+    }
+    return consoleConnectionOf(connection);
+  }
+
+  /** Revokes an instance's tokens and notes that its sessions must end. @returns those that are open still */
+  async revokeInstance(instanceUuid: string, reason: string): ReturnType<CellStores['consoleSessions']['markEnding']> {
+    return this.#db.transaction(async (stores) => {
+      await stores.consoleTokens.deleteForInstance(instanceUuid);
+      await stores.consoleConnections.deleteForInstance(instanceUuid);
+      return stores.consoleSessions.markEnding({ instanceUuid }, reason, this.#clock.now());
+    });
+  }
+
+  async #reserve(
+    stores: CellStores,
+    instanceUuid: string,
+    known: readonly StoredConnection[],
+    userId: string | null,
+    now: Date,
+  ): Promise<StoredConnection> {
+    const locked = new Map((await stores.consoleConnections.lockByInstance(instanceUuid)).map((row) => [row.id, row]));
+    const inUse = new Map((await this.#leases.listLive(stores, instanceUuid, now)).map((session) => [session.connectionId, session.startedAt]));
+    const ports = known.flatMap(({ id }) => locked.get(id) ?? []).map((row) => ({ ...row, inUseSince: inUse.get(row.id) ?? null }));
+    const chosen = chooseExclusivePort(ports, userId ?? NOBODY, now);
+    const { consoleReservation, consoleTokenTtl } = this.#config;
+    const until = new Date(now.getTime() + Math.min(consoleReservation, consoleTokenTtl) * 1_000);
+    await stores.consoleConnections.reserve(chosen.id, userId ?? NOBODY, until, now);
+    return chosen;
+  }
+
+  async #validToken(stores: CellStores, { token, consoleTypes }: ConnectRequest, now: Date): Promise<ConnectedToken> {
+    const stored = await stores.consoleTokens.lockByHash(hashSecret(token, this.#config.consoleTokenHash));
+    if (stored === null || stored.expires <= now || stored.connection === null) {
+      throw new ServiceError('UNAUTHENTICATED', 'this console link is unknown or has expired; ask for a new one');
+    }
+    if (consoleTypes !== undefined && !consoleTypes.includes(stored.consoleType)) {
+      throw new ServiceError('INVALID_ARGUMENT', `this link is for a ${stored.consoleType} console; this page shows ${consoleTypes.join(', ')}`);
+    }
+    return { ...stored, connection: stored.connection };
+  }
+
+  async #refuseIfTaken(stores: CellStores, connection: StoredConnection, userId: string | null, now: Date): Promise<void> {
+    const holder = await this.#leases.holderOf(stores, connection.id, now);
+    refusePortInUse({ ...connection, inUseSince: holder?.startedAt ?? null }, userId ?? NOBODY, now);
+  }
+}
+
+/** @throws ServiceError unless the connections are ports of one console type of one instance */
+function oneConsole(connections: readonly ConsoleConnection[]): ConsoleConnection {
+  const [first] = connections;
+  if (first === undefined) throw new ServiceError('FAILED_PRECONDITION', 'the instance has no console of this type');
+  if (connections.some((each) => each.instanceUuid !== first.instanceUuid || each.consoleType !== first.consoleType)) {
+    throw new ServiceError('INVALID_ARGUMENT', 'connections: expected ports of one console type of one instance');
+  }
+  return first;
+}
+
+function sessionOf(token: ConnectedToken, request: ConnectRequest, now: Date): Omit<NewSession, 'attachSecretHash' | 'leaseExpires'> {
+  const { connection, instanceUuid, consoleType, userId, projectId, access } = token;
+  return {
+    ...{ id: randomUUID(), connectionId: connection.id, exclusive: connection.exclusive },
+    ...{ instanceUuid, host: connection.host, port: connection.port, consoleType },
+    ...{ proxy: request.proxy, clientAddress: request.clientAddress },
+    ...{ userId, projectId, access, resumeHash: null, startedAt: now },
+  };
+}

@@ -1,0 +1,23 @@
+/** A console token: 256 random bits, clear only in the answer that issues it; everything else knows its hash. */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+
+export const HASH_ALGORITHMS = ['sha256', 'sha1'] as const;
+export type HashAlgorithm = (typeof HASH_ALGORITHMS)[number];
+
+const TOKEN_BYTES = 32;
+
+/** 43 characters of base64url: legal in a URL fragment, a query and a WebSocket subprotocol. */
+export function mintSecret(): string {
+  return randomBytes(TOKEN_BYTES).toString('base64url');
+}
+
+/** Hexadecimal; sha1 exists because the seed specification stored it. */
+export function hashSecret(secret: string, algorithm: HashAlgorithm = 'sha256'): string {
+  return createHash(algorithm).update(secret, 'utf8').digest('hex');
+}
+
+export function sameHash(left: string, right: string): boolean {
+  const a = Buffer.from(left);
+  const b = Buffer.from(right);
+  return a.length === b.length && timingSafeEqual(a, b);
+}

@@ -1,0 +1,33 @@
+/** The RPC edge of consoleauth: each method of the contract is one call of the application. */
+import type { consoleauth } from '@gatehouse/contracts/consoleauth';
+import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import type { Handlers } from '@gatehouse/rpc/server';
+import type { Clock } from '@gatehouse/runtime/clock';
+import type { ConsoleAuth } from './console-auth.ts';
+import type { SessionEnds } from './session-ends.ts';
+import type { SessionLeases } from './session-leases.ts';
+
+export interface ConsoleAuthParts {
+  readonly auth: ConsoleAuth;
+  readonly leases: SessionLeases;
+  readonly ends: SessionEnds;
+  readonly db: CellDb;
+  readonly clock: Clock;
+}
+
+export function consoleAuthHandlers({ auth, leases, ends, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
+  return {
+    authorize: (args, context) => auth.authorize(args, context),
+    connect: (args) => auth.connect(args),
+    attach: ({ sessionId, attachSecret, host }) => auth.attach(sessionId, attachSecret, host),
+    renew: ({ proxy, sessions }) => leases.renew(proxy, sessions),
+    release: ({ proxy, session, reason }) => leases.release(proxy, session, reason),
+    sweep: ({ host }) => leases.sweep(host),
+    report: (service) => db.services.report({ ...service, lastSeenAt: clock.now() }),
+    async revokeInstance({ instanceUuid, reason }, context) {
+      const open = await auth.revokeInstance(instanceUuid, reason);
+      await ends.tellProxies(open, reason, context);
+      return open.length;
+    },
+  };
+}

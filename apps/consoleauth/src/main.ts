@@ -1,0 +1,23 @@
+import { hostname } from 'node:os';
+import { openCellDb } from '@gatehouse/cell-db/cell-db';
+import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
+import { composeApp } from '@gatehouse/runtime/app';
+import { runProcess } from '@gatehouse/runtime/run-process';
+import { waitFor } from '@gatehouse/runtime/wait-for';
+import { startConsoleAuth } from './app.module.ts';
+import { consoleAuthProcessConfig } from './config.ts';
+
+await runProcess({
+  name: 'consoleauth',
+  env: process.env,
+  config: consoleAuthProcessConfig,
+  async start({ config, log, clock, signal }) {
+    const server = config.consoleauthName ?? `${hostname()}.${process.pid}`;
+    const transport = createAmqpTransport({ url: config.transportUrl, exchange: config.rpcExchange, connectionName: `gatehouse-consoleauth ${server}`, log });
+    const cellDb = await openCellDb({ url: config.cellDatabaseUrl });
+    await waitFor({ what: 'the cell database', attempt: () => cellDb.check(), log, signal });
+    const app = await startConsoleAuth({ config, server, transport, cellDb, log, clock });
+    const resources = [{ name: 'cell database', close: () => cellDb.close() }, { name: 'transport', close: () => transport.close() }];
+    return composeApp('consoleauth', { apps: [app], resources, log });
+  },
+});

@@ -1,0 +1,77 @@
+/**
+ * A session lives while its proxy renews its lease. What this file knows and nothing else: when a lease counts as
+ * run out. After consoleauth itself was away nobody could renew, so for one lease from its start none has.
+ */
+import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { StoredSession } from '@gatehouse/cell-db/console-sessions-store';
+import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
+import type { Clock } from '@gatehouse/runtime/clock';
+
+const SWEEP_ROWS_MAX = 1_000;
+
+export class SessionLeases {
+  readonly #db: CellDb;
+  readonly #clock: Clock;
+  readonly #leaseMs: number;
+  readonly #graceUntil: Date;
+
+  constructor(db: CellDb, clock: Clock, leaseSeconds: number) {
+    this.#db = db;
+    this.#clock = clock;
+    this.#leaseMs = leaseSeconds * 1_000;
+    this.#graceUntil = this.from(clock.now());
+  }
+
+  /** When a lease granted now runs out. */
+  from(now: Date): Date {
+    return new Date(now.getTime() + this.#leaseMs);
+  }
+
+  /** The open sessions of an instance whose lease holds. */
+  async listLive(stores: CellStores, instanceUuid: string, now: Date): Promise<readonly StoredSession[]> {
+    const open = await stores.consoleSessions.listOpenByInstance(instanceUuid);
+    return open.filter((session) => !this.#hasRunOut(session, now));
+  }
+
+  /** The live session that holds an exclusive connection; one whose lease has run out is ended on the way. */
+  async holderOf(stores: CellStores, connectionId: number, now: Date): Promise<StoredSession | null> {
+    const holder = await stores.consoleSessions.findOpenForConnection(connectionId);
+    if (holder === null || !this.#hasRunOut(holder, now)) return holder;
+    await stores.consoleSessions.close(holder.id, { reason: holder.endingReason ?? 'lease_lost', at: now });
+    return null;
+  }
+
+  /** @returns session id to the reason, for those that must end or have ended */
+  async renew(proxy: string, sessions: readonly ConsoleSessionUse[]): Promise<Readonly<Record<string, string>>> {
+    const renewals = await this.#db.consoleSessions.renew(proxy, sessions, this.from(this.#clock.now()));
+    const known = new Map(renewals.map((renewal) => [renewal.id, renewal]));
+    return Object.fromEntries(
+      sessions.flatMap(({ id }) => {
+        const renewal = known.get(id.toLowerCase());
+        if (renewal === undefined) return [[id, 'lease_lost']];
+        return renewal.isOpen && renewal.reason === null ? [] : [[id, renewal.reason ?? 'lease_lost']];
+      }),
+    );
+  }
+
+  /** The proxy says that a session is over. One that another proxy carries is left alone. */
+  async release(proxy: string, use: ConsoleSessionUse, reason: string): Promise<void> {
+    const session = await this.#db.consoleSessions.find(use.id);
+    if (session === null || session.proxy !== proxy) return;
+    const { bytesIn, bytesOut } = use;
+    await this.#db.consoleSessions.close(use.id, { reason: session.endingReason ?? reason, bytesIn, bytesOut, at: this.#clock.now() });
+  }
+
+  /** Removes one batch of expired tokens and dead sessions, of one host or of all. @returns how many rows */
+  async sweep(host: string | null): Promise<number> {
+    const now = this.#clock.now();
+    const tokens = await this.#db.consoleTokens.deleteExpired(now, SWEEP_ROWS_MAX, host);
+    if (now < this.#graceUntil) return tokens;
+    const sessions = await this.#db.consoleSessions.closeExpired(now, 'lease_lost', SWEEP_ROWS_MAX, host);
+    return tokens + sessions.length;
+  }
+
+  #hasRunOut(session: StoredSession, now: Date): boolean {
+    return session.leaseExpires <= now && now >= this.#graceUntil;
+  }
+}

@@ -78,8 +78,8 @@ const DRIVER_WORDS: readonly (readonly [RegExp, Refusal])[] = [
 
 /** @returns the error itself if it is a ServiceError; never one whose message quotes a row, a URL or a password */
 export function toDatabaseError(error: unknown): ServiceError {
-  if (isServiceError(error)) return error;
   for (const each of chain(error)) {
+    if (isServiceError(each)) return each;
     const refusal = refusalOf(each);
     if (refusal !== undefined) return new ServiceError(refusal.code, refusal.message, { cause: error });
   }

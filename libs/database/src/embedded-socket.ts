@@ -12,7 +12,8 @@ const PROTOCOL_3_0 = 0x0003_0000;
 const TERMINATE = 'X'.charCodeAt(0);
 const READY_FOR_QUERY = 'Z'.charCodeAt(0);
 const IDLE = 'I'.charCodeAt(0);
-const ROLLBACK = message('Q', Buffer.from('ROLLBACK\0'));
+/** Sync first: after an error in the middle of a batch the backend passes over everything up to it. */
+const ROLLBACK = Buffer.concat([message('S', Buffer.alloc(0)), message('Q', Buffer.from('ROLLBACK\0'))]);
 /** Far above any statement of ours; a longer message means that the two sides have lost step. */
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -96,16 +97,16 @@ export class EmbeddedSocket extends Duplex {
 
   async #handle(): Promise<void> {
     if (!this.#hasStarted && !this.#start()) return;
-    const whole = this.#takeWholeMessages();
-    if (whole === undefined || this.destroyed) return;
-    if (whole[0] === TERMINATE) {
-      this.push(null);
-      return;
+    const { whole, isLast } = this.#takeWholeMessages();
+    if (whole.length > 0) {
+      this.#turn ??= await this.#server.takeTurn(this.#schema);
+      // Who gave up while waiting must not have its statement run after all.
+      if (this.destroyed) return;
+      const answer = await this.#turn.exchange(whole);
+      if (isIdle(answer)) this.#endTurn();
+      if (answer.length > 0 && !this.destroyed) this.push(answer);
     }
-    this.#turn ??= await this.#server.takeTurn(this.#schema);
-    const answer = await this.#turn.exchange(whole);
-    if (isIdle(answer)) this.#endTurn();
-    if (answer.length > 0 && !this.destroyed) this.push(answer);
+    if (isLast) this.push(null);
   }
 
   /** @returns false until the start-up message is whole */
@@ -120,17 +121,21 @@ export class EmbeddedSocket extends Duplex {
     return true;
   }
 
-  #takeWholeMessages(): Buffer | undefined {
+  /** Never with a Terminate among them: the backend would obey it. */
+  #takeWholeMessages(): { readonly whole: Buffer; readonly isLast: boolean } {
     const all = this.#received;
     let end = 0;
+    let isLast = false;
     while (all.length - end >= 5) {
+      isLast = all[end] === TERMINATE;
+      if (isLast) break;
       const length = all.readInt32BE(end + 1);
       if (length < 4 || length > MESSAGE_BYTES_MAX) throw new Error(`a protocol message of ${length} bytes; 4 to ${MESSAGE_BYTES_MAX} are possible`);
       if (all.length - end < 1 + length) break;
       end += 1 + length;
     }
-    this.#received = all.subarray(end);
-    return end === 0 ? undefined : all.subarray(0, end);
+    this.#received = isLast ? Buffer.alloc(0) : all.subarray(end);
+    return { whole: all.subarray(0, end), isLast };
   }
 
   #endTurn(): void {

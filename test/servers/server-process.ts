@@ -25,11 +25,13 @@ export interface ServerOptions {
   /** Resolves to true as soon as the server takes requests; asked every 50 ms. */
   readonly isReady: () => Promise<boolean>;
   readonly readyTimeoutMs?: number;
+  /** How much of what it prints is kept, 4 KiB unless told. */
+  readonly outputCharsMax?: number;
 }
 
 export interface ServerProcess {
   readonly pid: number;
-  /** The last 4 KiB of what it printed. */
+  /** The last of what it printed. */
   output(): string;
   /** Asks with SIGTERM, insists with SIGKILL after the timeout, and resolves once it is gone. */
   stop(timeoutMs?: number): Promise<void>;
@@ -37,7 +39,7 @@ export interface ServerProcess {
   kill(): Promise<void>;
 }
 
-const OUTPUT_CHARS_MAX = 4 * 1024;
+const OUTPUT_CHARS_DEFAULT = 4 * 1024;
 const running = new Set<ChildProcess>();
 const folders = new Set<string>();
 
@@ -84,7 +86,7 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
   });
   let printed = '';
   const keep = (chunk: Buffer): void => {
-    printed = (printed + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
+    printed = (printed + chunk.toString()).slice(-(options.outputCharsMax ?? OUTPUT_CHARS_DEFAULT));
   };
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);

@@ -1,0 +1,125 @@
+/** The five services as processes of their own, from their bundles, over a broker and two databases: started, killed and started again one by one. */
+import { join } from 'node:path';
+import { freePort } from '../servers/free-port.ts';
+import { makeTempFolder, removeTempFolder, runCommand, startServer } from '../servers/server-process.ts';
+import type { ServerProcess } from '../servers/server-process.ts';
+
+export const SERVICES = ['api', 'consoleauth', 'compute-agent', 'console-proxy', 'metadata'] as const;
+export type ServiceName = (typeof SERVICES)[number];
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+const LOG_CHARS_MAX = 4_000_000;
+
+export interface Sources {
+  readonly transportUrl: string;
+  readonly apiDatabaseUrl: string;
+  readonly cellDatabaseUrl: string;
+}
+
+export class FiveProcesses {
+  readonly apiUrl: string;
+  readonly metadataUrl: string;
+  readonly proxyUrl: string;
+  readonly #env: Record<string, string>;
+  readonly #opsPorts: ReadonlyMap<ServiceName, number>;
+  readonly #running = new Map<ServiceName, ServerProcess>();
+  readonly #ended: ServerProcess[] = [];
+  readonly #folder: string;
+
+  private constructor(sources: Sources, ports: readonly number[], opsPorts: ReadonlyMap<ServiceName, number>, env: Record<string, string>) {
+    const [api, proxy, metadata] = ports;
+    this.#folder = makeTempFolder('stack');
+    this.apiUrl = `http://127.0.0.1:${api}`;
+    this.proxyUrl = `http://127.0.0.1:${proxy}`;
+    this.metadataUrl = `http://127.0.0.1:${metadata}`;
+    this.#opsPorts = opsPorts;
+    this.#env = {
+      GATEHOUSE_TRANSPORT_URL: sources.transportUrl,
+      GATEHOUSE_API_DATABASE_URL: sources.apiDatabaseUrl,
+      GATEHOUSE_CELL_DATABASE_URL: sources.cellDatabaseUrl,
+      GATEHOUSE_API_PORT: String(api),
+      GATEHOUSE_PROXY_PORT: String(proxy),
+      GATEHOUSE_METADATA_PORT: String(metadata),
+      GATEHOUSE_PROXY_BASE_URL: this.proxyUrl,
+      GATEHOUSE_METADATA_SECRETS: 'a-secret-of-the-test',
+      GATEHOUSE_HOST: 'compute-1',
+      GATEHOUSE_PROXY_NAME: 'proxy-1',
+      GATEHOUSE_DATA_DIR: this.#folder,
+      NODE_NO_WARNINGS: '1',
+      ...env,
+    };
+  }
+
+  static async prepare(sources: Sources, env: Record<string, string> = {}): Promise<FiveProcesses> {
+    const ports = await Promise.all([freePort(), freePort(), freePort()]);
+    const opsPorts = new Map(await Promise.all(SERVICES.map(async (name) => [name, await freePort()] as const)));
+    return new FiveProcesses(sources, ports, opsPorts, env);
+  }
+
+  /** Resolves when the process lives (/healthz), whether or not what it needs is there. */
+  async start(name: ServiceName): Promise<void> {
+    const opsPort = String(this.#opsPorts.get(name));
+    const isReady = async () => (await statusOf(`http://127.0.0.1:${opsPort}/healthz`)) === 200;
+    const server = await startServer({
+      name,
+      command: process.execPath,
+      args: [join(ROOT, 'dist', name, 'main.js')],
+      env: { ...this.#env, GATEHOUSE_OPS_PORT: opsPort },
+      cwd: this.#folder,
+      isReady,
+      outputCharsMax: LOG_CHARS_MAX,
+    });
+    this.#running.set(name, server);
+  }
+
+  async kill(name: ServiceName): Promise<void> {
+    const server = this.#take(name);
+    await server.kill();
+  }
+
+  /** SIGTERM. */
+  async stop(name: ServiceName): Promise<void> {
+    await this.#take(name).stop();
+  }
+
+  isReady(name: ServiceName): Promise<boolean> {
+    return statusOf(`http://127.0.0.1:${this.#opsPorts.get(name)}/readyz`).then((status) => status === 200);
+  }
+
+  async awaitReady(names: readonly ServiceName[] = SERVICES, timeoutMs = 60_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    for (const name of names) {
+      while (!(await this.isReady(name))) {
+        if (Date.now() > deadline) throw new Error(`${name} is not ready\n${this.logs.slice(-4_000)}`);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }
+
+  /** Everything that all of them logged. */
+  get logs(): string {
+    return [...this.#ended, ...this.#running.values()].map((server) => server.output()).join('\n');
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all([...this.#running.keys()].map((name) => this.stop(name)));
+    removeTempFolder(this.#folder);
+  }
+
+  #take(name: ServiceName): ServerProcess {
+    const server = this.#running.get(name);
+    if (server === undefined) throw new Error(`${name} does not run`);
+    this.#running.delete(name);
+    this.#ended.push(server);
+    return server;
+  }
+}
+
+/** One bundle an app in dist/; about as long as it takes to read the sources. */
+export async function buildBundles(): Promise<void> {
+  await runCommand(process.execPath, [join(ROOT, 'tools/build.mjs')], { cwd: ROOT, timeoutMs: 120_000 });
+}
+
+async function statusOf(url: string): Promise<number> {
+  return fetch(url, { signal: AbortSignal.timeout(5_000) }).then((response) => response.status, () => 0);
+}

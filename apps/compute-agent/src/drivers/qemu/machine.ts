@@ -1,0 +1,141 @@
+/**
+ * One QEMU machine on this host as files: its folder, its sockets, the command that starts it. Everything is derived from
+ * the instance's uuid and the host's settings; no word of a user's reaches the command line.
+ */
+import path from 'node:path';
+import { ServiceError } from '@gatehouse/errors/service-error';
+
+export interface QemuSettings {
+  /** The folder of all machines; private to this user. Short: see SOCKET_PATH_BYTES_MAX. */
+  readonly stateDir: string;
+  readonly binary: string;
+  readonly memoryMb: number;
+  /** `auto`: KVM where it is there and works, else TCG. */
+  readonly accelerator: 'auto' | 'kvm' | 'tcg';
+  /** Null: the machine has none, and shows its firmware. */
+  readonly kernel: string | null;
+  readonly initrd: string | null;
+  readonly append: string | null;
+  /** An image that all machines begin from and none changes; `.qcow2` by its name, else raw. */
+  readonly disk: string | null;
+  readonly machinesMax: number;
+}
+
+export interface MachinePaths {
+  readonly folder: string;
+  readonly pidFile: string;
+  /** What this program remembers of the machine. */
+  readonly record: string;
+  readonly qmp: string;
+  readonly vnc: string;
+  serial(port: number): string;
+}
+
+export const SERIAL_PORTS_MAX = 4;
+const SERIAL_PORT_COUNT_KEY = 'hw:serial_port_count';
+
+/** sun_path holds 108 bytes, one of them the final zero. */
+export const SOCKET_PATH_BYTES_MAX = 107;
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export function isUuid(text: string): boolean {
+  return UUID.test(text);
+}
+
+/** Throws ServiceError INVALID_ARGUMENT: a uuid becomes part of paths here, so it is looked at here. */
+export function machinePaths(stateDir: string, uuid: string): MachinePaths {
+  if (!isUuid(uuid)) throw new ServiceError('INVALID_ARGUMENT', 'an instance is named by a uuid in lower case');
+  const folder = path.join(path.resolve(stateDir), uuid);
+  return {
+    folder,
+    pidFile: path.join(folder, 'pid'),
+    record: path.join(folder, 'machine.json'),
+    qmp: path.join(folder, 'qmp'),
+    vnc: path.join(folder, 'vnc'),
+    serial: (port) => path.join(folder, `serial${port}`),
+  };
+}
+
+/** Throws ServiceError FAILED_PRECONDITION when no socket of a machine would fit into an address. */
+export function checkStateDir(stateDir: string): void {
+  const longest = machinePaths(stateDir, '00000000-0000-0000-0000-000000000000').serial(0);
+  const bytes = Buffer.byteLength(longest);
+  if (bytes <= SOCKET_PATH_BYTES_MAX) return;
+  throw new ServiceError(
+    'FAILED_PRECONDITION',
+    `the folder ${path.resolve(stateDir)} is too long for unix sockets by ${bytes - SOCKET_PATH_BYTES_MAX} bytes; set GATEHOUSE_STATE_DIR to a shorter one`,
+  );
+}
+
+/** How many serial ports the instance wants: `hw:serial_port_count` in its metadata, 1 by default. Throws ServiceError INVALID_ARGUMENT. */
+export function serialPortCount(metadata: Readonly<Record<string, string>>): number {
+  const wanted = metadata[SERIAL_PORT_COUNT_KEY];
+  if (wanted === undefined) return 1;
+  if (/^[1-9]$/.test(wanted) && Number(wanted) <= SERIAL_PORTS_MAX) return Number(wanted);
+  throw new ServiceError('INVALID_ARGUMENT', `${SERIAL_PORT_COUNT_KEY} is '${wanted.slice(0, 20)}'; expected a number from 1 to ${SERIAL_PORTS_MAX}`);
+}
+
+export interface MachineCommand {
+  readonly uuid: string;
+  readonly settings: QemuSettings;
+  readonly paths: MachinePaths;
+  readonly accelerator: 'kvm' | 'tcg';
+  readonly serialPorts: number;
+}
+
+/** QEMU's arguments. It goes into the background by itself once its sockets listen, and writes its pid file. */
+export function machineArguments({ uuid, settings, paths, accelerator, serialPorts }: MachineCommand): string[] {
+  return [
+    '-name', `gatehouse-${uuid}`,
+    '-uuid', uuid,
+    '-daemonize',
+    '-pidfile', paths.pidFile,
+    '-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny',
+    '-accel', accelerator,
+    '-cpu', accelerator === 'kvm' ? 'host' : 'max',
+    '-machine', 'pc',
+    '-m', `${settings.memoryMb}M`,
+    '-smp', '1',
+    '-no-user-config',
+    '-nodefaults',
+    '-rtc', 'base=utc',
+    '-display', 'none',
+    '-vga', 'std',
+    '-usb',
+    // Absolute coordinates: the browser's pointer and the guest's stay together.
+    '-device', 'usb-tablet',
+    '-vnc', `unix:${optionValue(paths.vnc)},share=force-shared`,
+    '-chardev', `socket,id=qmp,path=${optionValue(paths.qmp)},server=on,wait=off`,
+    '-mon', 'chardev=qmp,mode=control',
+    ...Array.from({ length: serialPorts }, (_, port) => serialArguments(paths, port)).flat(),
+    ...bootArguments(settings),
+  ];
+}
+
+function serialArguments(paths: MachinePaths, port: number): string[] {
+  return [
+    '-chardev', `socket,id=serial${port},path=${optionValue(paths.serial(port))},server=on,wait=off`,
+    '-device', `isa-serial,index=${port},chardev=serial${port}`,
+  ];
+}
+
+function bootArguments({ kernel, initrd, append, disk }: QemuSettings): string[] {
+  const args: string[] = [];
+  if (kernel !== null) {
+    args.push('-kernel', kernel);
+    if (initrd !== null) args.push('-initrd', initrd);
+    if (append !== null) args.push('-append', append);
+  }
+  if (disk !== null) {
+    // The format is never guessed from the content, which the guest writes. snapshot: what it writes goes with the machine.
+    const format = disk.endsWith('.qcow2') ? 'qcow2' : 'raw';
+    args.push('-drive', `file=${optionValue(disk)},format=${format},if=virtio,snapshot=on`);
+  }
+  return args;
+}
+
+/** Inside an option a comma separates; two are one. */
+function optionValue(text: string): string {
+  return text.replaceAll(',', ',,');
+}

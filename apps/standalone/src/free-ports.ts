@@ -16,7 +16,7 @@ export async function claimPorts<K extends string>(
   bindAddress: string,
   ports: Readonly<Record<K, number>>,
 ): Promise<Record<K, number>> {
-  const claimed = { ...ports };
+  const claimed: Record<K, number> = { ...ports };
   const owners = new Map<number, K>();
   for (const key of Object.keys(ports) as K[]) {
     const other = owners.get(ports[key]);

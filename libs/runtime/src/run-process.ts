@@ -22,8 +22,7 @@ export const processSettings = {
   opsPort: port(9464),
   logLevel: choice(LOG_LEVELS, 'info'),
 };
-const processConfig = z.object(processSettings);
-export type ProcessConfig = Readonly<z.output<typeof processConfig>>;
+export type ProcessConfig = Readonly<z.output<z.ZodObject<typeof processSettings>>>;
 
 /** What a process hands to its start function. */
 export interface Boot<C> {

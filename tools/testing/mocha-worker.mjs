@@ -48,6 +48,7 @@ async function runFile(file) {
 function addFailure(mocha, title, error) {
   // A suite that was half defined before the failure is not run: it would only hide the cause.
   mocha.suite.suites.length = 0;
+  mocha.suite.tests.length = 0;
   mocha.grep(/^/);
   mocha.suite.addTest(new Mocha.Test(title, () => {
     throw error;

@@ -151,7 +151,7 @@ export function describeTransport(title: string, open: () => Promise<{ client: T
       await bench.serve('a');
       const client = createClient(probe, bench.transport);
       const started = Date.now();
-      await assert.rejects(client.wait({ ms: 800 }, newContext({ timeoutMs: 100 })), refusal('DEADLINE_EXCEEDED', /wait to probe.*100 ms/));
+      await assert.rejects(client.wait({ ms: 800 }, newContext({ timeoutMs: 100 })), refusal('DEADLINE_EXCEEDED', /wait to probe within \d+ ms/));
       assert.ok(Date.now() - started < 500);
       await assert.rejects(client.wait({ ms: 800 }, newContext(), { timeoutMs: 50 }), refusal('DEADLINE_EXCEEDED'));
     });

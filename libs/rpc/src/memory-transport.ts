@@ -5,9 +5,9 @@
  * (shared references, synchronous answers, values that are no JSON) fails on a wire.
  */
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
-import { decodeReply, decodeRequest, encodeReply, encodeRequest, newMessageId } from './envelope.ts';
-import { encodeFailure } from './failure.ts';
-import { PendingCalls } from './pending-calls.ts';
+import { encodeAnswer, refusalReply } from './answer.ts';
+import { decodeReply, decodeRequest, encodeRequest, newMessageId } from './envelope.ts';
+import { addressOf, nobodyListens, PendingCalls } from './pending-calls.ts';
 import type { IncomingRequest, Listener, Listening, OutgoingRequest, Reply, RequestMessage, Transport } from './transport.ts';
 
 const REPLY_QUEUE = 'memory';
@@ -40,7 +40,7 @@ class MemoryTransport implements Transport {
       return null;
     }
     const [seat] = seats;
-    if (seat === undefined) throw nobodyListens(topic, server);
+    if (seat === undefined) throw nobodyListens(addressOf(request));
     if (kind === 'cast') {
       this.#hand(seat, encodeRequest(message, null), deadline);
       return null;
@@ -97,7 +97,7 @@ class MemoryTransport implements Transport {
   async #deliver(seat: Seat, body: Buffer, deadline: number): Promise<void> {
     const { address, message } = decodeRequest(body);
     const { msgId } = address;
-    const reply = message instanceof ServiceError ? refusal(message) : await seat.listener.handle(incoming(message, msgId !== null, deadline));
+    const reply = message instanceof ServiceError ? refusalReply(message) : await seat.listener.handle(incoming(message, msgId !== null, deadline));
     if (msgId === null) return;
     const answer = encodeAnswer(msgId, reply);
     setImmediate(() => {
@@ -109,22 +109,4 @@ class MemoryTransport implements Transport {
 
 function incoming(message: RequestMessage, wantsReply: boolean, deadline: number): IncomingRequest {
   return { message, wantsReply, redelivered: false, expirationMs: Math.max(0, deadline - Date.now()) };
-}
-
-function refusal(error: ServiceError): Reply {
-  return { result: null, failure: encodeFailure(error) };
-}
-
-/** The reply's bytes; a result that cannot be sent becomes a failure that says so. */
-export function encodeAnswer(msgId: string, reply: Reply): Buffer {
-  try {
-    return encodeReply(msgId, reply);
-  } catch (cause) {
-    const words = cause instanceof ServiceError ? cause.message : 'it is no JSON';
-    return encodeReply(msgId, refusal(new ServiceError('INTERNAL', `the answer cannot be sent: ${words}`, { cause })));
-  }
-}
-
-export function nobodyListens(topic: string, server: string | undefined): ServiceError {
-  return new ServiceError('UNAVAILABLE', server === undefined ? `nobody serves ${topic}` : `nobody serves ${topic} as ${server}`);
 }

@@ -6,31 +6,42 @@ import type { OutgoingRequest, Reply } from './transport.ts';
 export const PENDING_CALLS_MAX = 10_000;
 const TIMER_MS_MAX = 2_147_483_647;
 
-interface Pending {
-  readonly title: string;
+type Asked = Pick<OutgoingRequest, 'topic' | 'server' | 'message' | 'deadline' | 'signal'>;
+
+export interface PendingCall {
+  readonly msgId: string;
+  readonly request: Asked;
+  /** Epoch milliseconds. */
+  readonly since: number;
+  /** A server has said that it works on it. */
+  isAtWork: boolean;
   readonly finish: (outcome: Reply | ServiceError) => void;
 }
 
 export class PendingCalls {
-  readonly #calls = new Map<string, Pending>();
+  readonly #calls = new Map<string, PendingCall>();
 
   get size(): number {
     return this.#calls.size;
   }
 
-  /** @throws ServiceError RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED; the promise also as rejectAll and reject say */
-  wait(msgId: string, request: Pick<OutgoingRequest, 'topic' | 'server' | 'message' | 'deadline' | 'signal'>): Promise<Reply> {
-    const title = titleOf(request);
+  values(): Iterable<PendingCall> {
+    return this.#calls.values();
+  }
+
+  /** @throws ServiceError RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED, and what `reject` or `rejectAll` say */
+  wait(msgId: string, request: Asked): Promise<Reply> {
     return new Promise<Reply>((resolve, reject) => {
-      if (this.#calls.size >= PENDING_CALLS_MAX) {
-        return reject(new ServiceError('RESOURCE_EXHAUSTED', `${PENDING_CALLS_MAX} calls wait for an answer; ${title} was not sent`));
-      }
       const { deadline, signal } = request;
-      const leftMs = deadline - Date.now();
-      if (leftMs <= 0) return reject(deadlineExceeded(title, 0));
-      if (signal?.aborted) return reject(cancelled(title));
-      const timer = setTimeout(() => finish(deadlineExceeded(title, leftMs)), Math.min(leftMs, TIMER_MS_MAX));
-      const onAbort = (): void => finish(cancelled(title));
+      const since = Date.now();
+      const leftMs = deadline - since;
+      if (leftMs <= 0) return reject(deadlineExceeded(titleOf(request), 0));
+      if (signal?.aborted) return reject(cancelled(titleOf(request)));
+      if (this.#calls.size >= PENDING_CALLS_MAX) {
+        return reject(new ServiceError('RESOURCE_EXHAUSTED', `${PENDING_CALLS_MAX} calls wait for an answer; ${titleOf(request)} was not sent`));
+      }
+      const timer = setTimeout(() => finish(deadlineExceeded(titleOf(request), leftMs)), Math.min(leftMs, TIMER_MS_MAX));
+      const onAbort = (): void => finish(cancelled(titleOf(request)));
       const finish = (outcome: Reply | ServiceError): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
@@ -39,7 +50,7 @@ export class PendingCalls {
         else resolve(outcome);
       };
       signal?.addEventListener('abort', onAbort);
-      this.#calls.set(msgId, { title, finish });
+      this.#calls.set(msgId, { msgId, request, since, isAtWork: false, finish });
     });
   }
 
@@ -59,17 +70,30 @@ export class PendingCalls {
     this.#calls.get(msgId)?.finish(error);
   }
 
+  markAtWork(msgId: string): void {
+    const call = this.#calls.get(msgId);
+    if (call !== undefined) call.isAtWork = true;
+  }
+
   /** The way is lost: whether the requests have run is unknown. */
   rejectAll(reason: string): void {
-    for (const { title, finish } of [...this.#calls.values()]) {
-      finish(new ServiceError('UNAVAILABLE', `${reason} before ${title} was answered; it may have run`));
+    for (const { request, finish } of [...this.#calls.values()]) {
+      finish(new ServiceError('UNAVAILABLE', `${reason} before ${titleOf(request)} was answered; it may have run`));
     }
   }
 }
 
 export function titleOf(request: Pick<OutgoingRequest, 'topic' | 'server' | 'message'>): string {
-  const to = request.server === undefined ? request.topic : `${request.topic}.${request.server}`;
-  return `${request.message.method} to ${to}`;
+  return `${request.message.method} to ${addressOf(request)}`;
+}
+
+/** `topic` or `topic.server`, which is also the name of the queue. */
+export function addressOf({ topic, server }: Pick<OutgoingRequest, 'topic' | 'server'>): string {
+  return server === undefined ? topic : `${topic}.${server}`;
+}
+
+export function nobodyListens(address: string): ServiceError {
+  return new ServiceError('UNAVAILABLE', `nobody serves ${address}`);
 }
 
 export function deadlineExceeded(title: string, waitedMs: number): ServiceError {
@@ -77,6 +101,6 @@ export function deadlineExceeded(title: string, waitedMs: number): ServiceError 
   return new ServiceError('DEADLINE_EXCEEDED', words);
 }
 
-export function cancelled(title: string): ServiceError {
+function cancelled(title: string): ServiceError {
   return new ServiceError('CANCELLED', `the caller gave up waiting for ${title}`);
 }

@@ -9,11 +9,12 @@
 import { randomUUID } from 'node:crypto';
 import { isServiceError, ServiceError } from '@gatehouse/errors/service-error';
 import type { JsonValue } from '@gatehouse/objects/fields';
+import { refusalReply } from './answer.ts';
 import { contextFromWire } from './context.ts';
 import type { RequestContext } from './context.ts';
 import { methodsByWireName } from './contract.ts';
 import type { AnyMethod, ArgsOf, Contract, Methods, ResultOf } from './contract.ts';
-import { decodeFailure, encodeFailure } from './failure.ts';
+import { decodeFailure } from './failure.ts';
 import { SILENT } from './transport.ts';
 import type { IncomingRequest, Listening, Reply, RequestMessage, RpcLog, Transport } from './transport.ts';
 import { versionIsCompatible } from './version.ts';
@@ -102,13 +103,13 @@ class Dispatcher {
     try {
       await this.#enter();
     } catch (error) {
-      return { result: null, failure: encodeFailure(error) };
+      return refusalReply(error);
     }
     try {
       return await this.#run(request);
     } catch (error) {
       this.#report(request.message, error);
-      return { result: null, failure: encodeFailure(error) };
+      return refusalReply(error);
     } finally {
       this.#leave();
     }

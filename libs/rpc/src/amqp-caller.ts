@@ -1,0 +1,207 @@
+/**
+ * The asking side over AMQP: calls and their answers, casts and their confirmations.
+ *
+ * Calls share one channel. Each offers two ways back: direct reply-to, which our own servers take (no queue, and an
+ * answer to a lost caller vanishes by itself), and the plain reply queue `_reply_q`, which oslo's servers know.
+ * `mandatory` makes the broker return what no queue takes, so "nobody serves this" is known at once. When the channel
+ * ends, every call on it rejects: its answer has no way back any more.
+ */
+import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Message } from 'amqplib';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { AmqpConnection } from './amqp-connection.ts';
+import { problemOf } from './amqp-connection.ts';
+import { DIRECT_REPLY, declareFanoutExchange, declareReplyQueue, declareTopicExchange, fanoutExchange, hexId, properties } from './amqp-topology.ts';
+import type { TopologyOptions } from './amqp-topology.ts';
+import { ConsumerWatch } from './consumer-watch.ts';
+import { decodeReply, encodeRequest, newMessageId } from './envelope.ts';
+import { addressOf, deadlineExceeded, nobodyListens, PendingCalls, titleOf } from './pending-calls.ts';
+import type { OutgoingRequest, Reply, RpcLog } from './transport.ts';
+
+/** Casts that wait for the broker's confirmation; beyond, RESOURCE_EXHAUSTED. */
+const UNCONFIRMED_MAX = 1_000;
+
+export class AmqpCaller {
+  readonly #connection: AmqpConnection;
+  readonly #topology: TopologyOptions;
+  readonly #log: RpcLog;
+  readonly #calls = new PendingCalls();
+  readonly #watch: ConsumerWatch;
+  readonly #replyQueue = `reply_${hexId()}`;
+  #callChannel: Channel | null = null;
+  #callChannelOpening: Promise<Channel> | null = null;
+  #castChannel: Promise<ConfirmChannel> | null = null;
+  /** Casts the broker returned, until their confirmation comes (right after). */
+  readonly #returnedCasts = new Set<string>();
+  #unconfirmed = 0;
+  #isClosed = false;
+
+  constructor(connection: AmqpConnection, topology: TopologyOptions, log: RpcLog) {
+    this.#connection = connection;
+    this.#topology = topology;
+    this.#log = log;
+    this.#watch = new ConsumerWatch(connection, this.#calls);
+  }
+
+  async call(request: OutgoingRequest): Promise<Reply> {
+    const msgId = newMessageId();
+    const body = encodeRequest(request.message, { msgId, replyQueue: this.#replyQueue });
+    const answered = this.#calls.wait(msgId, request);
+    if (!this.#calls.has(msgId)) return answered;
+    if (this.#callChannel !== null) this.#publishCall(this.#callChannel, msgId, request, body);
+    else void this.#publishWhenOpen(msgId, request, body);
+    return answered;
+  }
+
+  /** Resolves when the broker has it. */
+  async cast(request: OutgoingRequest): Promise<void> {
+    const { topic, deadline, message, kind } = request;
+    const body = encodeRequest(message, null);
+    if (deadline <= Date.now()) throw deadlineExceeded(titleOf(request), 0);
+    if (this.#unconfirmed >= UNCONFIRMED_MAX) {
+      throw new ServiceError('RESOURCE_EXHAUSTED', `${UNCONFIRMED_MAX} messages wait for the broker; ${titleOf(request)} was not sent`);
+    }
+    this.#unconfirmed += 1;
+    try {
+      const channel = await this.#openCastChannel(deadline);
+      if (kind === 'fanout') {
+        // The exchange goes with its last queue, so it is declared each time.
+        await declareFanoutExchange(channel, topic);
+        await this.#confirmed(channel, fanoutExchange(topic), '', body, request);
+      } else await this.#confirmed(channel, this.#topology.exchange, addressOf(request), body, request);
+    } catch (error) {
+      if (error instanceof ServiceError) throw error;
+      throw new ServiceError('UNAVAILABLE', `the way to the broker was lost while ${titleOf(request)} was sent; it may have been taken`, { cause: error });
+    } finally {
+      this.#unconfirmed -= 1;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#calls.rejectAll('the transport was closed');
+    this.#watch.stop();
+    const channel = this.#callChannel;
+    this.#callChannel = null;
+    // Leave no queue behind; where that fails, it expires.
+    await channel?.deleteQueue(this.#replyQueue).catch(() => {});
+  }
+
+  async #publishWhenOpen(msgId: string, request: OutgoingRequest, body: Buffer): Promise<void> {
+    try {
+      const channel = await this.#openCallChannel(request.deadline);
+      if (this.#calls.has(msgId)) this.#publishCall(channel, msgId, request, body);
+    } catch (cause) {
+      const words = `the message broker could not take ${titleOf(request)}: ${problemOf(cause)}`;
+      this.#calls.reject(msgId, cause instanceof ServiceError ? cause : new ServiceError('UNAVAILABLE', words, { cause }));
+    }
+  }
+
+  #publishCall(channel: Channel, msgId: string, request: OutgoingRequest, body: Buffer): void {
+    try {
+      channel.publish(
+        this.#topology.exchange,
+        addressOf(request),
+        body,
+        properties({
+          mandatory: true,
+          // Worth nothing after its deadline, so not worth a disk either.
+          deliveryMode: 1,
+          expiration: Math.max(1, Math.ceil(request.deadline - Date.now())),
+          correlationId: msgId,
+          replyTo: DIRECT_REPLY,
+        }),
+      );
+    } catch (cause) {
+      return this.#calls.reject(msgId, new ServiceError('UNAVAILABLE', `the way to the broker was lost; ${titleOf(request)} was not sent`, { cause }));
+    }
+    this.#watch.start();
+  }
+
+  #openCallChannel(deadline: number): Promise<Channel> {
+    this.#callChannelOpening ??= this.#makeCallChannel().finally(() => (this.#callChannelOpening = null));
+    return within(this.#callChannelOpening, deadline);
+  }
+
+  async #makeCallChannel(): Promise<Channel> {
+    const channel = await (await this.#connection.model()).createChannel();
+    channel.on('error', (error: unknown) => this.#log.warn({ problem: problemOf(error) }, 'the channel for calls failed'));
+    channel.on('close', () => {
+      if (this.#callChannel === channel) this.#callChannel = null;
+      this.#calls.rejectAll('the way to the broker was lost');
+    });
+    channel.on('return', (message: Message) => this.#onReturnedCall(message));
+    const onReply = (message: ConsumeMessage | null): void => this.#onReply(channel, message);
+    await channel.consume(DIRECT_REPLY, onReply, { noAck: true });
+    await declareReplyQueue(channel, this.#replyQueue);
+    await channel.consume(this.#replyQueue, onReply, { noAck: true });
+    await declareTopicExchange(channel, this.#topology);
+    if (this.#isClosed) throw new ServiceError('UNAVAILABLE', 'the transport is closed');
+    this.#callChannel = channel;
+    return channel;
+  }
+
+  #onReply(channel: Channel, message: ConsumeMessage | null): void {
+    if (message === null) {
+      // Somebody deleted the reply queue: with the channel made anew it comes back.
+      void channel.close().catch(() => {});
+      return;
+    }
+    try {
+      const { msgId, result, failure, ending } = decodeReply(message.content);
+      if (ending) this.#calls.resolve(msgId, { result, failure });
+      else this.#calls.markAtWork(msgId);
+    } catch (error) {
+      this.#log.warn({ problem: problemOf(error), bytes: message.content.length }, 'an answer that could not be read was dropped');
+    }
+  }
+
+  #onReturnedCall(message: Message): void {
+    this.#calls.reject(String(message.properties.correlationId), nobodyListens(message.fields.routingKey));
+  }
+
+  async #openCastChannel(deadline: number): Promise<ConfirmChannel> {
+    this.#castChannel ??= this.#makeCastChannel();
+    return within(this.#castChannel, deadline);
+  }
+
+  async #makeCastChannel(): Promise<ConfirmChannel> {
+    const forget = (): void => {
+      this.#castChannel = null;
+      this.#returnedCasts.clear();
+    };
+    try {
+      const model: ChannelModel = await this.#connection.model();
+      const channel = await model.createConfirmChannel();
+      channel.on('error', (error: unknown) => this.#log.warn({ problem: problemOf(error) }, 'the channel for casts failed'));
+      channel.on('close', forget);
+      channel.on('return', (message: Message) => this.#returnedCasts.add(String(message.properties.correlationId)));
+      await declareTopicExchange(channel, this.#topology);
+      return channel;
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+
+  #confirmed(channel: ConfirmChannel, exchange: string, key: string, body: Buffer, request: OutgoingRequest): Promise<void> {
+    const id = newMessageId();
+    const mandatory = request.kind === 'cast';
+    const confirmed = new Promise<void>((resolve, reject) => {
+      channel.publish(exchange, key, body, properties({ mandatory, deliveryMode: 2, correlationId: id }), (error: unknown) => {
+        if (this.#returnedCasts.delete(id)) reject(nobodyListens(key));
+        else if (error) reject(error instanceof Error ? error : new Error('not confirmed'));
+        else resolve();
+      });
+    });
+    return within(confirmed, request.deadline);
+  }
+}
+
+/** The promise, or DEADLINE_EXCEEDED; what comes later is dropped. */
+function within<T>(promise: Promise<T>, deadline: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => reject(new ServiceError('DEADLINE_EXCEEDED', 'the message broker did not take the request before its deadline'));
+    const timer = setTimeout(late, Math.max(0, Math.min(deadline - Date.now(), 2_147_483_647)));
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

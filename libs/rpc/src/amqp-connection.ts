@@ -1,0 +1,162 @@
+/**
+ * One broker connection a process, kept up: made when first needed, made again whenever it is lost, with a growing
+ * and jittered pause so that a fleet does not come back as one wave. What lives on it (channels, consumers) belongs
+ * to its users, who ask again for the connection when theirs has ended.
+ */
+import { connect } from 'amqplib';
+import type { ChannelModel } from 'amqplib';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Duplex } from 'node:stream';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { brokerName, brokerUrls } from './amqp-url.ts';
+import type { RpcLog } from './transport.ts';
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 2_000;
+const PAUSE_MS_MIN = 100;
+const PAUSE_MS_MAX = 10_000;
+
+/** A pause before the next attempt: doubles up to 10 s, and half of it is chance. */
+export function backoffMs(failures: number): number {
+  const ceiling = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(failures, 20));
+  return ceiling / 2 + (Math.random() * ceiling) / 2;
+}
+
+interface Waiter {
+  readonly resolve: (model: ChannelModel) => void;
+  readonly reject: (error: ServiceError) => void;
+}
+
+export class AmqpConnection {
+  readonly #urls: readonly string[];
+  readonly #name: string;
+  readonly #log: RpcLog;
+  readonly #closing = new AbortController();
+  readonly #waiters = new Set<Waiter>();
+  #model: ChannelModel | null = null;
+  #isRunning = false;
+
+  /** @throws ServiceError INVALID_ARGUMENT when the URL is none */
+  constructor(url: string, name: string, log: RpcLog) {
+    this.#urls = brokerUrls(url);
+    this.#name = name;
+    this.#log = log;
+  }
+
+  get connected(): boolean {
+    return this.#model !== null;
+  }
+
+  /** The live connection, waited for until the deadline. @throws ServiceError DEADLINE_EXCEEDED, UNAVAILABLE (closed) */
+  async model(deadline = Infinity): Promise<ChannelModel> {
+    if (this.#closing.signal.aborted) throw closed();
+    if (this.#model !== null) return this.#model;
+    if (!this.#isRunning) void this.#keepUp();
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        resolve: (model) => finish(() => resolve(model)),
+        reject: (error) => finish(() => reject(error)),
+      };
+      const finish = (outcome: () => void): void => {
+        clearTimeout(timer);
+        this.#waiters.delete(waiter);
+        outcome();
+      };
+      const late = (): void => waiter.reject(new ServiceError('DEADLINE_EXCEEDED', 'the message broker was not reached before the deadline'));
+      const timer = deadline === Infinity ? undefined : setTimeout(late, Math.max(0, deadline - Date.now()));
+      this.#waiters.add(waiter);
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    for (const waiter of [...this.#waiters]) waiter.reject(closed());
+    const model = this.#model;
+    this.#model = null;
+    if (model === null) return;
+    // A broker that does not say goodbye must not hold us up.
+    await Promise.race([model.close(), sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]).catch(() => {});
+    socketOf(model)?.destroy();
+  }
+
+  async #keepUp(): Promise<void> {
+    this.#isRunning = true;
+    for (let failures = 0; !this.#closing.signal.aborted; ) {
+      const url = this.#urls[failures % this.#urls.length] ?? '';
+      try {
+        const model = await connect(url, { noDelay: true, timeout: CONNECT_TIMEOUT_MS, clientProperties: { connection_name: this.#name } });
+        failures = 0;
+        await this.#use(model, url);
+      } catch (error) {
+        // One line when it begins, and one now and then.
+        const level = failures % 10 === 0 ? 'warn' : 'debug';
+        this.#log[level]({ broker: brokerName(url), problem: problemOf(error) }, 'the message broker cannot be reached; trying again');
+        failures += 1;
+      }
+      await sleep(backoffMs(failures), undefined, { signal: this.#closing.signal }).catch(() => {});
+    }
+    this.#isRunning = false;
+  }
+
+  /** Resolves when the connection has ended. */
+  async #use(model: ChannelModel, url: string): Promise<void> {
+    const broker = brokerName(url);
+    if (this.#closing.signal.aborted) return model.close();
+    const ended = new Promise<string>((resolve) => {
+      let reason = 'it was closed';
+      model.on('error', (error: unknown) => (reason = problemOf(error)));
+      model.on('close', (error: unknown) => resolve(error === undefined ? reason : problemOf(error)));
+    });
+    model.on('handler-error', (error: unknown, event: unknown) => this.#log.error({ err: error, event }, 'a broker event was handled badly'));
+    model.on('blocked', (reason) => this.#log.warn({ broker, reason }, 'the broker takes nothing for now'));
+    model.on('unblocked', () => this.#log.info({ broker }, 'the broker takes messages again'));
+    coalesceWrites(model);
+    this.#model = model;
+    this.#log.info({ broker, name: this.#name }, 'connected to the message broker');
+    for (const waiter of [...this.#waiters]) waiter.resolve(model);
+    const reason = await ended;
+    this.#model = null;
+    if (!this.#closing.signal.aborted) this.#log.warn({ broker, reason }, 'the connection to the message broker was lost');
+  }
+}
+
+/**
+ * amqplib writes each message by itself; at many calls a turn the system calls cost more than the messages. The
+ * socket is corked from the first write of a turn to its end. (`connection.stream` is not in amqplib's types: where
+ * it is missing, writes stay as they are.)
+ */
+function coalesceWrites(model: ChannelModel): void {
+  const socket = socketOf(model);
+  if (socket === null) return;
+  const write = socket.write.bind(socket) as (chunk: unknown) => boolean;
+  let isCorked = false;
+  const uncork = (): void => {
+    isCorked = false;
+    socket.uncork();
+  };
+  socket.write = (chunk: unknown): boolean => {
+    if (!isCorked) {
+      isCorked = true;
+      socket.cork();
+      process.nextTick(uncork);
+    }
+    return write(chunk);
+  };
+}
+
+function socketOf(model: ChannelModel): Duplex | null {
+  const { stream } = model.connection as unknown as { readonly stream?: Duplex };
+  return typeof stream?.cork === 'function' ? stream : null;
+}
+
+function closed(): ServiceError {
+  return new ServiceError('UNAVAILABLE', 'the transport is closed');
+}
+
+export function problemOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // Node joins the failures of a name's several addresses without words of its own.
+  const { code } = error as { code?: unknown };
+  return error.message !== '' ? error.message : String(code ?? error.name);
+}

@@ -1,0 +1,61 @@
+/**
+ * oslo.messaging's exchanges and queues: what is declared by whom, under which name and with which flags. Whoever
+ * shares a topic must declare the same, or the broker refuses the second with 406.
+ */
+import type { Channel, Options } from 'amqplib';
+import { randomUUID } from 'node:crypto';
+import { CONTENT_ENCODING, CONTENT_TYPE } from './envelope.ts';
+import { addressOf } from './pending-calls.ts';
+
+export interface TopologyOptions {
+  /** The topic exchange; oslo's control_exchange. */
+  readonly exchange: string;
+  /** oslo's amqp_durable_queues: queues that survive the broker's restart. */
+  readonly durable: boolean;
+}
+
+/** The plain reply queue lives this long without its client, so that late answers have a place to go. */
+const REPLY_QUEUE_EXPIRES_MS = 60_000;
+
+export const DIRECT_REPLY = 'amq.rabbitmq.reply-to';
+
+export function hexId(): string {
+  return randomUUID().replaceAll('-', '');
+}
+
+export function fanoutExchange(topic: string): string {
+  return `${topic}_fanout`;
+}
+
+export async function declareTopicExchange(channel: Channel, { exchange, durable }: TopologyOptions): Promise<void> {
+  await channel.assertExchange(exchange, 'topic', { durable, autoDelete: false });
+}
+
+export async function declareFanoutExchange(channel: Channel, topic: string): Promise<void> {
+  await channel.assertExchange(fanoutExchange(topic), 'fanout', { durable: false, autoDelete: true });
+}
+
+/** A server's queues, in oslo's order; returns their names. */
+export async function declareServerQueues(channel: Channel, options: TopologyOptions, topic: string, server: string): Promise<readonly string[]> {
+  const queues = [topic, addressOf({ topic, server })];
+  for (const queue of queues) {
+    await declareTopicExchange(channel, options);
+    await channel.assertQueue(queue, { durable: options.durable, autoDelete: false });
+    await channel.bindQueue(queue, options.exchange, queue);
+  }
+  // Nobody else declares this one: it may go with its connection, and leaves nothing behind.
+  const fanout = `${fanoutExchange(topic)}_${hexId()}`;
+  await declareFanoutExchange(channel, topic);
+  await channel.assertQueue(fanout, { durable: false, exclusive: true, autoDelete: true });
+  await channel.bindQueue(fanout, fanoutExchange(topic), topic);
+  return [...queues, fanout];
+}
+
+export async function declareReplyQueue(channel: Channel, name: string): Promise<void> {
+  await channel.assertQueue(name, { durable: false, autoDelete: false, expires: REPLY_QUEUE_EXPIRES_MS });
+}
+
+/** The properties that oslo gives every message, and those of this one. */
+export function properties(own: Options.Publish): Options.Publish {
+  return { contentType: CONTENT_TYPE, contentEncoding: CONTENT_ENCODING, priority: 0, ...own };
+}

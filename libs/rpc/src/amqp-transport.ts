@@ -1,0 +1,76 @@
+/**
+ * RPC over RabbitMQ, on oslo.messaging's wire (its envelope, exchanges, queues and reply conventions): Python services
+ * call ours and are called by ours. One connection a process, three channels for asking and one for each listener.
+ */
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { AmqpCaller } from './amqp-caller.ts';
+import { AmqpConnection } from './amqp-connection.ts';
+import { listenOn } from './amqp-listener.ts';
+import type { TopologyOptions } from './amqp-topology.ts';
+import { SILENT } from './transport.ts';
+import type { Listener, Listening, OutgoingRequest, Reply, RpcLog, Transport } from './transport.ts';
+
+export interface AmqpTransportOptions {
+  /** amqp://user:password@host:5672/vhost; several hosts between commas are tried in turn. */
+  readonly url: string;
+  /** The topic exchange, oslo's control_exchange. */
+  readonly exchange: string;
+  /** Shown by the broker beside the connection. */
+  readonly connectionName: string;
+  /** Queues and exchange outlive the broker (oslo's amqp_durable_queues); off, as in oslo. */
+  readonly durable?: boolean;
+  readonly log?: RpcLog;
+}
+
+/**
+ * Connects when first used, and waits for a broker that is not there.
+ * @throws ServiceError INVALID_ARGUMENT for a URL or an exchange that cannot be one
+ */
+export function createAmqpTransport(options: AmqpTransportOptions): Transport {
+  const { url, exchange, connectionName, durable = false, log = SILENT } = options;
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(exchange)) {
+    throw new ServiceError('INVALID_ARGUMENT', 'exchange: expected up to 64 letters, digits, dots, - and _');
+  }
+  return new AmqpTransport(new AmqpConnection(url, connectionName, log), { exchange, durable }, log);
+}
+
+class AmqpTransport implements Transport {
+  readonly #connection: AmqpConnection;
+  readonly #topology: TopologyOptions;
+  readonly #log: RpcLog;
+  readonly #caller: AmqpCaller;
+  readonly #listening = new Set<Listening>();
+
+  constructor(connection: AmqpConnection, topology: TopologyOptions, log: RpcLog) {
+    this.#connection = connection;
+    this.#topology = topology;
+    this.#log = log;
+    this.#caller = new AmqpCaller(connection, topology, log);
+  }
+
+  get connected(): boolean {
+    return this.#connection.connected;
+  }
+
+  async request(request: OutgoingRequest): Promise<Reply | null> {
+    if (request.kind === 'call') return this.#caller.call(request);
+    await this.#caller.cast(request);
+    return null;
+  }
+
+  async listen(listener: Listener): Promise<Listening> {
+    const listening = await listenOn(this.#connection, this.#topology, listener, this.#log);
+    this.#listening.add(listening);
+    const close = async (): Promise<void> => {
+      this.#listening.delete(listening);
+      await listening.close();
+    };
+    return { pause: () => listening.pause(), close };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#listening].map((listening) => listening.close()));
+    await this.#caller.close();
+    await this.#connection.close();
+  }
+}

@@ -23,7 +23,7 @@ export interface ServerOptions {
   /** Runs as this user; only root may ask. */
   readonly user?: ServerUser | null;
   /** Resolves to true as soon as the server takes requests; asked every 50 ms. */
-  readonly isReady: () => Promise<boolean>;
+  readonly isReady: (server: ServerProcess) => Promise<boolean>;
   readonly readyTimeoutMs?: number;
   /** How much of what it prints is kept, 4 KiB unless told. */
   readonly outputCharsMax?: number;
@@ -124,7 +124,7 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
     },
   };
   const deadline = Date.now() + (options.readyTimeoutMs ?? 60_000);
-  while (!(await options.isReady())) {
+  while (!(await options.isReady(server))) {
     if (gone) throw new Error(`${options.name} did not start: ${gone}\n${printed}`);
     if (Date.now() > deadline) {
       await server.kill();

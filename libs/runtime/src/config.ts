@@ -8,7 +8,7 @@ import type { z } from 'zod';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { redactText } from './redact.ts';
 import { isSecretSetting } from './settings.ts';
-import { KNOWN_VARIABLES, PREFIX, suggestVariable, variableName } from './variables.ts';
+import { KNOWN_VARIABLES, PREFIX, TEST_PREFIX, suggestVariable, variableName } from './variables.ts';
 
 export { address, choice, csv, durationSeconds, flag, hostPort, integer, name, orNull, port, secret,
   secretList, secretUrl, setting, text, url } from './settings.ts';
@@ -101,7 +101,7 @@ function warnOfUnknown(shape: ConfigShape, env: Environment, warn: (message: str
     if (isSecretSetting(schema)) known.add(`${variableName(key)}_FILE`);
   }
   for (const variable of Object.keys(env)) {
-    if (!variable.startsWith(PREFIX) || known.has(variable)) continue;
+    if (!variable.startsWith(PREFIX) || variable.startsWith(TEST_PREFIX) || known.has(variable)) continue;
     const suggestion = suggestVariable(variable, known);
     warn(`${variable} is not a setting of Gatehouse and has no effect` +
       (suggestion === null ? '' : `; did you mean ${suggestion}?`));

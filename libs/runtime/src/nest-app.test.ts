@@ -4,6 +4,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ERRORS } from '@gatehouse/errors/error-table';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { captureLog } from './fixtures/capture-log.ts';
+import { createMetrics } from './metrics.ts';
 import { createContextApp, createHttpApp, listenHttp } from './nest-app.ts';
 
 const GREETING = Symbol('greeting');
@@ -42,11 +43,12 @@ class TestModule {}
 
 describe('Nest at the edge', () => {
   const log = captureLog();
+  const metrics = createMetrics('gatehouse-test');
   let app: NestFastifyApplication;
   let base = '';
   before(async () => {
     app = await createHttpApp({
-      module: TestModule, log: log.logger, bodyBytesMax: 100,
+      module: TestModule, log: log.logger, metrics, bodyBytesMax: 100,
       renderError: (error, requestId) => ({ status: ERRORS[error.code].http, headers: { 'x-test': 'yes' }, body: { code: error.code, message: error.message, requestId } }),
     });
     base = await listenHttp(app, 0, '127.0.0.1');
@@ -103,6 +105,14 @@ describe('Nest at the edge', () => {
     const line = log.lines().find((entry) => entry['request_id'] === id);
     assert.deepEqual([line?.['path'], line?.['status'], line?.['msg']], ['/hello', 200, 'request']);
     assert.ok(!log.text().includes('planted-secret'));
+  });
+
+  it('times requests by route, not by path', async () => {
+    await answer('/nowhere/at/all');
+    const text = await metrics.registry.metrics();
+    assert.match(text, /^gatehouse_http_request_seconds_count\{.*method="GET",route="\/hello",status="200"\} 1$/m);
+    assert.match(text, /route="none",status="404"/);
+    assert.ok(!text.includes('/nowhere'));
   });
 
   it('makes an app without HTTP too, and keeps Nest\'s chatter at debug', async () => {

@@ -9,6 +9,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { HttpException, type DynamicModule, type INestApplicationContext, type LoggerService, type Type } from '@nestjs/common';
 import { ServiceError, isServiceError, toServiceError, type ErrorCode } from '@gatehouse/errors/service-error';
 import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
 
 type Module = Type<unknown> | DynamicModule;
 
@@ -22,6 +23,8 @@ export interface ErrorAnswer {
 export interface HttpAppOptions {
   readonly module: Module;
   readonly log: Logger;
+  /** Counts and times requests by route and status. */
+  readonly metrics?: Metrics;
   /** Longest request body accepted, in bytes; 1 MiB. */
   readonly bodyBytesMax?: number;
   /** Turns a refusal into the answer that this app's clients understand. */
@@ -44,7 +47,10 @@ function sendError(reply: HttpReply, answer: ErrorAnswer): void {
 
 /** Makes a Nest application over Fastify, not listening yet; see listenHttp. */
 export async function createHttpApp(options: HttpAppOptions): Promise<NestFastifyApplication> {
-  const { module, log, bodyBytesMax = 1_048_576, renderError } = options;
+  const { module, log, metrics, bodyBytesMax = 1_048_576, renderError } = options;
+  const seconds = metrics?.histogram({
+    name: 'http_request_seconds', help: 'Time to answer an HTTP request.', labels: ['method', 'route', 'status'],
+  });
   const adapter = new FastifyAdapter({
     logger: false,
     bodyLimit: bodyBytesMax,
@@ -72,6 +78,9 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
     const path = request.url.split('?', 1)[0];
     const fields = { requestId: request.id, method: request.method, path, status: reply.statusCode };
     log.info({ ...fields, durationMs: Math.round(reply.elapsedTime) }, 'request');
+    // The route's pattern and not the path: labels must come from a small closed set.
+    const labels = { method: request.method, route: request.routeOptions.url ?? 'none', status: reply.statusCode };
+    seconds?.observe(labels, reply.elapsedTime / 1_000);
     done();
   });
   app.useGlobalFilters({

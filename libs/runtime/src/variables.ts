@@ -3,6 +3,8 @@
 // which sees every app, holds this table equal to the apps' config.ts.
 
 export const PREFIX = 'GATEHOUSE_';
+/** Where tests find their servers; apps started by a test inherit them. */
+export const TEST_PREFIX = 'GATEHOUSE_TEST_';
 
 /** variable -> what it is for, in one line. */
 export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([

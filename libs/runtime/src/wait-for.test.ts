@@ -50,7 +50,10 @@ describe('waiting for what is not there yet', () => {
     await clock.advance(40_000);
     assert.equal(await waiting, 'there');
     assert.ok(tries > 8 && tries < 25, `${tries} tries`);
-    assert.deepEqual(log.lines().map((line) => line['msg']),
-      ['waiting for the broker', 'waiting for the broker', 'waiting for the broker', 'the broker is there']);
+    const messages = log.lines().map((line) => line['msg']);
+    assert.equal(messages.pop(), 'the broker is there');
+    // at once, and then every 10 s; the last may fall behind the end, since pauses vary
+    assert.ok(messages.length === 2 || messages.length === 3, messages.join());
+    assert.ok(messages.every((message) => message === 'waiting for the broker'));
   });
 });

@@ -10,6 +10,7 @@ import type { RawRequest } from './api-call.ts';
 import type { HostGuard } from './host-guard.ts';
 import { readJson } from './json.ts';
 import { NEW_HEADER, OLD_HEADER, readMicroversion, unsupportedVersion } from './microversion.ts';
+import { versionDocument } from './versions.controller.ts';
 
 /** As Nova's `max_request_body_size`. */
 export const BODY_BYTES_MAX = 114_688;
@@ -47,6 +48,7 @@ export function prepareHttpEdge(app: NestFastifyApplication, { identity, guard }
     if (!asked.supported) throw unsupportedVersion(asked);
     keepCall(request, readCall(request, caller, asked.version));
   });
+  fastify.get('/v2.1/', async (request) => versionDocument(request));
 }
 
 /** The version documents are for those who have no token yet. */

@@ -12,12 +12,17 @@ export class VersionsController {
     return { versions: [{ ...version21(), links: [self(request)] }] };
   }
 
-  @Get(['v2.1', 'v2.1/'])
+  /** Also at `/v2.1/`, which Nest cannot tell from `/v2.1`: see http-edge.ts. */
+  @Get('v2.1')
   one(@Req() request: RawRequest): JsonObject {
-    const describedBy = { rel: 'describedby', type: 'text/html', href: 'http://docs.openstack.org/' };
-    const mediaType = { base: 'application/json', type: 'application/vnd.openstack.compute+json;version=2.1' };
-    return { version: { ...version21(), links: [self(request), describedBy], 'media-types': [mediaType] } };
+    return versionDocument(request);
   }
+}
+
+export function versionDocument(request: RawRequest): JsonObject {
+  const describedBy = { rel: 'describedby', type: 'text/html', href: 'http://docs.openstack.org/' };
+  const mediaType = { base: 'application/json', type: 'application/vnd.openstack.compute+json;version=2.1' };
+  return { version: { ...version21(), links: [self(request), describedBy], 'media-types': [mediaType] } };
 }
 
 function version21(): JsonObject {

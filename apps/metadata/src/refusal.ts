@@ -1,0 +1,24 @@
+/** A refusal as Nova's metadata service words it: plain text, or JSON for those who ask for that. */
+import { STATUS_CODES } from 'node:http';
+import { ERRORS } from '@gatehouse/errors/error-table';
+import type { ServiceError } from '@gatehouse/errors/service-error';
+import { JSON_TYPE, TEXT } from './metadata-tree.ts';
+
+export interface Refusal {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export function refusalOf(error: ServiceError, accept: string): Refusal {
+  const asked = error.details['status'];
+  const status = typeof asked === 'number' ? asked : ERRORS[error.code].http;
+  const title = STATUS_CODES[status] ?? 'Error';
+  const message = status === 500 ? 'An unknown error has occurred. Please try your request again.' : error.message;
+  const extra: Record<string, string> = status === 405 ? { allow: 'GET, HEAD' } : status === 503 ? { 'retry-after': '1' } : {};
+  if (accept.includes(JSON_TYPE)) {
+    const body = JSON.stringify({ message: `${message}<br /><br />\n\n\n`, code: `${status} ${title}`, title });
+    return { status, headers: { ...extra, 'content-type': JSON_TYPE }, body };
+  }
+  return { status, headers: { ...extra, 'content-type': TEXT }, body: `${status} ${title}\n\n${message}\n\n   ` };
+}

@@ -1,0 +1,132 @@
+// `npm run build`: one ESM file an app in dist/<app>/, with the files it reads beside it, so that a copy of
+// dist/<app> alone runs with `node main.js` on any machine that has Node.js.
+//
+//   node tools/build.mjs [bundle ...]
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { installLockedDependencies } from './steps/locked-dependencies.mjs';
+import { checkNodeVersion } from './steps/node-version.mjs';
+import { StepError, failTool, say } from './steps/say.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+// bundle -> where it begins
+const ENTRIES = {
+  api: 'apps/api/src/main.ts',
+  consoleauth: 'apps/consoleauth/src/main.ts',
+  'compute-agent': 'apps/compute-agent/src/main.ts',
+  'console-proxy': 'apps/console-proxy/src/main.ts',
+  metadata: 'apps/metadata/src/main.ts',
+  standalone: 'apps/standalone/src/main.ts',
+  migrate: 'tools/migrate.ts',
+};
+export const BUNDLES = Object.keys(ENTRIES);
+
+// Drivers and transports that a library can use and we do not; an import of one of them never runs.
+const NEVER_LOADED = [
+  '@nestjs/websockets',
+  '@nestjs/websockets/*',
+  '@nestjs/microservices',
+  '@nestjs/microservices/*',
+  '@nestjs/platform-express',
+  '@fastify/multipart',
+  '@fastify/static',
+  '@fastify/view',
+  'class-validator',
+  'class-transformer',
+  'class-transformer/*',
+  'kafkajs',
+  'mqtt',
+  'nats',
+  '@nats-io/*',
+  'amqp-connection-manager',
+  'ts-proto',
+  'pg-native',
+];
+
+// What CommonJS dependencies expect to find in a module.
+const BANNER = [
+  "import { createRequire as gatehouseCreateRequire } from 'node:module';",
+  "import { fileURLToPath as gatehouseFileUrlToPath } from 'node:url';",
+  'const require = gatehouseCreateRequire(import.meta.url);',
+  'const __filename = gatehouseFileUrlToPath(import.meta.url);',
+  "const __dirname = gatehouseFileUrlToPath(new URL('.', import.meta.url));",
+].join('\n');
+
+const EMBEDDED_DATABASE = ['pglite.wasm', 'pglite.data', 'initdb.wasm'];
+// Not bundled: browsers load these files as they are, licences included.
+const BROWSER_PACKAGES = [
+  { name: 'novnc', source: '@novnc/novnc', parts: ['core', 'vendor', 'package.json', 'LICENSE.txt'] },
+  { name: 'xterm', source: '@xterm/xterm', parts: ['lib', 'css', 'package.json', 'LICENSE'] },
+];
+
+/** Builds the bundles into dist/; returns the size of each bundle in bytes. */
+export async function build(apps = BUNDLES) {
+  const { build: bundle } = await import('esbuild');
+  const sizes = {};
+  for (const app of apps) {
+    const folder = join(ROOT, 'dist', app);
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    await bundle({
+      entryPoints: [join(ROOT, ENTRIES[app])],
+      outfile: join(folder, 'main.js'),
+      bundle: true,
+      platform: 'node',
+      target: 'node20',
+      format: 'esm',
+      tsconfig: join(ROOT, 'tsconfig.json'),
+      // Nest finds providers by the names of classes.
+      keepNames: true,
+      sourcemap: true,
+      sourcesContent: false,
+      banner: { js: BANNER },
+      // Only standalone embeds its database; the others would carry 3 MB that they never load.
+      external: [...NEVER_LOADED, ...(app === 'standalone' ? [] : ['@electric-sql/pglite'])],
+      logLevel: 'warning',
+    });
+    copyAssets(app, folder);
+    writeFileSync(join(folder, 'package.json'), `${JSON.stringify(packageOf(app), null, 2)}\n`);
+    sizes[app] = statSync(join(folder, 'main.js')).size;
+  }
+  return sizes;
+}
+
+function copyAssets(app, folder) {
+  if (app === 'standalone') {
+    const require = createRequire(join(ROOT, 'apps/standalone/package.json'));
+    const pglite = dirname(require.resolve('@electric-sql/pglite'));
+    for (const file of EMBEDDED_DATABASE) cpSync(join(pglite, file), join(folder, file));
+  }
+  if (app !== 'console-proxy' && app !== 'standalone') return;
+  // Where apps/console-proxy/src/web-assets.ts looks for them beside a bundle.
+  const assets = join(folder, 'web-assets');
+  copy(join(ROOT, 'apps/console-proxy/web'), join(assets, 'web'));
+  for (const { name, source, parts } of BROWSER_PACKAGES) {
+    for (const part of parts) copy(join(ROOT, 'node_modules', source, part), join(assets, name, part));
+  }
+}
+
+function copy(from, to) {
+  if (!existsSync(from)) throw new StepError(`${from} is missing: a page would lack it`);
+  cpSync(from, to, { recursive: true });
+}
+
+function packageOf(app) {
+  const { version, license } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  return { name: `@gatehouse/${app}`, version, license, private: true, type: 'module', main: 'main.js' };
+}
+
+async function main() {
+  checkNodeVersion(ROOT);
+  await installLockedDependencies(ROOT);
+  const { generate } = await import('./generate.mjs');
+  await generate();
+  const apps = process.argv.slice(2);
+  for (const app of apps) if (!BUNDLES.includes(app)) throw new StepError(`there is no ${app} to build: there are ${BUNDLES.join(', ')}`);
+  const sizes = await build(apps.length > 0 ? apps : BUNDLES);
+  for (const [app, size] of Object.entries(sizes)) say(`dist/${app}/main.js  ${(size / 1_000_000).toFixed(1)} MB`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main().catch(failTool);

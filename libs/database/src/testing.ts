@@ -1,0 +1,35 @@
+/** Both kinds of database, empty, for suites that hold on each of them. */
+import { startPostgresql } from '../../../test/servers/postgresql.ts';
+import type { DatabaseSource } from './database.ts';
+import { openEmbeddedPostgresql } from './embedded-postgresql.ts';
+import type { EmbeddedPostgresql } from './embedded-postgresql.ts';
+
+export interface TestServer {
+  /** Of a new, empty database on a server; of the one embedded database of this process. */
+  source(): Promise<DatabaseSource>;
+  stop(): Promise<void>;
+}
+
+/** Making a cluster takes seconds, so suites share one and keep apart by their own uuids and names. */
+let shared: Promise<EmbeddedPostgresql> | undefined;
+
+export const TEST_DATABASES: readonly { readonly name: string; readonly start: () => Promise<TestServer> }[] = [
+  {
+    name: 'PostgreSQL',
+    start: async () => {
+      const server = await startPostgresql();
+      return { source: async () => ({ url: await server.createDatabase() }), stop: () => server.stop() };
+    },
+  },
+  {
+    name: 'embedded PostgreSQL',
+    start: async () => {
+      shared ??= openEmbeddedPostgresql('memory://');
+      const embedded = await shared;
+      return { source: async () => ({ embedded }), stop: async () => {} };
+    },
+  },
+];
+
+/** Initdb on a busy machine. */
+export const START_TIMEOUT_MS = 60_000;

@@ -1,0 +1,207 @@
+/**
+ * What a host's agent decides: which guests exist, what state their instances are in, and who may open which console.
+ *
+ * The database says which instances belong here, the driver which guests run; start() and watch() bring the two
+ * together. The agent never trusts a caller about a console: an attach is asked of consoleauth, and the port it
+ * names must still be a console of that instance at that moment.
+ */
+import type { Duplex } from 'node:stream';
+import type { InstanceChanges, InstancesStore, StoredInstance } from '@gatehouse/cell-db/instances-store';
+import { ConsoleEnded } from '@gatehouse/console-stream/console-ended';
+import type { AttachOpen, GuestConsole } from '@gatehouse/console-stream/attach-call';
+import type { consoleauth } from '@gatehouse/contracts/consoleauth';
+import type { EndReason } from '@gatehouse/errors/endings';
+import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
+import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-connection';
+import type { ConsoleSession } from '@gatehouse/objects/console-session';
+import type { Instance } from '@gatehouse/objects/instance';
+import type { Client } from '@gatehouse/rpc/client';
+import { newContext } from '@gatehouse/rpc/context';
+import type { RequestContext } from '@gatehouse/rpc/context';
+import type { Clock } from '@gatehouse/runtime/clock';
+import type { Logger } from '@gatehouse/runtime/logger';
+import type { Driver } from './drivers/driver.ts';
+import type { SerialLines } from './serial-lines.ts';
+
+export interface ComputeAgentParts {
+  /** This host's name. */
+  readonly host: string;
+  readonly driver: Driver;
+  readonly lines: SerialLines;
+  readonly instances: InstancesStore;
+  readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const ATTACH_TIMEOUT_MS = 10_000;
+const PAGE = 500;
+/** States in which watch() looks at the guest; the others are somebody's work in progress or a stated failure. */
+const SETTLED: ReadonlySet<string | null> = new Set(['active', 'stopped']);
+
+export class ComputeAgent {
+  readonly #parts: ComputeAgentParts;
+  /** Open graphical consoles; serial ones are with the lines. */
+  readonly #streams = new Map<string, Set<Duplex>>();
+  /** Work on one guest happens one after the other. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  constructor(parts: ComputeAgentParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes up the guests that the database places here, and makes those whose making was interrupted. Throws UNAVAILABLE while the database is not there. */
+  async start(): Promise<void> {
+    const { driver, lines, log } = this.#parts;
+    const instances = await this.#list();
+    await driver.restore(instances);
+    for (const instance of instances) {
+      if (instance.vmState === 'building' && instance.taskState !== 'deleting') {
+        await this.createInstance(instance).catch((error: unknown) => {
+          log.error({ instanceUuid: instance.uuid, err: error }, 'an interrupted guest could not be made');
+        });
+      } else {
+        await this.#settle(instance);
+        if ((await driver.powerState(instance.uuid)) === 'running') await lines.openAll(instance.uuid);
+      }
+    }
+    log.info({ instances: instances.length, driver: driver.name }, 'guests taken up');
+  }
+
+  /** Writes down which guests have started or ended by themselves since the last time. */
+  async watch(): Promise<void> {
+    for (const instance of await this.#list()) await this.#settle(instance);
+  }
+
+  /**
+   * A console of the instance, reserved and with its access URL. Throws FAILED_PRECONDITION when the instance is
+   * not ready or not running, INVALID_ARGUMENT when it has no console of that type, and what consoleauth refuses with.
+   */
+  async getConsole(
+    instanceUuid: string,
+    consoleType: ConsoleType,
+    access: ConsoleSession['access'],
+    context: RequestContext,
+  ): Promise<ConsoleConnection> {
+    const { driver, consoleAuth } = this.#parts;
+    const power = await driver.powerState(instanceUuid);
+    if (power === 'absent') throw await this.#whyAbsent(instanceUuid);
+    if (power === 'stopped') throw new ServiceError('FAILED_PRECONDITION', `Instance ${instanceUuid} is stopped; its consoles open when it runs`);
+    const connections = await driver.consoles(instanceUuid, consoleType);
+    if (connections.length === 0) throw new ServiceError('INVALID_ARGUMENT', `Unavailable console type ${consoleType}: the instance has no such console`);
+    return consoleAuth.authorize({ connections, access }, context);
+  }
+
+  /** Makes the guest and writes the instance's state, `error` where that fails; then throws what the driver threw. */
+  async createInstance(instance: Instance): Promise<void> {
+    const { uuid } = instance;
+    if (instance.host !== this.#parts.host) {
+      throw new ServiceError('INVALID_ARGUMENT', `Instance ${uuid} belongs to host ${instance.host ?? 'none'}, not to ${this.#parts.host}`);
+    }
+    await this.#inTurn(uuid, () => this.#create(instance));
+  }
+
+  /** Ends the instance's consoles and its guest. No error when there is none. */
+  async deleteInstance(instanceUuid: string): Promise<void> {
+    await this.#inTurn(instanceUuid, async () => {
+      await this.#endConsoles(instanceUuid, 'instance_deleted');
+      await this.#parts.driver.destroy(instanceUuid);
+    });
+  }
+
+  /** Opens the console of a session whose one-time secret consoleauth accepts. Throws UNAUTHENTICATED, NOT_FOUND, UNAVAILABLE. */
+  async attach({ sessionId, attachSecret, offset, signal }: AttachOpen): Promise<GuestConsole> {
+    const { host, driver, lines, consoleAuth, log } = this.#parts;
+    const context = newContext({ timeoutMs: ATTACH_TIMEOUT_MS, signal });
+    const { instanceUuid, consoleType, port } = await consoleAuth.attach({ sessionId, attachSecret, host }, context);
+    const consoles = await driver.consoles(instanceUuid, consoleType);
+    if (!consoles.some((console) => console.port === port)) {
+      throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} has no ${consoleType} console ${port} any more`);
+    }
+    log.info({ sessionId, instanceUuid, consoleType, port }, 'a console session attaches');
+    if (consoleType === 'serial') return lines.attach(instanceUuid, port, offset);
+    const stream = await driver.open(instanceUuid, consoleType, port, { signal });
+    this.#remember(instanceUuid, stream);
+    return { stream, offset: 0 };
+  }
+
+  async #create(instance: Instance): Promise<void> {
+    const { driver, lines, log } = this.#parts;
+    const { uuid } = instance;
+    try {
+      await driver.spawn(instance);
+    } catch (error) {
+      await this.#write(uuid, { vmState: 'error', taskState: null }).catch((unwritten: unknown) => {
+        log.error({ instanceUuid: uuid, err: unwritten }, 'the state of an instance could not be stored');
+      });
+      throw error;
+    }
+    try {
+      await this.#write(uuid, { vmState: 'active', taskState: null, launchedAt: this.#parts.clock.now() });
+    } catch (error) {
+      // Deleted while its guest was made.
+      if (isServiceError(error) && error.code === 'NOT_FOUND') await driver.destroy(uuid);
+      throw error;
+    }
+    await lines.openAll(uuid);
+  }
+
+  /** Brings an instance's written state in line with its guest's. */
+  async #settle({ uuid, vmState, taskState }: StoredInstance): Promise<void> {
+    if (!SETTLED.has(vmState) || taskState === 'deleting') return;
+    const running = (await this.#parts.driver.powerState(uuid)) === 'running';
+    const seen = running ? 'active' : 'stopped';
+    if (seen === vmState) return;
+    this.#parts.log.info({ instanceUuid: uuid, vmState: seen }, 'a guest changed its state by itself');
+    if (!running) await this.#endConsoles(uuid, 'instance_stopped');
+    await this.#write(uuid, { vmState: seen }).catch((error: unknown) => {
+      if (!isServiceError(error) || error.code !== 'NOT_FOUND') throw error;
+    });
+  }
+
+  async #list(): Promise<readonly StoredInstance[]> {
+    const { instances, host } = this.#parts;
+    const all: StoredInstance[] = [];
+    for (;;) {
+      const marker = all.at(-1)?.uuid;
+      const page = await instances.list({ host, limit: PAGE, ...(marker === undefined ? {} : { marker }) });
+      all.push(...page);
+      if (page.length < PAGE) return all;
+    }
+  }
+
+  async #write(uuid: string, changes: InstanceChanges): Promise<void> {
+    await this.#parts.instances.update(uuid, changes, this.#parts.clock.now(), this.#parts.host);
+  }
+
+  async #whyAbsent(instanceUuid: string): Promise<ServiceError> {
+    const instance = await this.#parts.instances.find(instanceUuid);
+    if (instance === null) return new ServiceError('NOT_FOUND', `Instance ${instanceUuid} could not be found.`);
+    return new ServiceError('FAILED_PRECONDITION', `Instance ${instanceUuid} is not ready (${instance.vmState ?? 'no state'})`);
+  }
+
+  #remember(instanceUuid: string, stream: Duplex): void {
+    const streams = this.#streams.get(instanceUuid) ?? new Set();
+    this.#streams.set(instanceUuid, streams.add(stream));
+    stream.once('close', () => {
+      streams.delete(stream);
+      if (streams.size === 0 && this.#streams.get(instanceUuid) === streams) this.#streams.delete(instanceUuid);
+    });
+  }
+
+  async #endConsoles(instanceUuid: string, reason: EndReason): Promise<void> {
+    for (const stream of [...(this.#streams.get(instanceUuid) ?? [])]) stream.destroy(new ConsoleEnded(reason));
+    await this.#parts.lines.closeAll(instanceUuid, reason);
+  }
+
+  async #inTurn(instanceUuid: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#turns.get(instanceUuid) ?? Promise.resolve();
+    const turn = before.then(work, work);
+    this.#turns.set(instanceUuid, turn);
+    try {
+      await turn;
+    } finally {
+      if (this.#turns.get(instanceUuid) === turn) this.#turns.delete(instanceUuid);
+    }
+  }
+}

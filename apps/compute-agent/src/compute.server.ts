@@ -1,0 +1,12 @@
+/** The RPC edge of a compute agent: each method of the contract is one call of the application. */
+import type { compute } from '@gatehouse/contracts/compute';
+import type { Handlers } from '@gatehouse/rpc/server';
+import type { ComputeAgent } from './compute-agent.ts';
+
+export function computeHandlers(agent: ComputeAgent): Handlers<typeof compute> {
+  return {
+    getConsole: ({ instanceUuid, consoleType, access }, context) => agent.getConsole(instanceUuid, consoleType, access, context),
+    createInstance: ({ instance }) => agent.createInstance(instance),
+    deleteInstance: ({ instanceUuid }) => agent.deleteInstance(instanceUuid),
+  };
+}

@@ -1,0 +1,35 @@
+import { hostname } from 'node:os';
+import { choice, hostPort, integer, name, orNull, port, address, secretUrl, text } from '@gatehouse/runtime/config';
+import { z } from 'zod';
+
+/** What decides how a host's guests are reached; the same in a process of its own and in the standalone. */
+export const computeAgentConfig = z.object({
+  /** The name under which instances are placed here. */
+  host: name(hostname()),
+  driver: choice(['simulated', 'qemu'], 'simulated'),
+  /** Where console proxies attach. */
+  agentListen: hostPort('127.0.0.1:0'),
+  /** What is kept of each serial line's output for whoever opens it next. */
+  serialScrollbackBytes: integer({ min: 4_096, max: 16_777_216, fallback: 65_536 }),
+  dataDir: text('a folder', '.gatehouse'),
+  /** Of machines; `qemu` in the data directory unless told. Short, for unix sockets. */
+  stateDir: orNull(text('a folder with a short path')),
+  qemuBinary: text('the name or path of a program', 'qemu-system-x86_64'),
+  qemuAccelerator: choice(['auto', 'kvm', 'tcg'], 'auto'),
+  qemuMemoryMb: integer({ min: 16, max: 1_048_576, fallback: 256 }),
+  qemuMachinesMax: integer({ min: 1, max: 10_000, fallback: 64 }),
+  qemuKernel: orNull(text('the path of a kernel')),
+  qemuInitrd: orNull(text('the path of an initial RAM disk')),
+  qemuAppend: orNull(text('a command line for the kernel')),
+  qemuDisk: orNull(text('the path of a disk image')),
+});
+export type ComputeAgentConfig = z.output<typeof computeAgentConfig>;
+
+/** What a process of its own needs besides. */
+export const computeAgentProcessConfig = computeAgentConfig.extend({
+  transportUrl: secretUrl(['amqp', 'amqps']),
+  rpcExchange: name('gatehouse'),
+  cellDatabaseUrl: secretUrl(['postgresql', 'postgres']),
+  opsPort: port(9464),
+  bindAddress: address('127.0.0.1'),
+});

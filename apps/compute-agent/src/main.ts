@@ -1,0 +1,21 @@
+import { openCellDb } from '@gatehouse/cell-db/cell-db';
+import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
+import { composeApp } from '@gatehouse/runtime/app';
+import { runProcess } from '@gatehouse/runtime/run-process';
+import { waitFor } from '@gatehouse/runtime/wait-for';
+import { startComputeAgent } from './app.module.ts';
+import { computeAgentProcessConfig } from './config.ts';
+
+await runProcess({
+  name: 'compute-agent',
+  env: process.env,
+  config: computeAgentProcessConfig,
+  async start({ config, log, clock, signal }) {
+    const transport = createAmqpTransport({ url: config.transportUrl, exchange: config.rpcExchange, connectionName: `gatehouse-compute-agent ${config.host}`, log });
+    const cellDb = await openCellDb({ url: config.cellDatabaseUrl });
+    await waitFor({ what: 'the cell database and its tables', attempt: () => cellDb.instances.count({ host: config.host }), log, signal });
+    const app = await startComputeAgent({ config, transport, cellDb, log, clock });
+    const resources = [{ name: 'cell database', close: () => cellDb.close() }, { name: 'transport', close: () => transport.close() }];
+    return composeApp('compute-agent', { apps: [app], resources, log });
+  },
+});

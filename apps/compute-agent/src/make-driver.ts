@@ -1,0 +1,25 @@
+/** The driver that the configuration names. */
+import path from 'node:path';
+import type { Clock } from '@gatehouse/runtime/clock';
+import type { Logger } from '@gatehouse/runtime/logger';
+import type { ComputeAgentConfig } from './config.ts';
+import type { Driver } from './drivers/driver.ts';
+import { createQemuDriver } from './drivers/qemu/qemu-driver.ts';
+import { SimulatedDriver } from './drivers/simulated/simulated-driver.ts';
+
+export async function makeDriver(config: ComputeAgentConfig, clock: Clock, log: Logger): Promise<Driver> {
+  const { host } = config;
+  if (config.driver === 'simulated') return new SimulatedDriver({ host, clock });
+  const settings = {
+    stateDir: config.stateDir ?? path.join(config.dataDir, 'qemu'),
+    binary: config.qemuBinary,
+    accelerator: config.qemuAccelerator,
+    memoryMb: config.qemuMemoryMb,
+    machinesMax: config.qemuMachinesMax,
+    kernel: config.qemuKernel,
+    initrd: config.qemuInitrd,
+    append: config.qemuAppend,
+    disk: config.qemuDisk,
+  };
+  return createQemuDriver({ host, settings, log });
+}

@@ -1,0 +1,66 @@
+/** The serial lines of a host's guests, each opened once and found by its instance and port. */
+import type { GuestConsole } from '@gatehouse/console-stream/attach-call';
+import type { EndReason } from '@gatehouse/errors/endings';
+import type { Clock } from '@gatehouse/runtime/clock';
+import type { Logger } from '@gatehouse/runtime/logger';
+import type { Driver } from './drivers/driver.ts';
+import { SerialLine } from './serial-line.ts';
+
+export class SerialLines {
+  readonly #driver: Driver;
+  readonly #scrollbackBytes: number;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  /** By instance, then by port. The promise, so that two who come at once share one line. */
+  readonly #lines = new Map<string, Map<number, Promise<SerialLine>>>();
+
+  constructor(driver: Driver, scrollbackBytes: number, clock: Clock, log: Logger) {
+    this.#driver = driver;
+    this.#scrollbackBytes = scrollbackBytes;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** Opens every serial port of a guest, so that nothing it prints is lost. A port that fails is opened by its first user. */
+  async openAll(instanceUuid: string): Promise<void> {
+    for (const { port } of await this.#driver.consoles(instanceUuid, 'serial')) {
+      try {
+        await this.#line(instanceUuid, port);
+      } catch (error) {
+        this.#log.warn({ instanceUuid, port, err: error }, 'a serial port could not be opened yet');
+      }
+    }
+  }
+
+  /** Throws what the driver throws when the port cannot be opened. */
+  async attach(instanceUuid: string, port: number, offset: number | null): Promise<GuestConsole> {
+    const line = await this.#line(instanceUuid, port);
+    return line.attach(offset);
+  }
+
+  async closeAll(instanceUuid: string, reason: EndReason): Promise<void> {
+    const lines = [...(this.#lines.get(instanceUuid)?.values() ?? [])];
+    this.#lines.delete(instanceUuid);
+    for (const line of lines) await line.then((open) => open.close(reason), () => {});
+  }
+
+  async close(reason: EndReason): Promise<void> {
+    for (const instanceUuid of [...this.#lines.keys()]) await this.closeAll(instanceUuid, reason);
+  }
+
+  async #line(instanceUuid: string, port: number): Promise<SerialLine> {
+    const lines = this.#lines.get(instanceUuid) ?? new Map<number, Promise<SerialLine>>();
+    this.#lines.set(instanceUuid, lines);
+    for (let opening = lines.get(port); opening; opening = lines.get(port)) {
+      const line = await opening.catch(() => null);
+      if (line?.isOpen) return line;
+      // Between this and the opening below nobody else can run.
+      if (lines.get(port) === opening) lines.delete(port);
+    }
+    const fresh = this.#driver
+      .open(instanceUuid, 'serial', port)
+      .then((guest) => new SerialLine(guest, this.#scrollbackBytes, this.#clock));
+    lines.set(port, fresh);
+    return fresh;
+  }
+}

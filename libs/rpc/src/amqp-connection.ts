@@ -14,9 +14,9 @@ import type { RpcLog } from './transport.ts';
 const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const PAUSE_MS_MIN = 100;
-const PAUSE_MS_MAX = 10_000;
+const PAUSE_MS_MAX = 5_000;
 
-/** A pause before the next attempt: doubles up to 10 s, and half of it is chance. */
+/** A pause before the next attempt: doubles up to 5 s, and half of it is chance. */
 export function backoffMs(failures: number): number {
   const ceiling = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(failures, 20));
   return ceiling / 2 + (Math.random() * ceiling) / 2;

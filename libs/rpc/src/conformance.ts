@@ -86,9 +86,9 @@ export function refusal(code: ErrorCode, words?: RegExp): (error: unknown) => tr
   };
 }
 
-export async function until(check: () => boolean, timeoutMs = 5_000): Promise<void> {
+export async function until(check: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while (!check()) {
+  while (!(await check())) {
     if (Date.now() > deadline) assert.fail('it did not happen in time');
     await sleep(10);
   }

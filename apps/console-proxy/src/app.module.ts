@@ -1,0 +1,131 @@
+/** Puts the console proxy together: the application class, its three edges (HTTP, RPC, streams) and its rounds. */
+import { Inject, Module } from '@nestjs/common';
+import type { BeforeApplicationShutdown, DynamicModule } from '@nestjs/common';
+import { consoleProxy } from '@gatehouse/contracts/console-proxy';
+import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { createClient, type Client } from '@gatehouse/rpc/client';
+import { newContext } from '@gatehouse/rpc/context';
+import { serve, type RpcServer } from '@gatehouse/rpc/server';
+import type { Transport } from '@gatehouse/rpc/transport';
+import type { App } from '@gatehouse/runtime/app';
+import type { Clock } from '@gatehouse/runtime/clock';
+import type { Logger } from '@gatehouse/runtime/logger';
+import type { Metrics } from '@gatehouse/runtime/metrics';
+import { createContextApp } from '@gatehouse/runtime/nest-app';
+import { periodic, type Periodic } from '@gatehouse/runtime/periodic';
+import type { ConsoleProxyConfig } from './config.ts';
+import { ConsoleGateway } from './console.gateway.ts';
+import { ConsoleProxy } from './console-proxy.ts';
+import { consoleProxyHandlers } from './console-proxy.server.ts';
+import { openStream } from './open-stream.ts';
+import { originPolicy } from './origin-policy.ts';
+import { Pages } from './pages.ts';
+
+export interface ConsoleProxyResources {
+  readonly config: ConsoleProxyConfig;
+  readonly transport: Transport;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+const REPORT_EVERY_MS = 5_000;
+const BEAT_EVERY_MS = 1_000;
+const RPC_TIMEOUT_MS = 4_000;
+const RESOURCES = Symbol('console-proxy resources');
+const CONSOLEAUTH = Symbol('consoleauth client');
+
+function makeProxy({ config, clock, log }: ConsoleProxyResources, auth: Client<typeof consoleauth>): ConsoleProxy {
+  return new ConsoleProxy(auth, openStream, config, clock, log);
+}
+
+function makeGateway({ config, log }: ConsoleProxyResources, proxy: ConsoleProxy): ConsoleGateway {
+  return new ConsoleGateway(proxy, originPolicy(config), new Pages(), config.proxySessionsMax, log);
+}
+
+class ConsoleProxyLife implements BeforeApplicationShutdown {
+  readonly #resources: ConsoleProxyResources;
+  readonly #auth: Client<typeof consoleauth>;
+  readonly #proxy: ConsoleProxy;
+  readonly #gateway: ConsoleGateway;
+  #server: RpcServer | null = null;
+  #rounds: readonly Periodic[] = [];
+
+  constructor(
+    @Inject(RESOURCES) resources: ConsoleProxyResources,
+    @Inject(CONSOLEAUTH) auth: Client<typeof consoleauth>,
+    @Inject(ConsoleProxy) proxy: ConsoleProxy,
+    @Inject(ConsoleGateway) gateway: ConsoleGateway,
+  ) {
+    this.#resources = resources;
+    this.#auth = auth;
+    this.#proxy = proxy;
+    this.#gateway = gateway;
+  }
+
+  /** Resolves with the base URL when browsers and consoleauth are both served. */
+  async start(): Promise<string> {
+    const { config, transport, log, clock, metrics } = this.#resources;
+    // The port first: a taken one is told at once, though the broker may keep us waiting.
+    const url = await this.#gateway.listen(config.proxyPort, config.bindAddress);
+    this.#server = await serve(consoleProxy, transport, { server: config.proxyName, handlers: consoleProxyHandlers(this.#proxy), log });
+    const round = (name: string, everyMs: number, work: () => Promise<void>): Periodic => periodic({ name, everyMs, clock, log, work });
+    this.#rounds = [
+      round('sign of life to clients', BEAT_EVERY_MS, async () => this.#proxy.beat()),
+      round('renewal of sessions', BEAT_EVERY_MS, () => this.#proxy.renewWhenDue()),
+      round('report to consoleauth', REPORT_EVERY_MS, () => this.#report()),
+    ];
+    const sessions = { name: 'proxy_sessions', help: 'Consoles carried now', collect: (gauge: { set(value: number): void }) => gauge.set(this.#proxy.sessionCount) };
+    metrics.gauge(sessions);
+    return url;
+  }
+
+  async checkReady(): Promise<void> {
+    await this.#server?.checkLoop();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    // Listening goes on meanwhile: whoever comes is told that the proxy restarts, not left with a refused connection.
+    await this.#proxy.drain(this.#resources.config.proxyDrain);
+    await Promise.all([...this.#rounds.map((round) => round.stop()), this.#gateway.close(), this.#server?.drain()]);
+  }
+
+  async #report(): Promise<void> {
+    const report = { binary: 'console-proxy', host: this.#resources.config.proxyName, topic: consoleProxy.topic, version: consoleProxy.version, endpoint: null };
+    await this.#auth.report(report, newContext({ timeoutMs: RPC_TIMEOUT_MS }));
+  }
+}
+
+@Module({})
+export class ConsoleProxyModule {
+  static with(resources: ConsoleProxyResources): DynamicModule {
+    return {
+      module: ConsoleProxyModule,
+      providers: [
+        { provide: RESOURCES, useValue: resources },
+        { provide: CONSOLEAUTH, useValue: createClient(consoleauth, resources.transport) },
+        { provide: ConsoleProxy, useFactory: makeProxy, inject: [RESOURCES, CONSOLEAUTH] },
+        { provide: ConsoleGateway, useFactory: makeGateway, inject: [RESOURCES, ConsoleProxy] },
+        ConsoleProxyLife,
+      ],
+    };
+  }
+}
+
+/** Resolves when the proxy serves browsers; waits for a broker that is not there yet. */
+export async function startConsoleProxy(resources: ConsoleProxyResources): Promise<App> {
+  const nest = await createContextApp(ConsoleProxyModule.with(resources), resources.log);
+  const life = nest.get(ConsoleProxyLife);
+  try {
+    const url = await life.start();
+    return {
+      name: 'console-proxy',
+      addresses: [{ name: 'console proxy', url }],
+      checkReady: () => life.checkReady(),
+      drain: () => nest.close(),
+    };
+  } catch (error) {
+    await nest.close();
+    throw error;
+  }
+}

@@ -1,0 +1,30 @@
+import { hostname } from 'node:os';
+import { address, csv, durationSeconds, flag, integer, name, port, secretUrl } from '@gatehouse/runtime/config';
+import { z } from 'zod';
+
+/** How the console proxy serves; the same in a process of its own and in the standalone. */
+export const consoleProxyConfig = z.object({
+  proxyPort: port(6080),
+  bindAddress: address('127.0.0.1'),
+  /** This proxy among others; consoleauth directs messages to it by this name. */
+  proxyName: name(hostname()),
+  /** Pages of other hosts that may open consoles: host names or whole origins. */
+  allowedOrigins: csv([]),
+  /** Refuse clients that say no Origin, which are programs. */
+  originRequired: flag(false),
+  /** Schemes that an Origin may have (https); any when empty. */
+  originSchemes: csv([]),
+  /** Consoles at one time. */
+  proxySessionsMax: integer({ min: 1, max: 100_000, fallback: 10_000 }),
+  /** Clients that are being let in at one time. */
+  proxyOpeningMax: integer({ min: 1, max: 10_000, fallback: 256 }),
+  /** Seconds that running consoles get to end by themselves when the proxy stops. */
+  proxyDrain: durationSeconds(2, { min: 0, max: 86_400 }),
+});
+export type ConsoleProxyConfig = Readonly<z.output<typeof consoleProxyConfig>>;
+
+/** What a process of its own needs besides. */
+export const consoleProxyProcessConfig = consoleProxyConfig.extend({
+  transportUrl: secretUrl(['amqp', 'amqps']),
+  rpcExchange: name('gatehouse'),
+});

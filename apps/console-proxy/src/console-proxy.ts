@@ -1,0 +1,214 @@
+/**
+ * What a console proxy decides: who is let in, when a session's lease is renewed, and how sessions end. consoleauth
+ * knows the sessions; this one carries them. While consoleauth cannot be reached running sessions run on, and
+ * only new ones are refused.
+ */
+import { RENEW_SESSIONS_MAX, type consoleauth } from '@gatehouse/contracts/consoleauth';
+import { ENDINGS } from '@gatehouse/errors/endings';
+import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
+import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
+import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
+import type { Client } from '@gatehouse/rpc/client';
+import { newContext, type RequestContext } from '@gatehouse/rpc/context';
+import type { Clock } from '@gatehouse/runtime/clock';
+import type { Logger } from '@gatehouse/runtime/logger';
+import type { OpenStream } from './open-stream.ts';
+import type { ProxiedSession } from './proxied-session.ts';
+import { TOKEN_LENGTH_MAX } from './token-intake.ts';
+
+export interface ProxySettings {
+  /** This proxy's name. */
+  readonly proxyName: string;
+  readonly proxySessionsMax: number;
+  readonly proxyOpeningMax: number;
+}
+
+export interface Visit {
+  readonly token: string | null;
+  readonly clientAddress: string;
+  readonly requestId?: string;
+}
+
+interface Carried {
+  readonly id: string;
+  readonly leaseMs: number;
+  readonly client: ProxiedSession;
+}
+
+interface Unreleased {
+  readonly use: ConsoleSessionUse;
+  readonly reason: string;
+}
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const RELEASE_TIMEOUT_MS = 5_000;
+/** Ended sessions that consoleauth could not be told of yet; beyond it the oldest are left to their lease. */
+const UNRELEASED_MAX = 10_000;
+const LEASE_MS_DEFAULT = 15_000;
+
+export class ConsoleProxy {
+  readonly #auth: Client<typeof consoleauth>;
+  readonly #openStream: OpenStream;
+  readonly #settings: ProxySettings;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #carried = new Map<string, Carried>();
+  readonly #unreleased = new Map<string, Unreleased>();
+  readonly #releasing = new Set<Promise<void>>();
+  #opening = 0;
+  #draining = false;
+  #renewAt = 0;
+
+  constructor(auth: Client<typeof consoleauth>, openStream: OpenStream, settings: ProxySettings, clock: Clock, log: Logger) {
+    this.#auth = auth;
+    this.#openStream = openStream;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** How many sessions are carried now. */
+  get sessionCount(): number {
+    return this.#carried.size;
+  }
+
+  /** Bytes of the sessions carried now, in both directions. */
+  *uses(): Iterable<ConsoleSessionUse> {
+    for (const { id, client } of this.#carried.values()) yield { id, bytesIn: client.bytesIn, bytesOut: client.bytesOut };
+  }
+
+  /** Let a client in, or turn it away with a reason. Resolves with the code of the refusal, or null; never rejects. */
+  async open(client: ProxiedSession, visit: Visit): Promise<ServiceError | null> {
+    const context = newContext({ timeoutMs: CONNECT_TIMEOUT_MS, ...(visit.requestId === undefined ? {} : { requestId: visit.requestId }) });
+    try {
+      const token = this.#admit(visit.token);
+      this.#opening += 1;
+      try {
+        await this.#connect(client, token, visit.clientAddress, context);
+      } finally {
+        this.#opening -= 1;
+      }
+      return null;
+    } catch (thrown) {
+      const error = toServiceError(thrown);
+      const facts = { requestId: context.requestId, clientAddress: visit.clientAddress, code: error.code, problem: error.message };
+      if (error.code === 'INTERNAL') this.#log.error({ ...facts, err: error }, 'console not opened');
+      else this.#log.info(facts, 'console refused');
+      if (this.#draining) client.end('proxy_draining');
+      else client.refuse(error);
+      return error;
+    }
+  }
+
+  /** What can be refused without asking anyone. */
+  #admit(token: string | null): string {
+    if (this.#draining) throw new ServiceError('UNAVAILABLE', ENDINGS.proxy_draining.words);
+    const { proxySessionsMax, proxyOpeningMax } = this.#settings;
+    if (this.#carried.size >= proxySessionsMax || this.#opening >= proxyOpeningMax) {
+      throw new ServiceError('RESOURCE_EXHAUSTED', 'This console proxy is full at the moment; try again in a minute.');
+    }
+    if (token === null) throw new ServiceError('UNAUTHENTICATED', 'No token was shown; open the console from its link.');
+    if (token.length > TOKEN_LENGTH_MAX) throw new ServiceError('UNAUTHENTICATED', 'This console link is not known; request a new one.');
+    return token;
+  }
+
+  async #connect(client: ProxiedSession, token: string, clientAddress: string, context: RequestContext): Promise<void> {
+    const proxy = this.#settings.proxyName;
+    const grant = await this.#auth.connect({ token, proxy, clientAddress }, context);
+    const { id, instanceUuid, consoleType } = grant.session;
+    const facts = { requestId: context.requestId, sessionId: id, instanceUuid, consoleType, clientAddress };
+    // From here on the session can be ended by its id, also while its console is still being opened.
+    this.#carried.set(id, { id, leaseMs: grant.leaseSeconds * 1_000, client });
+    if (this.#renewAt === 0) this.#renewAt = this.#clock.now().getTime() + (grant.leaseSeconds * 1_000) / 2;
+    try {
+      await this.#join(client, grant, (reason) => {
+        this.#log.info({ ...facts, reason, bytesIn: client.bytesIn, bytesOut: client.bytesOut }, 'console closed');
+        this.#over(id, client, reason);
+      });
+      this.#log.info(facts, 'console open');
+    } catch (error) {
+      this.#over(id, client, client.endReason ?? 'host_unreachable');
+      throw error;
+    }
+  }
+
+  async #join(client: ProxiedSession, grant: ConsoleGrant, onEnded: (reason: string) => void): Promise<void> {
+    const goneBefore = (): ServiceError => new ServiceError('CANCELLED', 'The client left before its console was open.');
+    if (client.endReason !== null) throw goneBefore();
+    const stream = await this.#openStream(grant);
+    if (client.endReason !== null) {
+      stream.destroy();
+      throw goneBefore();
+    }
+    client.begin(grant, stream, onEnded);
+  }
+
+  /** End sessions by id, each with its reason; unknown ids are passed over. */
+  endSessions(reasons: Readonly<Record<string, string>>): void {
+    for (const [id, reason] of Object.entries(reasons)) this.#carried.get(id)?.client.end(reason);
+  }
+
+  /** About once a second: a sign of life to and from every client. */
+  beat(): void {
+    for (const { client } of this.#carried.values()) client.beat();
+  }
+
+  /**
+   * Renew all leases when half of the shortest has passed, in batches, and end what consoleauth says has ended.
+   * @throws ServiceError when consoleauth could not be asked; the sessions run on, and the next call asks again
+   */
+  async renewWhenDue(): Promise<void> {
+    const now = this.#clock.now().getTime();
+    if (now < this.#renewAt || (this.#carried.size === 0 && this.#unreleased.size === 0)) return;
+    const periodMs = this.#leaseMs() / 2;
+    const uses = [...this.uses()];
+    for (let start = 0; start < uses.length; start += RENEW_SESSIONS_MAX) {
+      const sessions = uses.slice(start, start + RENEW_SESSIONS_MAX);
+      const context = newContext({ timeoutMs: periodMs });
+      this.endSessions(await this.#auth.renew({ proxy: this.#settings.proxyName, sessions }, context));
+    }
+    this.#renewAt = now + periodMs;
+    for (const [id, { use, reason }] of [...this.#unreleased]) {
+      await this.#release(use, reason);
+      this.#unreleased.delete(id);
+    }
+  }
+
+  /**
+   * Take no new session, tell the running ones, give them `seconds`, then end them. Resolves when consoleauth has
+   * been told of every end, or could not be reached.
+   */
+  async drain(seconds: number): Promise<void> {
+    this.#draining = true;
+    for (const { client } of this.#carried.values()) client.warnOfDrain(seconds);
+    const until = this.#clock.now().getTime() + seconds * 1_000;
+    while (this.#carried.size > 0 && this.#clock.now().getTime() < until) await this.#clock.sleep(50);
+    for (const { client } of [...this.#carried.values()]) client.end('proxy_draining');
+    await Promise.all(this.#releasing);
+  }
+
+  #leaseMs(): number {
+    let shortest = Number.POSITIVE_INFINITY;
+    for (const { leaseMs } of this.#carried.values()) shortest = Math.min(shortest, leaseMs);
+    return Number.isFinite(shortest) ? shortest : LEASE_MS_DEFAULT;
+  }
+
+  /** Forget a session that is over and tell consoleauth, now or with the next renewal. */
+  #over(id: string, client: ProxiedSession, reason: string): void {
+    this.#carried.delete(id);
+    const use = { id, bytesIn: client.bytesIn, bytesOut: client.bytesOut };
+    const told = this.#release(use, reason).catch((error: unknown) => {
+      this.#log.warn({ sessionId: id, err: error }, 'the end of a session was not told yet');
+      this.#unreleased.set(id, { use, reason });
+      const oldest = this.#unreleased.size > UNRELEASED_MAX ? this.#unreleased.keys().next() : null;
+      if (oldest?.value !== undefined) this.#unreleased.delete(oldest.value);
+    });
+    this.#releasing.add(told);
+    void told.then(() => this.#releasing.delete(told));
+  }
+
+  async #release(session: ConsoleSessionUse, reason: string): Promise<void> {
+    const context = newContext({ timeoutMs: RELEASE_TIMEOUT_MS });
+    await this.#auth.release({ proxy: this.#settings.proxyName, session, reason }, context);
+  }
+}

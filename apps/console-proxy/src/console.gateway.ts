@@ -1,0 +1,107 @@
+/**
+ * The HTTP edge: pages for browsers, and the WebSocket upgrade at any path. A client is let through the upgrade
+ * first and refused afterwards, because a browser cannot read the status of a refused one: a close code and its
+ * reason it can.
+ */
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { Logger } from '@gatehouse/runtime/logger';
+import type { ConsoleProxy } from './console-proxy.ts';
+import type { CheckOrigin } from './origin-policy.ts';
+import type { Pages } from './pages.ts';
+import { ProxiedSession } from './proxied-session.ts';
+import { readToken } from './token-intake.ts';
+import { readHandshake } from './websocket/handshake.ts';
+
+/** A request's head must be whole within this, however slowly it drips. */
+const HEAD_TIMEOUT_MS = 10_000;
+const HEAD_BYTES_MAX = 16 * 1024;
+/** Plain requests have no body that we read, and idle connections are not kept long. */
+const KEEP_ALIVE_MS = 5_000;
+const CLOSE_WAIT_MS = 500;
+/** Connections beyond the consoles: pages, and clients that are being refused. */
+const SPARE_CONNECTIONS = 1_024;
+
+export class ConsoleGateway {
+  readonly #proxy: ConsoleProxy;
+  readonly #checkOrigin: CheckOrigin;
+  readonly #log: Logger;
+  readonly #server: Server;
+
+  constructor(proxy: ConsoleProxy, checkOrigin: CheckOrigin, pages: Pages, sessionsMax: number, log: Logger) {
+    this.#proxy = proxy;
+    this.#checkOrigin = checkOrigin;
+    this.#log = log;
+    this.#server = createServer(
+      {
+        headersTimeout: HEAD_TIMEOUT_MS,
+        requestTimeout: HEAD_TIMEOUT_MS,
+        connectionsCheckingInterval: 1_000,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        maxHeaderSize: HEAD_BYTES_MAX,
+      },
+      (request, response) => pages.answer(request, response),
+    );
+    this.#server.maxConnections = sessionsMax + SPARE_CONNECTIONS;
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => this.#upgrade(request, socket, head));
+  }
+
+  /** Resolves with the base URL; its port is the real one when `port` was 0. Rejects with what the system says of a taken port. */
+  async listen(port: number, bindAddress: string): Promise<string> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, bindAddress, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+    const bound = (this.#server.address() as AddressInfo).port;
+    return `http://${bindAddress.includes(':') ? `[${bindAddress}]` : bindAddress}:${bound}`;
+  }
+
+  /** Take no new connection and let go of idle ones; consoles are the application's to end. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    // A page that is still being fetched gets a moment, and so does a client that has not answered its close frame yet.
+    const late = setTimeout(CLOSE_WAIT_MS, undefined, { ref: false });
+    await Promise.race([closed, late]);
+    this.#server.closeAllConnections();
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const handshake = readHandshake(request);
+    if (!handshake.ok) {
+      this.#log.debug({ reason: handshake.reason, clientAddress: clientAddress(request) }, 'handshake refused');
+      socket.on('error', () => socket.destroy());
+      socket.end(handshake.answer, () => socket.destroy());
+      return;
+    }
+    prepare(request);
+    socket.write(handshake.answer);
+    const client = new ProxiedSession({ socket, head, protocol: handshake.protocol });
+    const refusal = this.#checkOrigin(request.headers.origin, request.headers.host);
+    if (refusal !== null) {
+      this.#log.info({ clientAddress: clientAddress(request), problem: refusal }, 'console refused');
+      client.refuse(new ServiceError('PERMISSION_DENIED', refusal));
+      return;
+    }
+    const token = readToken({ subprotocolToken: handshake.token, url: request.url ?? '/', cookie: request.headers.cookie });
+    void this.#proxy.open(client, { token, clientAddress: clientAddress(request) });
+  }
+}
+
+/** A console is not a request: no idle limit of http's, small writes at once, and a dead peer's TCP is noticed. */
+function prepare({ socket }: IncomingMessage): void {
+  socket.setTimeout(0);
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, 60_000);
+}
+
+/** The peer's address; never a header's word. */
+function clientAddress(request: IncomingMessage): string {
+  return (request.socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
+}

@@ -1,0 +1,17 @@
+import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
+import { composeApp } from '@gatehouse/runtime/app';
+import { runProcess } from '@gatehouse/runtime/run-process';
+import { startConsoleProxy } from './app.module.ts';
+import { consoleProxyProcessConfig } from './config.ts';
+
+await runProcess({
+  name: 'console-proxy',
+  env: process.env,
+  config: consoleProxyProcessConfig,
+  async start({ config, log, metrics, clock }) {
+    const connectionName = `gatehouse-console-proxy ${config.proxyName}`;
+    const transport = createAmqpTransport({ url: config.transportUrl, exchange: config.rpcExchange, connectionName, log });
+    const app = await startConsoleProxy({ config, transport, log, metrics, clock });
+    return composeApp('console-proxy', { apps: [app], resources: [{ name: 'message broker', close: () => transport.close() }], log });
+  },
+});

@@ -1,0 +1,42 @@
+/**
+ * Where a client may show its token, and which one counts. Ours is a subprotocol entry, which no access log
+ * keeps; the others are what Nova's clients do: `?token=` (the last value), the nested `?path=?token=...` that
+ * noVNC pages are given, and a cookie of noVNC's old pages (the last one, quotes stripped). A place that shows a
+ * token ends the search, whether or not the token is any good: Nova does not fall back either.
+ */
+
+/** Longer than any token that was ever minted, and consoleauth's own limit. */
+export const TOKEN_LENGTH_MAX = 512;
+
+export interface TokenPlaces {
+  /** From the handshake: the `token.<token>` entry. */
+  readonly subprotocolToken: string | null;
+  /** The request's target, as it came. */
+  readonly url: string;
+  readonly cookie: string | undefined;
+}
+
+/** The token that counts, or null when none was shown. It may be too long; who uses it looks. */
+export function readToken({ subprotocolToken, url, cookie }: TokenPlaces): string | null {
+  return subprotocolToken || queryToken(url) || cookieToken(cookie) || null;
+}
+
+function queryToken(url: string): string | null {
+  const start = url.indexOf('?');
+  if (start < 0) return null;
+  const query = new URLSearchParams(url.slice(start + 1));
+  const token = query.getAll('token').at(-1);
+  if (token) return token;
+  const path = query.getAll('path').at(-1);
+  const nested = path?.indexOf('?') ?? -1;
+  if (path === undefined || nested < 0) return null;
+  return new URLSearchParams(path.slice(nested + 1)).getAll('token').at(-1) ?? null;
+}
+
+function cookieToken(header: string | undefined): string | null {
+  const found = header
+    ?.split(';')
+    .map((part) => /^\s*token\s*=\s*"?([^";\s]*)"?\s*$/.exec(part)?.[1])
+    .findLast((value) => value !== undefined);
+  return found ?? null;
+}

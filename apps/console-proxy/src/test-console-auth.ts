@@ -1,0 +1,91 @@
+/**
+ * What tests put behind a proxy: a consoleauth that keeps its tokens and sessions in maps, served by contract over the
+ * memory transport, and guests on TCP. Nothing of the proxy is replaced.
+ */
+import { randomUUID } from 'node:crypto';
+import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { ConsoleConnection, type ConsoleType } from '@gatehouse/objects/console-connection';
+import { ConsoleGrant } from '@gatehouse/objects/console-grant';
+import { ConsoleSession } from '@gatehouse/objects/console-session';
+import { serve, type Handlers, type RpcServer } from '@gatehouse/rpc/server';
+import type { Transport } from '@gatehouse/rpc/transport';
+
+export interface TestConsole {
+  readonly instanceName: string;
+  readonly consoleType: ConsoleType;
+  /** Where the guest listens on the loopback. */
+  readonly port: number;
+  /** One client at a time. */
+  readonly exclusive?: boolean;
+}
+
+interface OpenSession {
+  readonly token: string;
+  readonly bytes: { bytesIn: number; bytesOut: number };
+}
+
+export class TestConsoleAuth {
+  readonly consoles = new Map<string, TestConsole>();
+  readonly refusals = new Map<string, ServiceError>();
+  readonly open = new Map<string, OpenSession>();
+  readonly released: { readonly id: string; readonly reason: string; readonly bytesIn: number; readonly bytesOut: number }[] = [];
+  /** Answered to the next renewal: session id to reason. */
+  readonly toEnd = new Map<string, string>();
+  readonly reports: string[] = [];
+  renewals = 0;
+  leaseSeconds = 15;
+
+  serve(transport: Transport): Promise<RpcServer> {
+    return serve(consoleauth, transport, { server: 'test', handlers: this.#handlers() });
+  }
+
+  #handlers(): Handlers<typeof consoleauth> {
+    const unused = (): never => {
+      throw new ServiceError('UNIMPLEMENTED', 'not asked by a proxy');
+    };
+    return {
+      authorize: unused,
+      attach: unused,
+      sweep: unused,
+      revokeInstance: unused,
+      report: ({ binary, host }) => void this.reports.push(`${binary} ${host}`),
+      connect: ({ token, proxy, clientAddress }) => this.#connect(token, proxy, clientAddress),
+      renew: ({ sessions }) => {
+        this.renewals += 1;
+        return Object.fromEntries(sessions.flatMap(({ id }) => (this.toEnd.has(id) ? [[id, this.toEnd.get(id)!]] : [])));
+      },
+      release: ({ session: { id, bytesIn, bytesOut }, reason }) => {
+        this.open.delete(id);
+        this.released.push({ id, reason, bytesIn, bytesOut });
+      },
+    };
+  }
+
+  #connect(token: string, proxy: string, clientAddress: string): ConsoleGrant {
+    const refusal = this.refusals.get(token);
+    if (refusal !== undefined) throw refusal;
+    const target = this.consoles.get(token);
+    if (target === undefined) throw new ServiceError('UNAUTHENTICATED', 'This console link is unknown or has expired.');
+    const taken = [...this.open.values()].some((each) => each.token === token);
+    if (target.exclusive && taken) throw new ServiceError('PORT_IN_USE', 'This port is in use since 12:00:00 UTC.');
+    const id = randomUUID();
+    this.open.set(id, { token, bytes: { bytesIn: 0, bytesOut: 0 } });
+    return grantOf(id, target, proxy, clientAddress, this.leaseSeconds);
+  }
+}
+
+function grantOf(id: string, { instanceName, consoleType, port }: TestConsole, proxy: string, clientAddress: string, leaseSeconds: number): ConsoleGrant {
+  const where = { instanceUuid: randomUUID(), host: 'localhost', port, consoleType };
+  const now = new Date(Math.floor(Date.now() / 1_000) * 1_000);
+  return ConsoleGrant.make({
+    session: ConsoleSession.make({
+      ...where, id, proxy, clientAddress, userId: null, projectId: null, access: 'full', startedAt: now, leaseExpires: now, endedAt: null, endReason: null,
+    }),
+    connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: { transport: 'tcp', address: '127.0.0.1' }, expires: null }),
+    instanceName,
+    endpoint: null,
+    attachSecret: null,
+    leaseSeconds,
+  });
+}

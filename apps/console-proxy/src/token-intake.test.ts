@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { readToken, type TokenPlaces } from './token-intake.ts';
+
+const places = (given: Partial<TokenPlaces>): TokenPlaces => ({ subprotocolToken: null, url: '/websockify', cookie: undefined, ...given });
+
+describe('the token', () => {
+  const table: readonly (readonly [string, Partial<TokenPlaces>, string | null])[] = [
+    ['is absent when nothing shows one', {}, null],
+    ['comes from the subprotocol before anything else', { subprotocolToken: 's', url: '/?token=q', cookie: 'token=c' }, 's'],
+    ['comes from the query before the cookie', { url: '/websockify?token=q', cookie: 'token=c' }, 'q'],
+    ['is the last of several in the query', { url: '/?token=a&token=b' }, 'b'],
+    ['is looked for further when the query has an empty one', { url: '/?token=', cookie: 'token=c' }, 'c'],
+    ['is looked for further when the subprotocol has an empty one', { subprotocolToken: '', url: '/?token=q' }, 'q'],
+    ['comes from a nested path as noVNC pages are given it', { url: '/?path=?token=n' }, 'n'],
+    ['comes from a nested path that is escaped', { url: '/?path=%3Ftoken%3Dn' }, 'n'],
+    ['comes from a nested path with a name before it', { url: '/vnc?path=websockify%3Ftoken%3Dn' }, 'n'],
+    ['is the last of several in a nested path', { url: '/?path=%3Ftoken%3Da%26token%3Db' }, 'b'],
+    ['comes from the query before a nested path', { url: '/?path=?token=n&token=q' }, 'q'],
+    ['is none in a nested path without a query', { url: '/?path=token%3Dn' }, null],
+    ['is none in a path nested twice', { url: '/?path=%3Fpath%3D%253Ftoken%253Dn' }, null],
+    ['comes from the cookie', { cookie: 'theme=dark; token=c' }, 'c'],
+    ['is the last of several in the cookie', { cookie: 'token=a; token=b' }, 'b'],
+    ['loses its quotes in the cookie', { cookie: 'token="c"' }, 'c'],
+    ['is found behind garbage in the cookie', { cookie: '=;;"; {garbage"; token=c; ?=' }, 'c'],
+    ['is not taken from a cookie of another name', { cookie: 'mytoken=c; token2=d' }, null],
+    ['is unescaped in the query', { url: '/?token=a%2Db' }, 'a-b'],
+    ['lives through a query that is no query', { url: '/?%E0%A4%A&token=q' }, 'q'],
+  ];
+  for (const [what, given, expected] of table) {
+    it(what, () => assert.equal(readToken(places(given)), expected));
+  }
+});

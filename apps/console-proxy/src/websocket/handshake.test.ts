@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { readHandshake } from './handshake.ts';
+
+function offer(headers: Record<string, string | undefined>, method = 'GET', minor = 1): ReturnType<typeof readHandshake> {
+  const sound = { upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+  return readHandshake({ method, headers: { ...sound, ...headers }, httpVersionMajor: 1, httpVersionMinor: minor });
+}
+
+describe('the handshake refuses', () => {
+  const table: readonly (readonly [string, RegExp, () => ReturnType<typeof readHandshake>])[] = [
+    ['another method', /^HTTP\/1\.1 400 /, () => offer({}, 'POST')],
+    ['HTTP/1.0', /^HTTP\/1\.1 400 /, () => offer({}, 'GET', 0)],
+    ['another upgrade', /^HTTP\/1\.1 400 /, () => offer({ upgrade: 'h2c' })],
+    ['an old version, and says which it speaks', /^HTTP\/1\.1 426 [^]*Sec-WebSocket-Version: 13\r\n/, () => offer({ 'sec-websocket-version': '8' })],
+    ['a missing version', /^HTTP\/1\.1 426 /, () => offer({ 'sec-websocket-version': undefined })],
+    ['a missing key', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-key': undefined })],
+    ['a key that is not 16 bytes', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-key': 'dG9vIHNob3J0' })],
+    ['subprotocols of which it speaks none, as Nova does', /400 [^]*Invalid protocol selected/, () => offer({ 'sec-websocket-protocol': 'base64, chat' })],
+    ['a token without a subprotocol to answer', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-protocol': 'token.abc' })],
+  ];
+  for (const [what, answer, attempt] of table) {
+    it(what, () => {
+      const handshake = attempt();
+      assert.equal(handshake.ok, false);
+      assert.match(handshake.answer, answer);
+      assert.match(handshake.answer, /\r\n\r\n[^]+\n$/);
+    });
+  }
+});
+
+describe('the handshake answers', () => {
+  it('with the proof of RFC 6455 1.3 and no subprotocol when none was offered', () => {
+    const handshake = offer({});
+    assert.ok(handshake.ok);
+    assert.match(handshake.answer, /\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n\r\n$/);
+    assert.equal(handshake.protocol, null);
+  });
+
+  const table: readonly (readonly [string, string, string | null])[] = [
+    ['binary', 'binary', null],
+    ['binary, base64', 'binary', null],
+    ['base64, binary', 'binary', null],
+    ['binary, gatehouse.v1', 'gatehouse.v1', null],
+    ['gatehouse.v1, binary, token.aB-_9', 'gatehouse.v1', 'aB-_9'],
+    ['binary,token.x', 'binary', 'x'],
+    ['token.x, token.y, binary', 'binary', 'y'],
+  ];
+  for (const [offered, chosen, token] of table) {
+    it(`"${offered}" with ${chosen}, and never with the token`, () => {
+      const handshake = offer({ 'sec-websocket-protocol': offered });
+      assert.ok(handshake.ok);
+      assert.equal(handshake.protocol, chosen);
+      assert.equal(handshake.token, token);
+      assert.ok(handshake.answer.includes(`Sec-WebSocket-Protocol: ${chosen}\r\n`));
+      assert.ok(!handshake.answer.includes('token.'));
+    });
+  }
+});

@@ -23,7 +23,7 @@ export interface SshPublicKey {
 }
 
 /** Longest text of a public key, in characters. */
-export const PUBLIC_KEY_CHARS_MAX = 65_536;
+export const PUBLIC_KEY_CHARS_MAX = 98_304;
 
 const RSA_BITS_MIN = 2048;
 const RSA_BITS_MAX = 16_384;

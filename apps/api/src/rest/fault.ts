@@ -23,16 +23,21 @@ export interface Fault {
   readonly body: JsonObject;
 }
 
+/** Longest request body, as Nova's `max_request_body_size`. */
+export const BODY_BYTES_MAX = 114_688;
+
 /** Where details.status says otherwise, the HTTP status is that of the error table. */
 export function faultOf(error: ServiceError): Fault {
   const asked = error.details['status'];
   const status = typeof asked === 'number' ? asked : ERRORS[error.code].http;
-  if (error.details['route'] === true) return routeFault();
+  if (asked === 404) return bareFault(404, 'Not Found', 'The resource could not be found.');
+  if (asked === 413) return bareFault(413, 'Request Entity Too Large', TOO_LARGE);
   const name = NAMES[status] ?? 'computeFault';
   const message = status === 500 ? INTERNAL : error.message;
   return { status, headers: headersOf(status), body: { [name]: { code: status, message } } };
 }
 
+const TOO_LARGE = `Request is too large. Larger than max_request_body_size (${BODY_BYTES_MAX}).`;
 const INTERNAL = 'The server has either erred or is incapable of performing the requested operation.';
 
 function headersOf(status: number): Readonly<Record<string, string>> {
@@ -40,8 +45,7 @@ function headersOf(status: number): Readonly<Record<string, string>> {
   return status === 429 || status === 503 ? { 'retry-after': '1' } : {};
 }
 
-/** What Nova's router says where nothing is served at all; its shape differs from a resource's 404. */
-function routeFault(): Fault {
-  const message = 'The resource could not be found.<br /><br />\n\n\n';
-  return { status: 404, headers: {}, body: { message, code: '404 Not Found', title: 'Not Found' } };
+/** What Nova says before a request has reached a resource: nothing is served there, or too much was sent. */
+function bareFault(status: number, title: string, words: string): Fault {
+  return { status, headers: {}, body: { message: `${words}<br /><br />\n\n\n`, code: `${status} ${title}`, title } };
 }

@@ -5,6 +5,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Identity } from '../identity.ts';
+import { BODY_BYTES_MAX } from './fault.ts';
 import { headerOf, keepCall, readCall } from './api-call.ts';
 import type { RawRequest } from './api-call.ts';
 import type { HostGuard } from './host-guard.ts';
@@ -12,8 +13,6 @@ import { readJson } from './json.ts';
 import { NEW_HEADER, OLD_HEADER, readMicroversion, unsupportedVersion } from './microversion.ts';
 import { versionDocument } from './versions.controller.ts';
 
-/** As Nova's `max_request_body_size`. */
-export const BODY_BYTES_MAX = 114_688;
 /** Requests being answered at once; more are told to come back. */
 export const REQUESTS_MAX = 512;
 
@@ -40,18 +39,23 @@ export function prepareHttpEdge(app: NestFastifyApplication, { identity, guard }
     reply.header('x-compute-request-id', request.id);
     guard(headerOf(request, 'host'));
     if (underWay > REQUESTS_MAX) throw new ServiceError('UNAVAILABLE', 'Too many requests are being answered; try again in a second');
-    if (isOpen(request)) return;
-    const caller = await identity.authenticate(headerOf(request, 'x-auth-token'));
+    if (isRoot(request)) return;
+    const caller = isOpen(request) ? null : await identity.authenticate(headerOf(request, 'x-auth-token'));
     const asked = readMicroversion(headerOf(request, NEW_HEADER), headerOf(request, OLD_HEADER));
     reply.header(NEW_HEADER, `compute ${asked.text}`).header(OLD_HEADER, asked.text);
     reply.header('vary', ['OpenStack-API-Version', 'X-OpenStack-Nova-API-Version']);
     if (!asked.supported) throw unsupportedVersion(asked);
-    keepCall(request, readCall(request, caller, asked.version));
+    if (caller !== null) keepCall(request, readCall(request, caller, asked.version));
   });
   fastify.get('/v2.1/', async (request) => versionDocument(request));
 }
 
-/** The version documents are for those who have no token yet. */
+/** The list of versions, which is older than microversions. */
+function isRoot(request: RawRequest): boolean {
+  return /^\/(\?|$)/.test(request.url);
+}
+
+/** A version's document is for those who have no token yet. */
 function isOpen(request: RawRequest): boolean {
-  return /^\/(v2\.1\/?)?(\?|$)/.test(request.url);
+  return /^\/v2\.1\/?(\?|$)/.test(request.url);
 }

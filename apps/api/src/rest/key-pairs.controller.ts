@@ -68,12 +68,14 @@ function limitOf(query: KeyPairQuery): number {
   return text === undefined ? KEY_PAIRS_PAGE_MAX : Math.min(Number(text), KEY_PAIRS_PAGE_MAX);
 }
 
+const PAGED_BY: ReadonlySet<string> = new Set(['limit', 'user_id']);
+
 /** The same request from the given name on: a full page always names a next one, which may be empty. */
 function nextPage(call: ApiCall, marker: string): string {
   const query = new URLSearchParams();
   for (const [name, values] of Object.entries(call.query)) {
     const last = values.at(-1);
-    if (name !== 'marker' && last !== undefined) query.append(name, last);
+    if (PAGED_BY.has(name) && last !== undefined) query.append(name, last);
   }
   query.append('marker', marker);
   return `${call.rootUrl}${call.prefix}/os-keypairs?${query.toString()}`;

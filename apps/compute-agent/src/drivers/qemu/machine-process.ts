@@ -2,12 +2,12 @@
  * The processes behind machines. A pid on disk may be old, and its number another program's by now: a process
  * counts as a machine's only while its own command line names that machine's uuid.
  */
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ServiceError } from '@gatehouse/errors/service-error';
 
-const START_TIMEOUT_MS = 20_000;
+const WORDS_MAX = 500;
 const POLL_MS = 20;
 
 /** The pid of the machine's process, or null when it does not run. */
@@ -24,17 +24,31 @@ async function isMachine(pid: number, uuid: string): Promise<boolean> {
   return args[args.indexOf('-uuid') + 1] === uuid && args.includes(`gatehouse-${uuid}`);
 }
 
-/** Runs QEMU until it is in the background. Throws ServiceError FAILED_PRECONDITION with QEMU's own words. */
-export function startMachine(binary: string, args: readonly string[], folder: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const options = { cwd: folder, timeout: START_TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 1024, env: { PATH: '/usr/bin:/bin' } } as const;
-    execFile(binary, args, options, (error, _stdout, stderr) => {
-      if (!error) return resolve();
-      const missing = 'code' in error && error.code === 'ENOENT';
-      const words = missing ? `${binary} is not installed` : stderr.trim().slice(-500) || error.message.slice(0, 200);
-      reject(new ServiceError('FAILED_PRECONDITION', `the machine did not start: ${words}`, { cause: error }));
-    });
+/** A QEMU that was just started. */
+export interface StartedMachine {
+  /** Resolves, if ever, with what there is to say about its end. */
+  readonly failed: Promise<string>;
+  kill(): void;
+}
+
+/**
+ * Starts QEMU in a session of its own, so that it outlives this process. Its words go through a pipe that is
+ * read and dropped: no file for a guest to fill, and without a reader QEMU does not mind.
+ */
+export function startMachine(binary: string, args: readonly string[], folder: string): StartedMachine {
+  const child = spawn(binary, args, { cwd: folder, detached: true, stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: '/usr/bin:/bin' } });
+  let words = '';
+  child.stderr.setEncoding('utf8');
+  child.stderr.on('data', (text: string) => {
+    words = (words + text).slice(0, WORDS_MAX);
   });
+  child.unref();
+  (child.stderr as Socket).unref();
+  const failed = new Promise<string>((resolve) => {
+    child.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ENOENT' ? `${binary} is not installed` : error.message));
+    child.once('close', (code, signal) => resolve(words.trim() || `it ended at once (${signal ?? code})`));
+  });
+  return { failed, kill: () => void child.kill('SIGKILL') };
 }
 
 /** Resolves when the machine is gone, true, or after the time, false. */

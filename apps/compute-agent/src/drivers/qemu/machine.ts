@@ -84,12 +84,11 @@ export interface MachineCommand {
   readonly serialPorts: number;
 }
 
-/** QEMU's arguments. It goes into the background by itself once its sockets listen, and writes its pid file. */
+/** QEMU's arguments. The sandbox lets it start no program and gain no right. */
 export function machineArguments({ uuid, settings, paths, accelerator, serialPorts }: MachineCommand): string[] {
   return [
     '-name', `gatehouse-${uuid}`,
     '-uuid', uuid,
-    '-daemonize',
     '-pidfile', paths.pidFile,
     '-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny',
     '-accel', accelerator,

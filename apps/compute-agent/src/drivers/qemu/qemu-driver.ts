@@ -7,6 +7,7 @@ import { chmod, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { Instance } from '@gatehouse/objects/instance';
@@ -34,6 +35,8 @@ interface Machine {
   control: QmpClient | null;
 }
 
+const START_TIMEOUT_MS = 20_000;
+const START_POLL_MS = 20;
 const QUIT_TIMEOUT_MS = 3_000;
 const KILL_TIMEOUT_MS = 5_000;
 const OPEN_TIMEOUT_MS = 5_000;
@@ -76,7 +79,7 @@ class QemuDriver implements Driver {
       await mkdir(paths.folder, { mode: 0o700 });
       await writeFile(paths.record, JSON.stringify({ serialPorts }), { mode: 0o600 });
       const args = machineArguments({ uuid, settings: this.#settings, paths, accelerator: this.#accelerator, serialPorts });
-      await startMachine(this.#settings.binary, args, paths.folder);
+      await this.#start(args, paths);
     }
     await this.#hold({ uuid, paths, serialPorts, control: null });
   }
@@ -162,6 +165,26 @@ class QemuDriver implements Driver {
     const machine: Machine = { uuid, paths, serialPorts, control: null };
     if ((await findMachine(paths.pidFile, uuid)) === null) this.#machines.set(uuid, machine);
     else await this.#hold(machine);
+  }
+
+  /** Resolves when the machine answers; one that does not start leaves nothing. */
+  async #start(args: readonly string[], paths: MachinePaths): Promise<void> {
+    const { failed, kill } = startMachine(this.#settings.binary, args, paths.folder);
+    let failure: string | null = null;
+    void failed.then((words) => (failure = words));
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    while (failure === null && performance.now() < deadline) {
+      const control = await connectQmp(paths.qmp).catch(() => null);
+      if (control) {
+        control.close();
+        return;
+      }
+      await sleep(START_POLL_MS);
+    }
+    kill();
+    const words = failure ?? `it did not answer within ${START_TIMEOUT_MS} ms`;
+    await rm(paths.folder, { recursive: true, force: true });
+    throw new ServiceError('FAILED_PRECONDITION', `the machine did not start: ${words}`);
   }
 
   /** Takes the machine's control socket, and notices its death from then on. */

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { Instance } from '@gatehouse/objects/instance';
+import { silentLogger } from '@gatehouse/runtime/logger';
+import { makeSmallLinux } from '../../../../../test/servers/small-linux.ts';
+import type { SmallLinux } from '../../../../../test/servers/small-linux.ts';
+import type { Driver } from '../driver.ts';
+import { RfbTestClient } from '../simulated/rfb-test-client.ts';
+import { chooseAccelerator } from './accelerator.ts';
+import type { QemuSettings } from './machine.ts';
+import { createQemuDriver } from './qemu-driver.ts';
+
+const BOOT_TIMEOUT_MS = 60_000;
+
+describe('the qemu driver', function () {
+  this.timeout(90_000);
+  // Not under a long temporary folder: the sockets' names have a limit.
+  const folder = mkdtempSync('/tmp/gh-qemu-');
+  const drivers: Driver[] = [];
+  const instances: Instance[] = [];
+  let linux: SmallLinux;
+
+  before(async () => {
+    linux = await makeSmallLinux(`${folder}/linux`);
+  });
+
+  afterEach(async () => {
+    for (const { uuid } of instances.splice(0)) await drivers.at(-1)?.destroy(uuid);
+    for (const driver of drivers.splice(0)) await driver.close();
+  });
+
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  async function makeDriver(change: Partial<QemuSettings> = {}): Promise<Driver> {
+    const settings: QemuSettings = {
+      stateDir: `${folder}/m`, binary: 'qemu-system-x86_64', accelerator: 'tcg', memoryMb: 128, machinesMax: 3,
+      kernel: null, initrd: null, append: null, disk: null, ...change,
+    };
+    const driver = await createQemuDriver({ host: 'host-1', settings, log: silentLogger });
+    drivers.push(driver);
+    return driver;
+  }
+
+  async function spawn(driver: Driver, metadata: Record<string, string> = {}): Promise<string> {
+    const instance = makeInstance(metadata);
+    instances.push(instance);
+    await driver.spawn(instance);
+    return instance.uuid;
+  }
+
+  it('refuses what it cannot make and leaves nothing behind', async () => {
+    const driver = await makeDriver();
+    const tooMany = makeInstance({ 'hw:serial_port_count': '9' });
+    await assert.rejects(driver.spawn(tooMany), refusal('INVALID_ARGUMENT', /1 to 4/));
+    assert.equal(await driver.powerState(tooMany.uuid), 'absent');
+    await assert.rejects(driver.consoles(tooMany.uuid, 'serial'), refusal('NOT_FOUND', /no machine/));
+    await assert.rejects(driver.open(tooMany.uuid, 'novnc', 0), refusal('NOT_FOUND', /no machine/));
+    await driver.destroy(tooMany.uuid);
+    assert.deepEqual(processesOf(tooMany.uuid), []);
+  });
+
+  it('says in QEMU\'s own words why a machine does not start', async () => {
+    const driver = await makeDriver({ kernel: '/nowhere/vmlinuz' });
+    await assert.rejects(spawn(driver), refusal('FAILED_PRECONDITION', /nowhere/));
+    const missing = await makeDriver({ binary: 'qemu-system-none' });
+    await assert.rejects(spawn(missing), refusal('FAILED_PRECONDITION', /qemu-system-none is not installed/));
+  });
+
+  it('keeps its folder and sockets to itself', async () => {
+    const driver = await makeDriver();
+    const uuid = await spawn(driver);
+    assert.equal(statSync(`${folder}/m`).mode & 0o777, 0o700);
+    assert.equal(statSync(`${folder}/m/${uuid}`).mode & 0o777, 0o700);
+  });
+
+  it('shows the firmware\'s screen over VNC, in more than one colour', async () => {
+    const driver = await makeDriver();
+    const uuid = await spawn(driver);
+    const consoles = await driver.consoles(uuid, 'novnc');
+    assert.deepEqual(consoles.map(({ host, port, options }) => ({ host, port, options })), [{ host: 'host-1', port: 0, options: { transport: 'attach' } }]);
+    const client = await new RfbTestClient(await driver.open(uuid, 'novnc', 0)).handshake();
+    client.setEncodings(0);
+    client.request(false);
+    await client.update();
+    await client.until(() => coloursOf(client).size > 1);
+    assert.ok(client.width >= 640);
+    client.stream.destroy();
+  });
+
+  it('runs a command typed on the serial console of a small Linux, and another on its second port', async () => {
+    const driver = await makeDriver(linux);
+    const uuid = await spawn(driver, { 'hw:serial_port_count': '2' });
+    assert.deepEqual((await driver.consoles(uuid, 'serial')).map(({ port }) => port), [0, 1]);
+    assert.deepEqual(await driver.consoles(uuid, 'spice-html5'), []);
+    for (const port of [0, 1]) {
+      const terminal = await openTerminal(driver, uuid, port);
+      terminal.type('\n');
+      await terminal.sees(`small-linux:${port}# `);
+      terminal.type('echo answer-$((6*7))\n');
+      await terminal.sees('answer-42');
+      terminal.close();
+    }
+  });
+
+  it('is found again, untouched, by an agent that was away', async () => {
+    const before = await makeDriver(linux);
+    const uuid = await spawn(before);
+    const terminal = await openTerminal(before, uuid, 0);
+    await terminal.sees('small-linux:0# ');
+    terminal.type('keep=safe\n');
+    await terminal.sees('safe');
+    terminal.close();
+    const pids = processesOf(uuid);
+    await before.close();
+
+    const after = await makeDriver(linux);
+    assert.equal(await after.powerState(uuid), 'absent');
+    await after.restore(instances);
+    assert.equal(await after.powerState(uuid), 'running');
+    await after.spawn(instances[0]!);
+    assert.deepEqual(processesOf(uuid), pids);
+    const again = await openTerminal(after, uuid, 0);
+    again.type('echo still-$keep\n');
+    await again.sees('still-safe');
+    again.close();
+  });
+
+  it('does not take another process for a machine, and kills none', async () => {
+    const driver = await makeDriver();
+    const uuid = await spawn(driver);
+    const pidFile = `${folder}/m/${uuid}/pid`;
+    const real = Number(readFileSync(pidFile, 'utf8'));
+    await driver.close();
+    execFileSync('/bin/sh', ['-c', `echo ${process.pid} > ${pidFile}`]);
+    const other = await makeDriver();
+    await other.restore(instances);
+    assert.equal(await other.powerState(uuid), 'stopped');
+    execFileSync('/bin/sh', ['-c', `echo ${real} > ${pidFile}`]);
+  });
+
+  it('reports a guest that switched itself off as stopped, and starts it again', async () => {
+    const driver = await makeDriver(linux);
+    const uuid = await spawn(driver);
+    const terminal = await openTerminal(driver, uuid, 0);
+    await terminal.sees('small-linux:0# ');
+    terminal.type('poweroff -f\n');
+    await until(async () => (await driver.powerState(uuid)) === 'stopped');
+    assert.deepEqual(await driver.consoles(uuid, 'serial'), []);
+    await driver.spawn(instances[0]!);
+    assert.equal(await driver.powerState(uuid), 'running');
+  });
+
+  it('reports a machine that was killed as stopped, also when nobody watched', async () => {
+    const driver = await makeDriver();
+    const uuid = await spawn(driver);
+    process.kill(processesOf(uuid)[0]!, 'SIGKILL');
+    await until(async () => (await driver.powerState(uuid)) === 'stopped');
+    await driver.close();
+    const after = await makeDriver();
+    await after.restore(instances);
+    assert.equal(await after.powerState(uuid), 'stopped');
+  });
+
+  it('leaves neither process nor folder of a machine that is destroyed, even one that an earlier agent made', async () => {
+    const driver = await makeDriver();
+    const [held, found] = [await spawn(driver), await spawn(driver)];
+    await driver.destroy(held);
+    await driver.close();
+    await (await makeDriver()).destroy(found);
+    for (const uuid of [held, found]) {
+      assert.deepEqual(processesOf(uuid), []);
+      assert.equal(existsSync(`${folder}/m/${uuid}`), false);
+    }
+  });
+
+  it('makes no more machines than the host may have', async () => {
+    const driver = await makeDriver({ machinesMax: 1 });
+    await spawn(driver);
+    await assert.rejects(spawn(driver), refusal('RESOURCE_EXHAUSTED', /at most 1 machines/));
+  });
+
+  it('chooses an accelerator that works', async () => {
+    assert.match(await chooseAccelerator('auto', 'qemu-system-x86_64', folder), /^(kvm|tcg)$/);
+    assert.equal(await chooseAccelerator('auto', 'qemu-system-none', folder), 'tcg');
+  });
+});
+
+function makeInstance(metadata: Record<string, string>): Instance {
+  return {
+    uuid: randomUUID(), projectId: 'p', userId: 'u', displayName: 'machine "one"; $(reboot)', hostname: 'one', host: 'host-1',
+    vmState: 'building', taskState: null, keyName: null, keyData: null, userData: null, metadata,
+  };
+}
+
+function refusal(code: string, words: RegExp) {
+  return (error: unknown) => error instanceof ServiceError && error.code === code && words.test(error.message);
+}
+
+function coloursOf(client: RfbTestClient): Set<number> {
+  const colours = new Set<number>();
+  for (let y = 0; y < client.height; y += 1) for (let x = 0; x < client.width; x += 1) colours.add(client.pixel(x, y));
+  return colours;
+}
+
+/** Running processes whose command line names the machine. */
+function processesOf(uuid: string): number[] {
+  const lines = execFileSync('/bin/ps', ['-eo', 'pid=,args=']).toString().split('\n');
+  return lines.filter((line) => line.includes(`-uuid ${uuid}`)).map((line) => Number.parseInt(line, 10));
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + BOOT_TIMEOUT_MS;
+  while (!(await condition())) {
+    assert.ok(Date.now() < deadline, 'not in time');
+    await sleep(50);
+  }
+}
+
+async function openTerminal(driver: Driver, uuid: string, port: number) {
+  const stream: Duplex = await driver.open(uuid, 'serial', port);
+  let text = '';
+  stream.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+  stream.on('error', () => {});
+  return {
+    type: (keys: string) => void stream.write(keys),
+    /** Waits for the words beyond those of the last call. */
+    async sees(words: string): Promise<void> {
+      await until(async () => text.includes(words));
+      text = text.slice(text.indexOf(words) + words.length);
+    },
+    close: () => void stream.destroy(),
+  };
+}

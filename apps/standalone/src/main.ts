@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { runProcess } from '@gatehouse/runtime/run-process';
 import { VERSION } from '@gatehouse/runtime/version';
-import { startStandalone } from './app.module.ts';
 import { ComputeApi } from './compute-api.ts';
 import { dataDirOf, localHost, standaloneConfig } from './config.ts';
 import { consoleLinks } from './console-links.ts';
@@ -29,9 +28,11 @@ await runProcess({
     const { apiPort, proxyPort, metadataPort, opsPort } = config;
     const ports = await claimPorts(config.bindAddress, { apiPort, proxyPort, metadataPort, opsPort });
     terminal.say(`Gatehouse ${VERSION}, data in ${dataDir}`);
-    return { ...config, ...ports };
+    return { ...config, ...ports, dataDir };
   },
   async start(boot) {
+    // Loaded only now: a wrong setting or a taken port is told before a second goes into reading code.
+    const { startStandalone } = await import('./app.module.ts');
     const app = await startStandalone(boot, terminal);
     const { config, clock, log } = boot;
     const api = new ComputeApi(`http://${localHost(config.bindAddress)}:${config.apiPort}`);
@@ -51,5 +52,5 @@ await runProcess({
     await printLinks();
     return app;
   },
-  started: (app, opsUrl) => terminal.say(readyLine([...app.addresses, { name: 'ops', url: opsUrl }])),
+  started: (app, opsUrl) => terminal.say(readyLine([...app.addresses.toReversed(), { name: 'ops', url: opsUrl }])),
 });

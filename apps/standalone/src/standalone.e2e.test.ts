@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const START_TIMEOUT_MS = 90_000;
 const children = new Set<ChildProcess>();
 
@@ -28,6 +29,7 @@ class Standalone {
         GATEHOUSE_API_PORT: '0', GATEHOUSE_PROXY_PORT: '0', GATEHOUSE_METADATA_PORT: '0', GATEHOUSE_OPS_PORT: '0',
         ...env,
       },
+      cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     children.add(this.child);
@@ -81,11 +83,15 @@ class Standalone {
   }
 }
 
-/** Reads a console until `pattern` appears in its bytes. */
-async function readConsole(link: string, pattern: RegExp): Promise<string> {
+function openSocket(link: string): WebSocket {
   const { origin, hash } = new URL(link);
   const token = new URLSearchParams(hash.slice(1)).get('token') ?? '';
-  const socket = new WebSocket(`${origin.replace('http', 'ws')}/websockify`, ['binary', `token.${token}`]);
+  return new WebSocket(`${origin.replace('http', 'ws')}/websockify`, ['binary', `token.${token}`]);
+}
+
+/** Reads a console until `pattern` appears in its bytes. */
+async function readConsole(link: string, pattern: RegExp): Promise<string> {
+  const socket = openSocket(link);
   let seen = '';
   try {
     await new Promise<void>((resolve, reject) => {
@@ -196,10 +202,16 @@ describe('standalone', function () {
     assert.equal(first.stderr, '');
   });
 
-  it('drains and exits 0 within 5 s of Ctrl-C, leaving no lock', async () => {
+  it('drains and exits 0 within 5 s of Ctrl-C, consoles open or not, leaving no lock', async () => {
+    const [, vnc = ''] = first.links('vnc');
+    const open = openSocket(vnc);
+    await once(open, 'message');
+    const closed = once(open, 'close');
     const { code, tookMs } = await first.interrupt();
     assert.equal(code, 0, first.stderr);
     assert.ok(tookMs < 5_000, `${tookMs} ms`);
+    const [closeCode, reason] = (await closed) as [number, Buffer];
+    assert.ok(closeCode > 1_000 && closeCode !== 1_006, `closed ${closeCode} ${reason.toString()}`);
     assert.ok(!existsSync(join(folder, 'data', 'gatehouse.pid')));
   });
 

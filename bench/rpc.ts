@@ -1,0 +1,173 @@
+/**
+ * What a call of ours costs beside a bare amqplib echo, in one run on one broker.
+ *
+ *   npx tsx bench/rpc.ts [seconds a round, 1] [rounds, 5]
+ *
+ * Asking and answering live in this process on a connection each, so the CPU figures are both sides together (the
+ * broker's are not in them). Rounds take turns, so that a busy machine slows all alike; the median of the rounds
+ * counts. The goal: an RPC call at no more than 1.5 times the cost of a bare echo.
+ */
+import { connect } from 'amqplib';
+import type { ConsumeMessage } from 'amqplib';
+import { ConsoleConnection } from '@gatehouse/objects/console-connection';
+import { object, string } from '@gatehouse/objects/fields';
+import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
+import { createClient } from '@gatehouse/rpc/client';
+import { newContext } from '@gatehouse/rpc/context';
+import { defineContract, method } from '@gatehouse/rpc/contract';
+import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
+import { serve } from '@gatehouse/rpc/server';
+import type { Transport } from '@gatehouse/rpc/transport';
+import { startOwnRabbitmq } from '../test/servers/rabbitmq.ts';
+
+const [seconds = 1, rounds = 5] = process.argv.slice(2).map(Number);
+const IN_FLIGHT = [1, 32];
+
+const contract = defineContract({
+  topic: 'bench',
+  version: '1.0',
+  methods: {
+    echo: method({ since: '1.0', args: { text: string() }, result: string() }),
+    authorize: method({ since: '1.0', args: { connection: object(ConsoleConnection) }, result: object(ConsoleConnection) }),
+  },
+});
+
+const connection = ConsoleConnection.make({
+  instanceUuid: '5d12a4b7-6b1c-4a37-9f2e-0d5d0f1c2b3a',
+  host: 'compute-0017.example.org',
+  port: 5900,
+  consoleType: 'novnc',
+  tokenHash: 'a'.repeat(64),
+  accessUrl: `https://console.example.org/vnc#token=${'t'.repeat(43)}`,
+  options: { transport: 'attach' },
+  expires: new Date(),
+});
+const TEXT = 'x'.repeat(100);
+
+interface Subject {
+  readonly name: string;
+  call(): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+interface Figures {
+  readonly callsPerSecond: number;
+  readonly cpuUs: number;
+  readonly p50Us: number;
+}
+
+async function bareEcho(url: string): Promise<Subject> {
+  const [asking, answering] = await Promise.all([connect(url, { noDelay: true }), connect(url, { noDelay: true })]);
+  const serverChannel = await answering.createChannel();
+  await serverChannel.assertQueue('bare', { durable: false, autoDelete: true });
+  const onRequest = (message: ConsumeMessage | null): void => {
+    if (message === null) return;
+    const { replyTo, correlationId } = message.properties as { replyTo: string; correlationId: string };
+    serverChannel.publish('', replyTo, message.content, { correlationId });
+  };
+  await serverChannel.consume('bare', onRequest, { noAck: true });
+  const channel = await asking.createChannel();
+  const pending = new Map<string, (body: Buffer) => void>();
+  const onReply = (message: ConsumeMessage | null): void => {
+    const id = String(message?.properties.correlationId);
+    pending.get(id)?.(message?.content ?? Buffer.alloc(0));
+    pending.delete(id);
+  };
+  await channel.consume('amq.rabbitmq.reply-to', onReply, { noAck: true });
+  const body = Buffer.from(JSON.stringify({ text: TEXT }));
+  let calls = 0;
+  return {
+    name: 'bare amqplib echo',
+    call: () =>
+      new Promise((resolve) => {
+        const correlationId = String(++calls);
+        pending.set(correlationId, resolve);
+        channel.publish('', 'bare', body, { correlationId, replyTo: 'amq.rabbitmq.reply-to' });
+      }),
+    close: async () => void (await Promise.all([asking.close(), answering.close()])),
+  };
+}
+
+async function ours(name: string, asking: Transport, answering: Transport): Promise<readonly Subject[]> {
+  const server = await serve(contract, answering, {
+    server: 'bench',
+    handlers: { echo: ({ text }) => text, authorize: (args) => args.connection },
+  });
+  const client = createClient(contract, asking);
+  const close = async (): Promise<void> => {
+    await server.drain(1_000);
+    await asking.close();
+    await answering.close();
+  };
+  return [
+    { name: `${name}, echo`, call: () => client.echo({ text: TEXT }, newContext()), close },
+    { name: `${name}, ConsoleConnection in and out`, call: () => client.authorize({ connection }, newContext()), close: async () => {} },
+  ];
+}
+
+async function measure(subject: Subject, inFlight: number): Promise<Figures> {
+  const latencies: number[] = [];
+  const cpu = process.cpuUsage();
+  const started = performance.now();
+  const end = started + seconds * 1_000;
+  const ask = async (): Promise<void> => {
+    for (let now = performance.now(); now < end; ) {
+      await subject.call();
+      const then = now;
+      now = performance.now();
+      latencies.push(now - then);
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, ask));
+  const { user, system } = process.cpuUsage(cpu);
+  const calls = latencies.length;
+  return {
+    callsPerSecond: (calls * 1_000) / (performance.now() - started),
+    cpuUs: (user + system) / calls,
+    p50Us: (median(latencies) ?? 0) * 1_000,
+  };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
+
+function print(name: string, figures: Figures, bare: Figures): void {
+  const ratio = (a: number, b: number): string => `${(a / b).toFixed(2)} x`;
+  const columns = [
+    `${Math.round(figures.callsPerSecond)}/s`,
+    `p50 ${Math.round(figures.p50Us)} us (${ratio(figures.p50Us, bare.p50Us)})`,
+    `CPU ${figures.cpuUs.toFixed(0)} us (${ratio(figures.cpuUs, bare.cpuUs)})`,
+    `time a call ${ratio(bare.callsPerSecond, figures.callsPerSecond)}`,
+  ];
+  process.stdout.write(`  ${name.padEnd(42)} ${columns.map((each) => each.padEnd(24)).join('')}\n`);
+}
+
+const broker = await startOwnRabbitmq();
+const amqp = (connectionName: string): Transport => createAmqpTransport({ url: broker.url, exchange: 'bench', connectionName });
+const memory = createMemoryTransport();
+const subjects = [await bareEcho(broker.url), ...(await ours('AMQP', amqp('asking'), amqp('answering'))), ...(await ours('memory', memory, memory))];
+
+for (const subject of subjects) await measure(subject, 8);
+for (const inFlight of IN_FLIGHT) {
+  const all = new Map<string, Figures[]>(subjects.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const subject of subjects) all.get(subject.name)?.push(await measure(subject, inFlight));
+  }
+  const medians = new Map(
+    [...all].map(([name, figures]): [string, Figures] => [
+      name,
+      {
+        callsPerSecond: median(figures.map((each) => each.callsPerSecond)),
+        cpuUs: median(figures.map((each) => each.cpuUs)),
+        p50Us: median(figures.map((each) => each.p50Us)),
+      },
+    ]),
+  );
+  const bare = medians.get('bare amqplib echo');
+  if (bare === undefined) throw new Error('the bare echo was not measured');
+  process.stdout.write(`${inFlight} in flight (ratios to the bare echo)\n`);
+  for (const [name, figures] of medians) print(name, figures, bare);
+}
+await Promise.all(subjects.map((subject) => subject.close()));
+await broker.stop();

@@ -49,7 +49,7 @@ export function runConsolePage({ kind, show }) {
   function end({ title, reason, help, detail }, { canRetry }) {
     viewer?.close();
     viewer = null;
-    setState('ended', 'Not connected');
+    setState('ended', 'Closed');
     notice('');
     const session = document.body.dataset.session;
     const words = { title, reason, help, detail: session ? `${detail} · session ${session}` : detail };

@@ -65,6 +65,8 @@ export interface Renewal {
 
 /** Sessions in one renewal or one list, unless a smaller limit is given. */
 const SESSIONS_MAX = 10_000;
+/** Looks at a port whose holders come and go. */
+const OPEN_ATTEMPTS = 3;
 
 export class ConsoleSessionsStore {
   readonly #client: CellClient;
@@ -79,14 +81,16 @@ export class ConsoleSessionsStore {
    * @throws ServiceError ALREADY_EXISTS: this id is known
    */
   async open(session: NewSession): Promise<StoredSession> {
-    // ON CONFLICT DO NOTHING: waits for a racing transaction, then counts 0 instead of aborting this one.
-    const made = await this.#client.consoleSessionRow.createManyAndReturn({ data: [session], skipDuplicates: true });
-    if (made[0] !== undefined) return sessionOfRow(made[0]);
-    const holder = session.connectionId === null ? null : await this.findOpenForConnection(session.connectionId);
-    if (holder === null || holder.id === session.id) throw new ServiceError('ALREADY_EXISTS', `the console session ${session.id} exists already`);
-    throw new ServiceError('PORT_IN_USE', `this console is in use since ${holder.startedAt.toISOString()}; it takes one client at a time`, {
-      details: { sessionId: holder.id, startedAt: holder.startedAt.toISOString() },
-    });
+    for (let attempt = 1; attempt <= OPEN_ATTEMPTS; attempt += 1) {
+      // ON CONFLICT DO NOTHING: waits for a racing transaction, then makes no row instead of aborting this one.
+      const [made] = await this.#client.consoleSessionRow.createManyAndReturn({ data: [session], skipDuplicates: true });
+      if (made !== undefined) return sessionOfRow(made);
+      if ((await this.find(session.id)) !== null) throw new ServiceError('ALREADY_EXISTS', `the console session ${session.id} exists already`);
+      const holder = session.connectionId === null ? null : await this.findOpenForConnection(session.connectionId);
+      if (holder !== null) throw inUse(holder);
+      // Its holder ended between the two looks.
+    }
+    throw new ServiceError('UNAVAILABLE', 'this console changes hands too fast; try again');
   }
 
   async find(id: string): Promise<StoredSession | null> {
@@ -225,6 +229,12 @@ export class ConsoleSessionsStore {
 
 function whereOpen({ ids, ...filter }: SessionFilter): Prisma.ConsoleSessionRowWhereInput {
   return { ...filter, ...(ids === undefined ? {} : { id: { in: [...ids] } }), endedAt: null };
+}
+
+function inUse({ id, startedAt }: StoredSession): ServiceError {
+  return new ServiceError('PORT_IN_USE', `this console is in use since ${startedAt.toISOString()}; it takes one client at a time`, {
+    details: { sessionId: id, startedAt: startedAt.toISOString() },
+  });
 }
 
 /** The object that travels. */

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { it } from 'mocha';
+import { KeyPair } from '@gatehouse/objects/key-pair';
+import { NOW, onEachApiDb } from './testing.ts';
+
+const PUBLIC_KEY = `ssh-ed25519 ${'A'.repeat(68)} ann@example.org`;
+
+onEachApiDb('key pairs', (db) => {
+  const keyPair = (userId: string, name: string) => ({
+    userId, name, fingerprint: 'aa:bb', publicKey: PUBLIC_KEY, type: 'ssh' as const, createdAt: NOW,
+  });
+
+  it('are refused under a name that the user has already, but not to another user', async () => {
+    const [ann, bob] = [randomUUID(), randomUUID()];
+    await db().keyPairs.create(keyPair(ann, 'laptop'));
+    await assert.rejects(db().keyPairs.create(keyPair(ann, 'laptop')), { code: 'ALREADY_EXISTS', message: "Key pair 'laptop' already exists." });
+    await db().keyPairs.create(keyPair(ann, 'Laptop'));
+    await db().keyPairs.create(keyPair(bob, 'laptop'));
+    await assert.rejects(db().keyPairs.create(keyPair(ann, 'x'.repeat(256))), { code: 'INVALID_ARGUMENT' });
+    assert.deepEqual([await db().keyPairs.count(ann), await db().keyPairs.count(bob)], [2, 1]);
+  });
+
+  it('of one name become one when many import it at the same time', async () => {
+    const user = randomUUID();
+    const results = await Promise.allSettled(Array.from({ length: 8 }, () => db().keyPairs.create(keyPair(user, 'same'))));
+    assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
+    assert.equal(await db().keyPairs.count(user), 1);
+  });
+
+  it('are not found under another user or another spelling', async () => {
+    const user = randomUUID();
+    await db().keyPairs.create(keyPair(user, 'laptop'));
+    assert.equal(await db().keyPairs.find(randomUUID(), 'laptop'), null);
+    assert.equal(await db().keyPairs.find(user, "laptop' OR '1'='1"), null);
+    await assert.rejects(db().keyPairs.get(user, 'LAPTOP'), { code: 'NOT_FOUND', message: `Keypair LAPTOP not found for user ${user}` });
+    assert.equal(await db().keyPairs.delete(user, 'LAPTOP'), 0);
+  });
+
+  it('come back as they went in, and travel as a KeyPair', async () => {
+    const user = randomUUID();
+    const made = await db().keyPairs.create(keyPair(user, 'ключ'));
+    assert.deepEqual(await db().keyPairs.get(user, 'ключ'), made);
+    assert.deepEqual({ ...made, ...keyPair(user, 'ключ') }, made);
+    const wire = KeyPair.toPrimitive(made);
+    assert.equal(KeyPair.fromPrimitive(wire).publicKey, PUBLIC_KEY);
+    assert.equal(await db().keyPairs.delete(user, 'ключ'), 1);
+    assert.equal(await db().keyPairs.find(user, 'ключ'), null);
+  });
+
+  it('are listed in byte order of their names, on both kinds of database, a page at a time', async () => {
+    const user = randomUUID();
+    const names = ['b', 'a', 'B', 'a-b', 'a b', 'ä', 'Z', '10', '9', 'ａ'];
+    for (const name of names) await db().keyPairs.create(keyPair(user, name));
+    const expected = [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    assert.deepEqual((await db().keyPairs.list(user)).map(({ name }) => name), expected);
+
+    const paged: string[] = [];
+    for (let page = await db().keyPairs.list(user, { limit: 3 }); page.length > 0; ) {
+      paged.push(...page.map(({ name }) => name));
+      page = await db().keyPairs.list(user, { limit: 3, marker: paged.at(-1) ?? '' });
+    }
+    assert.deepEqual(paged, expected);
+    await assert.rejects(db().keyPairs.list(user, { marker: 'c' }), { code: 'NOT_FOUND' });
+  });
+
+  it('stay within a quota that is counted under the user\'s lock', async function () {
+    this.timeout(30_000);
+    const user = randomUUID();
+    const imports = Array.from({ length: 9 }, (_, index) =>
+      db().transaction(async ({ keyPairs }) => {
+        await keyPairs.lockUser(user);
+        if ((await keyPairs.count(user)) >= 3) return false;
+        await keyPairs.create(keyPair(user, `key ${index}`));
+        return true;
+      }),
+    );
+    const made = await Promise.all(imports);
+    assert.equal(made.filter(Boolean).length, 3);
+    assert.equal(await db().keyPairs.count(user), 3);
+  });
+});

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { it } from 'mocha';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { consoleSessionOf } from './console-sessions-store.ts';
+import { NOW, newInstance, newSession, onEachCellDb, seconds, serialPort } from './testing.ts';
+
+onEachCellDb('console sessions', (db) => {
+  async function port(): Promise<{ uuid: string; id: number }> {
+    const { uuid } = await db().instances.create(newInstance());
+    const [row] = await db().consoleConnections.upsertAll([serialPort(uuid, 0)], { exclusive: true, at: NOW });
+    return { uuid, id: row?.id ?? 0 };
+  }
+
+  it('are refused on an exclusive connection that has one, saying since when, and the transaction goes on', async () => {
+    const { uuid, id } = await port();
+    const first = await db().consoleSessions.open(newSession(uuid, id));
+    const found = await db().transaction(async ({ consoleSessions }) => {
+      await assert.rejects(consoleSessions.open(newSession(uuid, id, { startedAt: seconds(1) })), (error) => {
+        assert.ok(error instanceof ServiceError);
+        assert.equal(error.code, 'PORT_IN_USE');
+        assert.match(error.message, /in use since 2026-03-01T12:00:00/);
+        assert.equal(error.details['sessionId'], first.id);
+        return true;
+      });
+      return consoleSessions.get(first.id);
+    });
+    assert.deepEqual(found, first);
+    await assert.rejects(db().consoleSessions.open(newSession(uuid, null, { id: first.id, exclusive: false })), { code: 'ALREADY_EXISTS' });
+    await assert.rejects(db().consoleSessions.get(randomUUID()), { code: 'NOT_FOUND' });
+  });
+
+  it('are opened on an exclusive connection by one of many who race', async function () {
+    this.timeout(30_000);
+    const { uuid, id } = await port();
+    const results = await Promise.allSettled(
+      Array.from({ length: 10 }, (_, caller) => {
+        const session = newSession(uuid, id, { proxy: `proxy-${caller}` });
+        return caller % 2 === 0 ? db().consoleSessions.open(session) : db().transaction((stores) => stores.consoleSessions.open(session));
+      }),
+    );
+    const codes = results.map((result) => (result.status === 'fulfilled' ? 'opened' : (result.reason as ServiceError).code));
+    assert.deepEqual(codes.sort(), [...Array.from({ length: 9 }, () => 'PORT_IN_USE'), 'opened']);
+    assert.equal(await db().consoleSessions.countOpen({ connectionId: id }), 1);
+  });
+
+  it('are shared on a connection that is not exclusive, and outlive it', async () => {
+    const { uuid, id } = await port();
+    await db().consoleSessions.open(newSession(uuid, id, { exclusive: false, startedAt: seconds(1) }));
+    const older = await db().consoleSessions.open(newSession(uuid, id, { exclusive: false }));
+    await db().consoleConnections.deleteForInstance(uuid);
+    assert.equal((await db().consoleSessions.findOpenForConnection(id))?.id, older.id);
+    assert.deepEqual((await db().consoleSessions.listOpenByInstance(uuid)).map(({ startedAt }) => startedAt), [NOW, seconds(1)]);
+    assert.deepEqual(Object.keys(consoleSessionOf(older)).includes('attachSecretHash'), false);
+  });
+
+  it('are renewed in batches by their own proxy, which learns what has ended or must end', async () => {
+    const { uuid } = await port();
+    const open = (values = {}) => db().consoleSessions.open(newSession(uuid, null, { exclusive: false, ...values }));
+    const [running, ending, ended, foreign] = [await open(), await open(), await open(), await open({ proxy: 'proxy-2' })];
+    await db().consoleSessions.markEnding({ ids: [ending.id] }, 'ended_by_operator', NOW);
+    await db().consoleSessions.close(ended.id, { reason: 'lease_lost', at: NOW });
+    const bytes = [running, ending, ended, foreign, { id: randomUUID() }].map(({ id }) => ({ id, bytesIn: 7, bytesOut: 5_000_000_000 }));
+    const renewals = await db().consoleSessions.renew('proxy-1', bytes, seconds(30));
+    assert.deepEqual(new Map(renewals.map(({ id, isOpen, reason }) => [id, `${isOpen} ${reason}`])), new Map([
+      [running.id, 'true null'],
+      [ending.id, 'true ended_by_operator'],
+      [ended.id, 'false lease_lost'],
+    ]));
+    await db().consoleSessions.renew('proxy-1', [{ id: running.id, bytesIn: 3, bytesOut: 0 }], seconds(31));
+    const { leaseExpires, bytesIn, bytesOut } = await db().consoleSessions.get(running.id);
+    assert.deepEqual({ leaseExpires, bytesIn, bytesOut }, { leaseExpires: seconds(31), bytesIn: 7, bytesOut: 5_000_000_000 });
+    assert.deepEqual((await db().consoleSessions.get(foreign.id)).leaseExpires, seconds(15));
+    assert.deepEqual(await db().consoleSessions.renew('proxy-1', [], NOW), []);
+    await assert.rejects(db().consoleSessions.renew('proxy-1', [{ id: 'x', bytesIn: 0, bytesOut: 0 }], NOW), { code: 'INVALID_ARGUMENT' });
+  });
+
+  it('are asked to end for the first reason given, and stay open until they are closed', async () => {
+    const { uuid, id } = await port();
+    const { id: session } = await db().consoleSessions.open(newSession(uuid, id, { attachSecretHash: 'a'.repeat(64) }));
+    await db().consoleSessions.markEnding({ instanceUuid: uuid }, 'instance_stopped', seconds(1));
+    const [marked] = await db().consoleSessions.markEnding({ instanceUuid: uuid }, 'instance_deleted', seconds(2));
+    assert.deepEqual([marked?.endingReason, marked?.endingAt, marked?.endedAt], ['instance_stopped', seconds(1), null]);
+    const closed = await db().consoleSessions.close(session, { reason: 'instance_stopped', bytesIn: 1, bytesOut: 2, at: seconds(3) });
+    assert.deepEqual([closed?.endedAt, closed?.endReason, closed?.bytesOut, closed?.attachSecretHash], [seconds(3), 'instance_stopped', 2, null]);
+    assert.equal(await db().consoleSessions.close(session, { reason: 'again', at: seconds(4) }), null);
+    assert.equal((await db().consoleSessions.get(session)).endReason, 'instance_stopped');
+    // The port is free again.
+    await db().consoleSessions.open(newSession(uuid, id));
+  });
+
+  it('are ended in batches when their lease has run out, for the reason they were to end for', async () => {
+    const { uuid } = await port();
+    const host = randomUUID();
+    const open = (leaseExpires: Date) => db().consoleSessions.open(newSession(uuid, null, { exclusive: false, host, leaseExpires }));
+    const [first, second] = [await open(seconds(-2)), await open(seconds(-1))];
+    await open(seconds(1));
+    await db().consoleSessions.markEnding({ ids: [second.id] }, 'instance_deleted', NOW);
+    const one = await db().consoleSessions.closeExpired(NOW, 'lease_lost', 1, host);
+    assert.deepEqual(one.map(({ id, endReason, endedAt }) => [id, endReason, endedAt]), [[first.id, 'lease_lost', NOW]]);
+    const rest = await db().consoleSessions.closeExpired(NOW, 'lease_lost', 10, host);
+    assert.deepEqual(rest.map(({ id, endReason }) => [id, endReason]), [[second.id, 'instance_deleted']]);
+    assert.deepEqual(await db().consoleSessions.closeExpired(NOW, 'lease_lost', 10, host), []);
+    assert.equal(await db().consoleSessions.countOpen({ host }), 1);
+  });
+
+  it('give their attach secret once, on their own host, while they are open', async () => {
+    const { uuid, id } = await port();
+    const secret = 'b'.repeat(64);
+    const { id: session } = await db().consoleSessions.open(newSession(uuid, id, { attachSecretHash: secret }));
+    const use = (hash: string, host: string) => db().consoleSessions.useAttachSecret(session, hash, host);
+    assert.equal(await use('c'.repeat(64), 'host-1'), null);
+    assert.equal(await use(secret, 'host-2'), null);
+    const raced = await Promise.all([use(secret, 'host-1'), use(secret, 'host-1'), use(secret, 'host-1')]);
+    assert.equal(raced.filter((each) => each !== null).length, 1);
+    assert.equal(await db().consoleSessions.replaceAttachSecret(session, secret), true);
+    await db().consoleSessions.close(session, { reason: 'client_closed', at: NOW });
+    assert.equal(await use(secret, 'host-1'), null);
+    assert.equal(await db().consoleSessions.replaceAttachSecret(session, secret), false);
+  });
+
+  it('are forgotten in batches some time after they ended', async () => {
+    const { uuid } = await port();
+    const { id } = await db().consoleSessions.open(newSession(uuid, null, { exclusive: false }));
+    await db().consoleSessions.close(id, { reason: 'client_closed', at: seconds(-100_000) });
+    assert.equal(await db().consoleSessions.deleteEnded(seconds(-100_001), 10), 0);
+    assert.equal(await db().consoleSessions.deleteEnded(seconds(-100_000), 10), 1);
+    assert.equal(await db().consoleSessions.find(id), null);
+  });
+});

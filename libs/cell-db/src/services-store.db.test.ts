@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { it } from 'mocha';
+import { NOW, onEachCellDb, seconds } from './testing.ts';
+
+onEachCellDb('services', (db) => {
+  const agent = (host: string, values = {}) => ({
+    binary: 'gatehouse-compute-agent', host, topic: 'compute', version: '1.0', endpoint: '127.0.0.1:4000', lastSeenAt: NOW, ...values,
+  });
+
+  it('are refused with a name that is too long', async () => {
+    await assert.rejects(db().services.report(agent('h'.repeat(256))), { code: 'INVALID_ARGUMENT' });
+  });
+
+  it('are what each last reported, never an older report', async () => {
+    const host = randomUUID();
+    await db().services.report(agent(host));
+    await db().services.report(agent(host, { endpoint: '127.0.0.1:5000', lastSeenAt: seconds(5) }));
+    await db().services.report(agent(host, { endpoint: '127.0.0.1:1', lastSeenAt: seconds(4) }));
+    const found = await db().services.findLive('compute', host, seconds(5));
+    assert.deepEqual(found, agent(host, { endpoint: '127.0.0.1:5000', lastSeenAt: seconds(5) }));
+    assert.equal(await db().services.findLive('compute', host, seconds(6)), null);
+    assert.equal(await db().services.findLive('console-proxy', host, NOW), null);
+  });
+
+  it('are listed by topic, the live ones alone if so asked, and forgotten', async () => {
+    const topic = randomUUID();
+    await db().services.report(agent('b', { topic, binary: topic, lastSeenAt: seconds(-1_000_000) }));
+    await db().services.report(agent('a', { topic, binary: topic, endpoint: null }));
+    assert.deepEqual((await db().services.list(topic)).map(({ host }) => host), ['a', 'b']);
+    assert.deepEqual((await db().services.listLive(topic, NOW)).map(({ host, endpoint }) => [host, endpoint]), [['a', null]]);
+    assert.ok((await db().services.list()).length >= 2);
+    assert.equal(await db().services.deleteUnseen(seconds(-999_999)), 1);
+    assert.deepEqual((await db().services.list(topic)).map(({ host }) => host), ['a']);
+  });
+});

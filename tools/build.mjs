@@ -1,11 +1,12 @@
 // `npm run build`: one ESM file an app in dist/<app>/, with the files it reads beside it, so that a copy of
 // dist/<app> alone runs with `node main.js` on any machine that has Node.js.
 //
-//   node tools/build.mjs [bundle ...]
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+//   node tools/build.mjs [--stale] [bundle ...]      --stale: only those with a newer source
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { installLockedDependencies } from './steps/locked-dependencies.mjs';
 import { checkNodeVersion } from './steps/node-version.mjs';
 import { StepError, failTool, say } from './steps/say.mjs';
@@ -55,6 +56,7 @@ const BANNER = [
 ].join('\n');
 
 const EMBEDDED_DATABASE = ['pglite.wasm', 'pglite.data', 'initdb.wasm'];
+const PAGES = join(ROOT, 'apps/console-proxy/web');
 // Not bundled: browsers load these files as they are, licences included.
 const BROWSER_PACKAGES = [
   { name: 'novnc', source: '@novnc/novnc', parts: ['core', 'vendor', 'package.json', 'LICENSE.txt'] },
@@ -69,7 +71,9 @@ export async function build(apps = BUNDLES) {
     const folder = join(ROOT, 'dist', app);
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
-    await bundle({
+    const { metafile } = await bundle({
+      absWorkingDir: ROOT,
+      metafile: true,
       entryPoints: [join(ROOT, ENTRIES[app])],
       outfile: join(folder, 'main.js'),
       bundle: true,
@@ -88,6 +92,7 @@ export async function build(apps = BUNDLES) {
     });
     copyAssets(app, folder);
     writeFileSync(join(folder, 'package.json'), `${JSON.stringify(packageOf(app), null, 2)}\n`);
+    rememberInputs(app, Object.keys(metafile.inputs));
     sizes[app] = statSync(join(folder, 'main.js')).size;
   }
   return sizes;
@@ -99,10 +104,10 @@ function copyAssets(app, folder) {
     const pglite = dirname(require.resolve('@electric-sql/pglite'));
     for (const file of EMBEDDED_DATABASE) cpSync(join(pglite, file), join(folder, file));
   }
-  if (app !== 'console-proxy' && app !== 'standalone') return;
+  if (!hasPages(app)) return;
   // Where apps/console-proxy/src/web-assets.ts looks for them beside a bundle.
   const assets = join(folder, 'web-assets');
-  copy(join(ROOT, 'apps/console-proxy/web'), join(assets, 'web'));
+  copy(PAGES, join(assets, 'web'));
   for (const { name, source, parts } of BROWSER_PACKAGES) {
     for (const part of parts) copy(join(ROOT, 'node_modules', source, part), join(assets, name, part));
   }
@@ -111,6 +116,39 @@ function copyAssets(app, folder) {
 function copy(from, to) {
   if (!existsSync(from)) throw new StepError(`${from} is missing: a page would lack it`);
   cpSync(from, to, { recursive: true });
+}
+
+/** Builds those of the bundles that are missing or older than one of their sources. */
+export async function buildWhenStale(apps = BUNDLES) {
+  const stale = apps.filter(isStale);
+  if (stale.length === 0) return {};
+  say(`building ${stale.join(', ')} ...`);
+  return build(stale);
+}
+
+function isStale(app) {
+  const bundle = join(ROOT, 'dist', app, 'main.js');
+  const record = inputsFile(app);
+  if (!existsSync(bundle) || !existsSync(record)) return true;
+  const builtAtMs = statSync(bundle).mtimeMs;
+  return JSON.parse(readFileSync(record, 'utf8')).some((path) => {
+    const file = join(ROOT, path);
+    return !existsSync(file) || statSync(file).mtimeMs > builtAtMs;
+  });
+}
+
+function rememberInputs(app, inputs) {
+  const pages = hasPages(app) ? readdirSync(PAGES).map((file) => `apps/console-proxy/web/${file}`) : [];
+  mkdirSync(dirname(inputsFile(app)), { recursive: true });
+  writeFileSync(inputsFile(app), JSON.stringify([...inputs, ...pages, 'package-lock.json', 'tsconfig.base.json', 'tools/build.mjs']));
+}
+
+function inputsFile(app) {
+  return join(ROOT, 'dist/.inputs', `${app}.json`);
+}
+
+function hasPages(app) {
+  return app === 'console-proxy' || app === 'standalone';
 }
 
 function packageOf(app) {
@@ -123,9 +161,11 @@ async function main() {
   await installLockedDependencies(ROOT);
   const { generate } = await import('./generate.mjs');
   await generate();
-  const apps = process.argv.slice(2);
-  for (const app of apps) if (!BUNDLES.includes(app)) throw new StepError(`there is no ${app} to build: there are ${BUNDLES.join(', ')}`);
-  const sizes = await build(apps.length > 0 ? apps : BUNDLES);
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { stale: { type: 'boolean', default: false } } });
+  const unknown = positionals.filter((name) => !BUNDLES.includes(name));
+  if (unknown.length > 0) throw new StepError(`there is no ${unknown.join(', ')} to build: there are ${BUNDLES.join(', ')}`);
+  const bundles = positionals.length > 0 ? positionals : BUNDLES;
+  const sizes = values.stale ? await buildWhenStale(bundles) : await build(bundles);
   for (const [app, size] of Object.entries(sizes)) say(`dist/${app}/main.js  ${(size / 1_000_000).toFixed(1)} MB`);
 }
 

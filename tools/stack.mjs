@@ -3,11 +3,10 @@
 // on Ctrl-C drains everything. It is for trying and testing: production starts each service by itself.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { build } from './build.mjs';
+import { buildWhenStale } from './build.mjs';
 import { installLockedDependencies } from './steps/locked-dependencies.mjs';
 import { checkNodeVersion } from './steps/node-version.mjs';
 import { StepError, failTool, say } from './steps/say.mjs';
@@ -15,7 +14,6 @@ import { StepError, failTool, say } from './steps/say.mjs';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const SERVICES = ['consoleauth', 'compute-agent', 'console-proxy', 'metadata', 'api'];
 const DRAIN_LIMIT_MS = 20_000;
-const SOURCES = ['apps', 'libs', 'prisma', 'proto', 'tools', 'package-lock.json', 'tsconfig.base.json'];
 
 const REQUIRED = {
   GATEHOUSE_TRANSPORT_URL: 'the message broker, such as amqp://guest:guest@127.0.0.1:5672/',
@@ -54,26 +52,6 @@ export function environments(env) {
   };
   const opsPortOf = (index) => (firstOpsPort === 0 ? 0 : firstOpsPort + index);
   return SERVICES.map((service, index) => ({ service, env: { ...common, GATEHOUSE_OPS_PORT: String(opsPortOf(index)) } }));
-}
-
-async function buildWhenStale(bundles) {
-  const newest = Math.max(...SOURCES.map((path) => newestChange(join(ROOT, path))));
-  const stale = bundles.filter((bundle) => {
-    const file = join(ROOT, 'dist', bundle, 'main.js');
-    return !existsSync(file) || statSync(file).mtimeMs < newest;
-  });
-  if (stale.length === 0) return;
-  say(`building ${stale.join(', ')} ...`);
-  await build(stale);
-}
-
-function newestChange(path) {
-  const status = statSync(path);
-  if (!status.isDirectory()) return status.mtimeMs;
-  const changes = readdirSync(path)
-    .filter((name) => name !== 'node_modules' && !name.endsWith('.test.ts'))
-    .map((name) => newestChange(join(path, name)));
-  return Math.max(0, ...changes);
 }
 
 // Starts a bundle with its output line by line under its name. A session of its own: Ctrl-C must reach it

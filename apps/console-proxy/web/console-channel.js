@@ -35,8 +35,9 @@ export class ConsoleChannel {
     this.#socket.onmessage = (event) => this.#received(event);
     this.#socket.onerror = (event) => this.onerror?.(event);
     this.#socket.onclose = (event) => {
-      this.onclose?.(event);
+      // The page first: noVNC takes its picture away when it hears of the end.
       this.onend({ code: event.code, reason: this.#endReason ?? event.reason, wasOpen: this.#wasOpen });
+      this.onclose?.(event);
     };
   }
 

@@ -19,13 +19,14 @@ export function runConsolePage({ kind, show }) {
   let fit = true;
 
   function connect() {
-    if (link === null) return end(NO_LINK, { canRetry: false });
+    if (link === null) return end(NO_LINK);
     setState('connecting', 'Connecting…');
     notice('');
     byId('message').hidden = true;
+    delete document.body.dataset.session;
     const channel = new ConsoleChannel(link.token);
     channel.oncontrol = (message) => control(channel, message);
-    channel.onend = (ending) => end(describeEnd(ending), { canRetry: true });
+    channel.onend = (ending) => end(describeEnd(ending));
   }
 
   function control(channel, message) {
@@ -46,7 +47,7 @@ export function runConsolePage({ kind, show }) {
     channel.flush();
   }
 
-  function end({ title, reason, help, detail }, { canRetry }) {
+  function end({ title, reason, help, detail, retry }) {
     viewer?.close();
     viewer = null;
     setState('ended', 'Closed');
@@ -59,8 +60,9 @@ export function runConsolePage({ kind, show }) {
     }
     byId('stage').classList.add('faded');
     byId('message').hidden = false;
-    byId('reconnect').hidden = !canRetry;
-    if (canRetry) byId('reconnect').focus();
+    byId('reconnect').hidden = retry === 'none';
+    byId('reconnect').classList.toggle('primary', retry === 'likely');
+    if (retry === 'likely') byId('reconnect').focus();
   }
 
   function setName(name) {

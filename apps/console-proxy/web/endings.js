@@ -25,14 +25,20 @@ const ENDINGS = {
   4504: ['The machine does not answer', 'Its host took too long. Try again in a minute.'],
 };
 
+/** Endings after which the same link will hardly open the console again. */
+const FINAL = [4020, 4401, 4403, 4404];
+
 const LOST = ['The connection was lost', 'Check your network, then reconnect.'];
 const UNREACHABLE = ['The server cannot be reached', 'Check your network. If others cannot reach it either, it may be restarting.'];
 const UNKNOWN = ['The console ended', 'Try to reconnect. If it happens again, tell whoever runs this service the code below.'];
 
-/** What to show for the end of a channel: a title, the reason, what to do, and a detail for reports. */
+/**
+ * What to show for the end of a channel: a title, the reason, what to do, a detail for reports, and whether to
+ * reconnect is `likely` to help, `unlikely`, or not possible (`none`).
+ */
 export function describeEnd({ code, reason, wasOpen }) {
   const [title, help] = code === 1006 ? (wasOpen ? LOST : UNREACHABLE) : ENDINGS[code] ?? UNKNOWN;
-  return { title, reason, help, detail: `Code ${code}` };
+  return { title, reason, help, detail: `Code ${code}`, retry: FINAL.includes(code) ? 'unlikely' : 'likely' };
 }
 
 export const NO_LINK = {
@@ -40,4 +46,5 @@ export const NO_LINK = {
   reason: 'This page shows a machine\u2019s console, but this tab has no link to one.',
   help: `Open the whole link, with everything after the #. If you have none: ${NEW_LINK.toLowerCase()}`,
   detail: '',
+  retry: 'none',
 };

@@ -6,7 +6,7 @@ const COLUMNS_MIN = 80;
 const ROWS_MIN = 24;
 const FONT_PX = 15;
 const FONT_PX_MIN = 5;
-const FONT_PX_MAX = 20;
+const FONT_PX_MAX = 18;
 
 export function fitTerminal(terminal, element, fit) {
   const style = getComputedStyle(element);

@@ -14,8 +14,8 @@ runConsolePage({
       cursorBlink: true,
       fontFamily: 'ui-monospace, "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
       scrollback: 5000,
-      theme: { background: '#00000000', foreground: '#e6e8ec' },
-      allowTransparency: true,
+      // The background is that of the stage in style.css.
+      theme: { background: '#0d0f12', foreground: '#e6e8ec' },
     });
     terminal.open(element);
     terminal.onData((text) => channel.send(encoder.encode(text)));

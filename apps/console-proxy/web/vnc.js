@@ -27,7 +27,20 @@ runConsolePage({
         ctrlAltDel.disabled = true;
         current = null;
         screen.blur();
+        keepPicture(element, screen);
       },
     };
   },
 });
+
+/** The last picture stays, behind the message that says why there is no new one. */
+function keepPicture(element, screen) {
+  const picture = element.querySelector('canvas');
+  if (picture === null || picture.width === 0) return;
+  const copy = document.createElement('canvas');
+  copy.className = 'last-picture';
+  copy.width = picture.width;
+  copy.height = picture.height;
+  copy.getContext('2d').drawImage(picture, 0, 0);
+  screen.addEventListener('disconnect', () => element.replaceChildren(copy), { once: true });
+}

@@ -50,7 +50,13 @@ await runProcess({
     };
     const canAsk = terminal.onEnter(printLinks);
     await printLinks();
-    return app;
+    return {
+      ...app,
+      drain() {
+        terminal.say('stopping ...');
+        return app.drain();
+      },
+    };
   },
   started: (app, opsUrl) => terminal.say(readyLine([...app.addresses.toReversed(), { name: 'ops', url: opsUrl }])),
 });

@@ -17,6 +17,9 @@ const ROLLBACK = Buffer.concat([message('S', Buffer.alloc(0)), message('Q', Buff
 /** Far above any statement of ours; a longer message means that the two sides have lost step. */
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
+/** PostgreSQL's own limit. */
+const START_UP_BYTES_MAX = 10_000;
+
 /** Authentication done, two settings that drivers look at, a key nobody can cancel by, ready. */
 const WELCOME = Buffer.concat([
   message('R', int32(0)),
@@ -86,13 +89,13 @@ export class EmbeddedSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    done(error);
     // A client that goes in the middle of a transaction takes back what it did, like one that loses its server.
     void this.#exchange
       .catch(() => {})
       .then(() => this.#turn?.exchange(ROLLBACK))
       .catch(() => {})
-      .then(() => this.#endTurn())
-      .then(() => done(error));
+      .then(() => this.#endTurn());
   }
 
   async #handle(): Promise<void> {
@@ -111,10 +114,13 @@ export class EmbeddedSocket extends Duplex {
 
   /** @returns false until the start-up message is whole */
   #start(): boolean {
-    const length = this.#received.length < 8 ? Infinity : this.#received.readInt32BE(0);
-    if (this.#received.length < length) return false;
+    if (this.#received.length < 8) return false;
+    const length = this.#received.readInt32BE(0);
     const version = this.#received.readInt32BE(4);
-    if (version !== PROTOCOL_3_0) throw new Error(`the embedded database speaks protocol 3.0 without TLS, not ${version}`);
+    if (version !== PROTOCOL_3_0 || length < 8 || length > START_UP_BYTES_MAX) {
+      throw new Error('the embedded database speaks PostgreSQL\'s protocol 3.0 without TLS, nothing else');
+    }
+    if (this.#received.length < length) return false;
     this.#received = this.#received.subarray(length);
     this.#hasStarted = true;
     this.push(WELCOME);

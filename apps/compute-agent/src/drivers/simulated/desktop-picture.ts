@@ -121,8 +121,9 @@ function textRow(row: number, words: string, caret: number): Item {
   const y = TEXT_Y + row * LINE_PITCH;
   const area = { x: TEXT_X - 1, y, width: PAD_COLUMNS * CELL_WIDTH + 2, height: LINE_PITCH };
   return item(`row ${row}`, area, `${caret}:${words}`, (canvas) => {
-    canvas.text(TEXT_X, y + 1, words, 'ink');
+    // The caret lies behind the letters: it never hides a part of one.
     if (caret >= 0) canvas.fill({ x: TEXT_X - 1 + caret * CELL_WIDTH, y: y + 1, width: 2, height: CELL_HEIGHT }, 'caret');
+    canvas.text(TEXT_X, y + 1, words, 'ink');
   });
 }
 

@@ -53,8 +53,14 @@ export class RectangleEncoder {
   }
 
   #raw(indices: Uint8Array, bytes: Buffer, start: number): number {
+    const size = this.#bytesPerPixel;
+    const pixels = this.#pixels;
     let at = start;
-    for (const index of indices) at = this.#pixel(index, bytes, at);
+    for (let place = 0; place < indices.length; place += 1) {
+      const from = indices[place]! * size;
+      for (let byte = 0; byte < size; byte += 1) bytes[at + byte] = pixels[from + byte]!;
+      at += size;
+    }
     return at;
   }
 
@@ -136,9 +142,15 @@ class Tile {
       this.indices.set(canvas.pixels.subarray(start, start + this.width), row * this.width);
     }
     const counts = new Uint16Array(PALETTE.length);
-    for (const index of this.indices) counts[index]! += 1;
-    this.background = counts.indexOf(Math.max(...counts));
-    this.colours = counts.reduce((colours, count) => colours + (count > 0 ? 1 : 0), 0);
+    for (let at = 0; at < this.indices.length; at += 1) counts[this.indices[at]!]! += 1;
+    let most = 0;
+    let colours = 0;
+    for (let index = 0; index < counts.length; index += 1) {
+      if (counts[index]! > 0) colours += 1;
+      if (counts[index]! > counts[most]!) most = index;
+    }
+    this.background = most;
+    this.colours = colours;
   }
 
   /** Everything that is not background, grown to the right and then down. */

@@ -1,7 +1,7 @@
 /**
  * One serial line of the guest: a terminal with a shell behind it. The line and its state belong to the guest; a stream
- * is only its cable. One cable at a time; who plugs in later finds the prompt and the line as they were left. What is printed while nobody is
- * plugged in is lost, as on a real line: history is kept by whoever holds the cable.
+ * is only its cable. One cable at a time; who plugs in later finds the prompt and the line as they were left. What is
+ * printed while nobody is plugged in is lost, as on a real line: history is kept by whoever holds the cable.
  */
 import type { Duplex } from 'node:stream';
 import { LineEditor } from './line-editor.ts';
@@ -37,7 +37,7 @@ export class SerialLine {
   plug(cable: Duplex): boolean {
     if (this.#cable !== null) return false;
     this.#cable = cable;
-    cable.on('data', (bytes: Buffer) => this.#receive(bytes));
+    cable.on('data', (bytes: Buffer) => this.#receive(cable, bytes));
     cable.on('error', () => this.#unplug(cable));
     cable.on('close', () => this.#unplug(cable));
     cable.on('end', () => cable.end());
@@ -59,17 +59,22 @@ export class SerialLine {
     if (this.#cable === cable) this.#cable = null;
   }
 
-  #receive(bytes: Buffer): void {
-    for (const event of this.#editor.feed(bytes)) this.#act(event);
-    this.#throttle();
+  #receive(cable: Duplex, bytes: Buffer): void {
+    this.#work(cable, this.#editor.feed(bytes));
   }
 
-  /** Who does not read the echo is not listened to either, so that neither side of the line piles up. */
-  #throttle(): void {
-    const cable = this.#cable;
-    if (cable === null || !cable.writableNeedDrain) return;
+  /**
+   * Who does not read the answers is not listened to either: in the middle of what came, for a short command can have a
+   * long answer.
+   */
+  #work(cable: Duplex, events: Iterator<EditorEvent>): void {
+    while (this.#cable === cable && !cable.writableNeedDrain) {
+      const next = events.next();
+      if (next.done === true) return void cable.resume();
+      this.#act(next.value);
+    }
     cable.pause();
-    cable.once('drain', () => cable.resume());
+    cable.once('drain', () => this.#work(cable, events));
   }
 
   #act(event: EditorEvent): void {

@@ -31,6 +31,7 @@ export interface Answer {
 }
 
 export const USER = 'guest';
+const OUTPUT_CHARACTERS_MAX = 64 * 1024;
 const HOME = `/home/${USER}`;
 
 type Command = (words: readonly string[], machine: Machine) => Answer;
@@ -61,7 +62,12 @@ export function runCommand(line: string, machine: Machine): Answer {
   const [name, ...rest] = words;
   if (name === undefined) return { output: '' };
   if (!Object.hasOwn(COMMANDS, name)) return say(`${name}: command not found; help lists the commands`);
-  return COMMANDS[name]!.run(rest, machine);
+  const answer = COMMANDS[name]!.run(rest, machine);
+  return answer.output.length <= OUTPUT_CHARACTERS_MAX ? answer : { ...answer, output: cutOutput(answer.output) };
+}
+
+function cutOutput(output: string): string {
+  return `${output.slice(0, OUTPUT_CHARACTERS_MAX)}\n... the rest of ${output.length} characters is not shown\n`;
 }
 
 /** The files of the guest by path. */
@@ -119,13 +125,14 @@ function helpText(): string {
 function cat(words: readonly string[], machine: Machine): Answer {
   if (words.length === 0) return say('cat: say which file; ls lists them');
   const files = filesOf(machine);
-  const printed = words.map((path) => {
+  let output = '';
+  for (const path of words) {
     const full = absolute(path);
-    const content = files.get(full);
-    if (content !== undefined) return content;
-    return isDirectory(files, full) ? `cat: ${path}: Is a directory\n` : `cat: ${path}: No such file or directory\n`;
-  });
-  return { output: printed.join('') };
+    const missing = isDirectory(files, full) ? 'Is a directory' : 'No such file or directory';
+    output += files.get(full) ?? `cat: ${path}: ${missing}\n`;
+    if (output.length > OUTPUT_CHARACTERS_MAX) break;
+  }
+  return { output };
 }
 
 function ls(words: readonly string[], machine: Machine): Answer {

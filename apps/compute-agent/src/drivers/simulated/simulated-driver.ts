@@ -1,7 +1,7 @@
 /**
  * The driver of guests that are part of this process. It needs nothing of its host, so it is what `npm start` runs
- * and what tests run against: real consoles that speak the real protocols. Its guests live as long as the process; restore makes
- * them anew.
+ * and what tests run against: real consoles that speak the real protocols. Its guests live as long as the process;
+ * restore makes them anew.
  */
 import type { Duplex } from 'node:stream';
 import { ServiceError } from '@gatehouse/errors/service-error';

@@ -16,6 +16,7 @@ const SERIAL_PORTS_DEFAULT = 1;
 const SERIAL_PORT_COUNT = 'hw:serial_port_count';
 const VIEWERS_MAX = 64;
 const HOSTNAME_CHARACTERS_MAX = 63;
+const KEYS_MAX = 100;
 const PUBLIC_KEY_CHARACTERS_MAX = 16_384;
 
 export type RefusalListener = (instanceUuid: string, reason: Error) => void;
@@ -116,8 +117,8 @@ export function serialPortCount(instance: Instance): number {
   if (asked === undefined) return SERIAL_PORTS_DEFAULT;
   const count = /^\d{1,3}$/.test(asked) ? Number(asked) : Number.NaN;
   if (count >= 1 && count <= SERIAL_PORTS_MAX) return count;
-  const shown = printable(asked, 20);
-  throw new ServiceError('INVALID_ARGUMENT', `metadata ${SERIAL_PORT_COUNT} is "${shown}"; it must be a number from 1 to ${SERIAL_PORTS_MAX}`, {
+  const words = `metadata ${SERIAL_PORT_COUNT} is "${printable(asked, 20)}"; it must be a number from 1 to ${SERIAL_PORTS_MAX}`;
+  throw new ServiceError('INVALID_ARGUMENT', words, {
     details: { field: `metadata.${SERIAL_PORT_COUNT}`, max: SERIAL_PORTS_MAX },
   });
 }
@@ -139,7 +140,7 @@ function keysOf(instance: Instance): ShellKey[] {
   if (instance.keypairs === undefined && instance.keyData !== null) {
     return [shellKey(instance.keyName ?? 'key', 'ssh', '', instance.keyData)];
   }
-  return (instance.keypairs?.objects ?? []).map((key) =>
+  return (instance.keypairs?.objects ?? []).slice(0, KEYS_MAX).map((key) =>
     shellKey(key.name, key.type, key.fingerprint ?? '', key.publicKey ?? ''),
   );
 }

@@ -1,12 +1,12 @@
 /**
  * Two ends of a byte stream inside the process, with the back-pressure and the manners of a socket pair: what one end
- * writes the other reads, and an end that closes, cleanly or not, lets the other read what was under way and then end. (Node's duplexPair
- * does not pass on that an end was destroyed.)
+ * writes the other reads, and an end that closes, cleanly or not, lets the other read what was under way and then
+ * end. (Node's duplexPair does not pass on that an end was destroyed.)
  */
 import { Duplex } from 'node:stream';
 
 /** What either end holds unread before its writer has to wait. */
-const BUFFER_BYTES = 64 * 1024;
+const BUFFER_BYTES = 16 * 1024;
 
 export function streamPair(): [Duplex, Duplex] {
   const near = makeEnd(() => far);

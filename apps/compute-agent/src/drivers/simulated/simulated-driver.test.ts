@@ -348,10 +348,7 @@ describe('the simulated driver', () => {
       stream.pause();
       stream.write(`cat ${'.ssh/authorized_keys '.repeat(40)}\r`.repeat(200));
       await new Promise((resolve) => setTimeout(resolve, 30));
-      const before = process.memoryUsage().rss;
-      await new Promise((resolve) => setTimeout(resolve, 30));
       assert.ok(stream.readableLength < 256 * 1024, `${stream.readableLength} bytes`);
-      assert.ok(process.memoryUsage().rss - before < 8 * 1024 * 1024);
       const reader = new Terminal(stream);
       stream.resume();
       for (let turn = 0; turn < 10_000 && reader.raw.split(' is not shown').length <= 200; turn += 1) {

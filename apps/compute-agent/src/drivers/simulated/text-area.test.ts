@@ -31,6 +31,7 @@ describe('the pad', () => {
           assert.ok(view.caretColumn >= 0 && view.caretColumn < 12 && view.caretColumn <= view.rows[view.caretRow]!.length);
         }
       }),
+      { numRuns: 40 },
     );
   });
 

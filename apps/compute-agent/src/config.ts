@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { choice, hostPort, integer, name, orNull, port, address, secretUrl, text } from '@gatehouse/runtime/config';
 import { z } from 'zod';
+import { SCROLLBACK_BYTES_MIN } from './serial-line.ts';
 
 /** What decides how a host's guests are reached; the same in a process of its own and in the standalone. */
 export const computeAgentConfig = z.object({
@@ -10,7 +11,7 @@ export const computeAgentConfig = z.object({
   /** Where console proxies attach. */
   agentListen: hostPort('127.0.0.1:0'),
   /** What is kept of each serial line's output for whoever opens it next. */
-  serialScrollbackBytes: integer({ min: 4_096, max: 16_777_216, fallback: 65_536 }),
+  serialScrollbackBytes: integer({ min: SCROLLBACK_BYTES_MIN, max: 16_777_216, fallback: SCROLLBACK_BYTES_MIN }),
   dataDir: text('a folder', '.gatehouse'),
   /** Of machines; `qemu` in the data directory unless told. Short, for unix sockets. */
   stateDir: orNull(text('a folder with a short path')),

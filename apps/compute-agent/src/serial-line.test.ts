@@ -57,6 +57,27 @@ describe('a serial line', () => {
     assert.ok(after.offset > before + 50);
   });
 
+  it('does not ask a new user\'s terminal what an earlier one was asked, but goes on asking the one that resumes', async () => {
+    const { line, guest } = makeLine();
+    guest.print('\x1b[6n# ');
+    await turn();
+    const { stream, offset } = line.attach(null);
+    guest.print('\x1b[6n');
+    assert.equal(await read(stream, 10), '\0\0\0\0# \x1b[6n');
+    assert.equal(await read(line.attach(offset).stream, 10), '\x1b[6n# \x1b[6n');
+  });
+
+  it('lets a user go who falls behind by more than is kept, and shows nothing wrong', async () => {
+    const { line, guest } = makeLine();
+    const { stream } = line.attach(null);
+    const failed = errorOf(stream);
+    guest.print('a'.repeat(20_000));
+    await turn();
+    guest.print('b'.repeat(2 * SCROLLBACK));
+    const error = await failed;
+    assert.ok(error instanceof ServiceError && error.code === 'RESOURCE_EXHAUSTED');
+  });
+
   it('passes what is typed to the guest', async () => {
     const { line, guest } = makeLine();
     line.attach(null).stream.write('ls\n');

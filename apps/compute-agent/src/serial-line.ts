@@ -16,7 +16,10 @@ import type { EndReason } from '@gatehouse/errors/endings';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CancelTimer, Clock } from '@gatehouse/runtime/clock';
 import { Scrollback } from './scrollback.ts';
+import { withoutQueries } from './terminal-queries.ts';
 
+/** Two reads of a socket: one that a slow user has not taken, one that comes before the guest is stopped. */
+export const SCROLLBACK_BYTES_MIN = 128 * 1024;
 export const STALL_TIMEOUT_MS = 30_000;
 /** What a user who does not read may fall behind, as a share of the scrollback, before the guest is stopped. */
 const LAG_SHARE_MAX = 0.5;
@@ -50,9 +53,12 @@ export class SerialLine {
   /** Joins a new user and ends the one before. Without an offset, or with one that is no longer kept, the output begins with the oldest byte kept. */
   attach(offset: number | null): GuestConsole {
     const { start, end } = this.#scrollback;
-    const from = offset !== null && offset >= start && offset <= end ? offset : start;
+    const resumes = offset !== null && offset >= start && offset <= end;
+    const from = resumes ? offset : start;
     this.#leave(this.#user, new ConsoleEnded('superseded'));
-    const user: User = { at: from, wants: false, stream: this.#streamOf(() => user) };
+    // Who goes on where they were is the terminal that was asked; anybody else is only shown what was said.
+    const history = resumes ? null : withoutQueries(this.#scrollback.read(start, end - start));
+    const user: User = { at: from, history, historyAt: from, wants: false, stream: this.#streamOf(() => user) };
     this.#user = user;
     return { stream: user.stream, offset: from };
   }
@@ -81,15 +87,19 @@ export class SerialLine {
 
   #take(chunk: Buffer): void {
     this.#scrollback.append(chunk);
-    if (this.#user) this.#give(this.#user);
+    const user = this.#user;
+    if (user && unreadFrom(user) < this.#scrollback.start) {
+      this.#leave(user, new ServiceError('RESOURCE_EXHAUSTED', 'the machine printed more at once than is kept; open the console again'));
+    } else if (user) {
+      this.#give(user);
+    }
     this.#stopOrGo();
   }
 
   #give(user: User): void {
     while (this.#user === user && user.wants && user.at < this.#scrollback.end) {
-      const at = Math.max(user.at, this.#scrollback.start);
-      const piece = this.#scrollback.read(at, PIECE_BYTES);
-      user.at = at + piece.length;
+      const piece = this.#next(user);
+      user.at += piece.length;
       user.wants = user.stream.push(piece);
     }
     // What the guest said last is read before the end is seen.
@@ -97,9 +107,18 @@ export class SerialLine {
     this.#stopOrGo();
   }
 
+  /** What the user reads next: their copy of the history, then what comes. */
+  #next(user: User): Buffer {
+    const piece = user.history?.subarray(user.at - user.historyAt, user.at - user.historyAt + PIECE_BYTES);
+    if (piece?.length) return piece;
+    user.history = null;
+    return this.#scrollback.read(user.at, PIECE_BYTES);
+  }
+
   #stopOrGo(): void {
-    const lag = this.#user ? this.#scrollback.end - Math.max(this.#user.at, this.#scrollback.start) : 0;
-    if (this.#user && !this.#user.wants && lag > this.#lagBytesMax) {
+    const user = this.#user;
+    const lag = user ? this.#scrollback.end - unreadFrom(user) : 0;
+    if (user && !user.wants && lag > this.#lagBytesMax) {
       this.#guest.pause();
       this.#cancelStall ??= this.#clock.after(STALL_TIMEOUT_MS, () => this.#dropStalled());
     } else {
@@ -131,6 +150,14 @@ interface User {
   readonly stream: Duplex;
   /** Offset of the next byte that the user gets. */
   at: number;
+  /** What was printed before the user came, from `historyAt` on; null once it is read. */
+  history: Buffer | null;
+  readonly historyAt: number;
   /** Whether the stream has asked for more since it last was full. */
   wants: boolean;
+}
+
+/** Where in the scrollback the user goes on, once their copy of the history is read. */
+function unreadFrom({ at, history, historyAt }: User): number {
+  return Math.max(at, historyAt + (history?.length ?? 0));
 }

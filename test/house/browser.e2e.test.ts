@@ -45,8 +45,7 @@ describe('the consoles that npm start prints, in Chromium', function () {
     assert.match(await page.title(), new RegExp(name));
     assert.equal(new URL(page.url()).hash, '', 'the token stays in the address bar');
 
-    await page.waitForFunction(() => (document.querySelector('canvas')?.width ?? 0) > 300);
-    await awaitPicture(page, (picture) => showsText(picture, name));
+    await awaitPicture(page, (picture) => showsText(picture, name, 2));
     assert.ok(coloursOf(await canvasPicture(page)) > 4);
     await page.locator('canvas').click();
     await page.keyboard.type('Hello, Gatehouse!', { delay: 20 });
@@ -99,7 +98,7 @@ describe('the consoles that npm start prints, in Chromium', function () {
     const id = await compute.createServer('short-lived');
     await compute.awaitActive(id);
     await page.goto(await compute.consoleUrl(id, 'vnc'));
-    await awaitWords(page, /connected/i);
+    await awaitPicture(page, (picture) => showsText(picture, id));
     await compute.request('DELETE', `/servers/${id}`);
     await awaitWords(page, /instance was deleted/i);
     await page.screenshot({ path: artifactPath('vnc-instance-deleted.png') });

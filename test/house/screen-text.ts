@@ -17,31 +17,44 @@ export function coloursOf({ data }: Picture): number {
   return colours.size;
 }
 
-/** Whether the words stand anywhere in the picture. */
-export function showsText(picture: Picture, words: string): boolean {
+/** Large letters have the stairs of their slanted strokes filled in: so much of the ground may be ink. */
+const FILLED_SHARE_MAX = 0.08;
+
+/** Whether the words stand anywhere in the picture, each dot of a letter `scale` pixels wide and high. */
+export function showsText(picture: Picture, words: string, scale = 1): boolean {
+  const mask = [...words].map((character) => glyphOf(character));
   const pixels = new Uint32Array(picture.data.slice().buffer);
-  for (let y = 0; y + CELL_HEIGHT <= picture.height; y += 1) {
-    for (let x = 0; x + words.length * CELL_WIDTH <= picture.width; x += 1) {
-      if (standsAt(pixels, picture.width, x, y, words)) return true;
+  for (let y = 0; y + CELL_HEIGHT * scale <= picture.height; y += 1) {
+    for (let x = 0; x + words.length * CELL_WIDTH * scale <= picture.width; x += 1) {
+      if (standsAt(pixels, picture.width, { x, y, scale }, mask)) return true;
     }
   }
   return false;
 }
 
-function standsAt(pixels: Uint32Array, width: number, left: number, top: number, words: string): boolean {
+interface Place {
+  readonly x: number;
+  readonly y: number;
+  readonly scale: number;
+}
+
+function standsAt(pixels: Uint32Array, width: number, { x, y, scale }: Place, mask: readonly Uint8Array[]): boolean {
   let inkColour: number | undefined;
   let groundColour: number | undefined;
-  for (let index = 0; index < words.length; index += 1) {
-    const glyph = glyphOf(words[index] ?? ' ');
-    for (let row = 0; row < CELL_HEIGHT; row += 1) {
-      for (let column = 0; column < CELL_WIDTH; column += 1) {
-        const pixel = pixels[(top + row) * width + left + index * CELL_WIDTH + column];
-        if (((glyph[row] ?? 0) & (0x80 >> column)) !== 0) inkColour ??= pixel;
-        else groundColour ??= pixel;
-        const wanted = ((glyph[row] ?? 0) & (0x80 >> column)) !== 0 ? inkColour : groundColour;
-        if (pixel !== wanted || inkColour === groundColour) return false;
-      }
+  let filled = scale === 1 ? 0 : Math.floor(FILLED_SHARE_MAX * mask.length * CELL_WIDTH * CELL_HEIGHT * scale * scale);
+  for (let row = 0; row < CELL_HEIGHT * scale; row += 1) {
+    for (let column = 0; column < mask.length * CELL_WIDTH * scale; column += 1) {
+      const dot = Math.floor(column / scale);
+      const bits = mask[Math.floor(dot / CELL_WIDTH)]?.[Math.floor(row / scale)] ?? 0;
+      const isInk = (bits & (0x80 >> dot % CELL_WIDTH)) !== 0;
+      const pixel = pixels[(y + row) * width + x + column];
+      if (isInk) inkColour ??= pixel;
+      else groundColour ??= pixel;
+      if (inkColour === groundColour) return false;
+      if (pixel === (isInk ? inkColour : groundColour)) continue;
+      if (isInk || pixel !== inkColour || filled === 0) return false;
+      filled -= 1;
     }
   }
-  return true;
+  return inkColour !== undefined;
 }

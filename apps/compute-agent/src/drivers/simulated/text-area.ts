@@ -31,6 +31,8 @@ export class TextArea {
   readonly #columns: number;
   readonly #rows: number;
   #lines: string[] = [''];
+  /** Of all lines together. */
+  #characters = 0;
   #line = 0;
   #column = 0;
   #top = 0;
@@ -55,6 +57,7 @@ export class TextArea {
     const rest = this.#current.slice(this.#column);
     this.#current = this.#current.slice(0, this.#column);
     this.#lines.splice(this.#line + 1, 0, rest);
+    this.#characters += rest.length;
     this.#line += 1;
     this.#column = 0;
     this.#dropOldest();
@@ -82,6 +85,7 @@ export class TextArea {
 
   clear(): void {
     this.#lines = [''];
+    this.#characters = 0;
     this.#line = 0;
     this.#column = 0;
     this.#top = 0;
@@ -115,11 +119,13 @@ export class TextArea {
   }
 
   set #current(text: string) {
+    this.#characters += text.length - this.#current.length;
     this.#lines[this.#line] = text;
   }
 
   #joinNext(): void {
     const [next = ''] = this.#lines.splice(this.#line + 1, 1);
+    this.#characters -= next.length;
     this.#current = (this.#current + next).slice(0, LINE_CHARACTERS_MAX);
   }
 
@@ -140,13 +146,15 @@ export class TextArea {
   }
 
   #stepRow(by: -1 | 1): void {
-    const rows = this.#visualRows();
-    const from = this.#caretRow(rows);
-    const target = rows[from + by];
-    if (target === undefined) return;
-    const columnInRow = this.#column - rows[from]!.start;
-    this.#line = target.line;
-    this.#column = target.start + Math.min(columnInRow, target.text.length);
+    const columnInRow = this.#column % this.#columns;
+    let start = this.#column - columnInRow + by * this.#columns;
+    if (start < 0 || (by > 0 && start >= this.#current.length)) {
+      const next = this.#lines[this.#line + by];
+      if (next === undefined) return;
+      this.#line += by;
+      start = by > 0 ? 0 : lastRowStart(next, this.#columns);
+    }
+    this.#column = Math.min(start + columnInRow, start + this.#columns, this.#current.length);
   }
 
   /** Lines cut at the width; a caret just past a full row gets a row of its own. */
@@ -167,13 +175,15 @@ export class TextArea {
   }
 
   #dropOldest(): void {
-    let characters = 0;
-    for (const line of this.#lines) characters += line.length;
-    while (this.#lines.length > 1 && (this.#lines.length > LINES_MAX || characters > CHARACTERS_MAX)) {
+    while (this.#lines.length > 1 && (this.#lines.length > LINES_MAX || this.#characters > CHARACTERS_MAX)) {
       // A caret in the first line keeps its line: then the last one goes.
       const dropped = this.#line > 0 ? this.#lines.shift()! : this.#lines.pop()!;
       if (this.#line > 0) this.#line -= 1;
-      characters -= dropped.length;
+      this.#characters -= dropped.length;
     }
   }
+}
+
+function lastRowStart(line: string, columns: number): number {
+  return Math.floor(Math.max(0, line.length - 1) / columns) * columns;
 }

@@ -48,7 +48,8 @@ export const PACKAGES = {
   'prom-client': ['runtime'],
 };
 
-const TESTS = ['**/*.test.ts', '**/fixtures/**/*.ts'];
+// Tests, and what stands beside them for them alone.
+const TESTS = ['**/*.test.ts', '**/fixtures/**/*.ts', '**/testing.ts', '**/test-*.ts'];
 const OUTSIDE_ROOMS = ['tools/**', 'test/**', 'bench/**'];
 
 const SYNTAX = [
@@ -96,6 +97,7 @@ export default [
       'prefer-const': 'error',
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-debugger': 'error',
+      'no-control-regex': 'error',
       'no-restricted-syntax': ['error', ...SYNTAX],
     },
   },

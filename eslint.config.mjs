@@ -97,7 +97,6 @@ export default [
       'prefer-const': 'error',
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-debugger': 'error',
-      'no-control-regex': 'error',
       'no-restricted-syntax': ['error', ...SYNTAX],
     },
   },

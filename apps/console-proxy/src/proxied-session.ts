@@ -9,7 +9,7 @@ import { ERRORS } from '@gatehouse/errors/error-table';
 import type { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import type { Subprotocol } from './websocket/handshake.ts';
-import { WebSocketConnection, type WebSocketEnd, type WebSocketEvents } from './websocket/web-socket-connection.ts';
+import { isTaken, WebSocketConnection, type WebSocketEnd, type WebSocketEvents } from './websocket/web-socket-connection.ts';
 
 export interface ClientSocket {
   readonly socket: Duplex;
@@ -59,7 +59,7 @@ export class ProxiedSession implements WebSocketEvents {
     stream.on('error', () => this.end('host_unreachable'));
     stream.on('close', () => this.end(endingNamedBy(stream) ?? 'host_unreachable'));
     for (const bytes of this.#early.splice(0)) this.data(bytes);
-    if (!stream.writableNeedDrain) this.#connection.resume();
+    if (isTaken(stream)) this.#connection.resume();
   }
 
   /** End the session; the client reads the reason's words. */
@@ -85,7 +85,8 @@ export class ProxiedSession implements WebSocketEvents {
       return;
     }
     this.bytesIn += bytes.length;
-    if (!this.#stream.write(bytes)) this.#connection.pause();
+    this.#stream.write(bytes);
+    if (!isTaken(this.#stream)) this.#connection.pause();
   }
 
   /** Nothing that a client says is known yet; a newer page's words are passed over. */

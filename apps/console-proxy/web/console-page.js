@@ -14,7 +14,7 @@ const byId = (id) => document.getElementById(id);
  * { focus(), setFit(on), close() }.
  */
 export function runConsolePage({ kind, show }) {
-  let link = readLink();
+  const link = readLink();
   let viewer = null;
   let fit = true;
 

@@ -44,7 +44,7 @@ export function describeEnd({ code, reason, wasOpen }) {
 export const NO_LINK = {
   title: 'A console link is needed',
   reason: 'This page shows a machine\u2019s console, but this tab has no link to one.',
-  help: `Open the whole link, with everything after the #. If you have none: ${NEW_LINK.toLowerCase()}`,
+  help: 'Open the whole link, with everything after the #. If you have none, request one where you manage the machine.',
   detail: '',
   retry: 'none',
 };

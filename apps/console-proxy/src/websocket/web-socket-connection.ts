@@ -79,12 +79,15 @@ export class WebSocketConnection {
   /** Send a binary message. False: wait for `drained` before the next one. Ignored once the connection has ended. */
   send(bytes: Buffer): boolean {
     if (this.#end !== null) return true;
-    if (bytes.length <= COPY_BYTES_MAX) return this.#socket.write(frame(OPCODE.binary, bytes));
-    this.#socket.cork();
-    this.#socket.write(frameHeader(OPCODE.binary, bytes.length));
-    const goOn = this.#socket.write(bytes);
-    this.#socket.uncork();
-    return goOn;
+    if (bytes.length <= COPY_BYTES_MAX) {
+      this.#socket.write(frame(OPCODE.binary, bytes));
+    } else {
+      this.#socket.cork();
+      this.#socket.write(frameHeader(OPCODE.binary, bytes.length));
+      this.#socket.write(bytes);
+      this.#socket.uncork();
+    }
+    return isTaken(this.#socket);
   }
 
   /** Send a text message; small and rare, so without back-pressure of its own. */
@@ -184,3 +187,11 @@ export class WebSocketConnection {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/**
+ * Whether more may be written at once. A large write answers false even when the kernel took it whole; to stop and
+ * start the other side for that would cost a quarter of the relay. When this is false, 'drain' will come.
+ */
+export function isTaken(stream: Duplex): boolean {
+  return stream.writableLength === 0 || !stream.writableNeedDrain;
+}

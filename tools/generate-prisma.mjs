@@ -3,8 +3,8 @@
  *
  * `prisma generate` insists on a schema-engine binary, which it would download, and never runs it: any
  * executable will do, so it gets node itself and no network is needed. Beside the client stand the migrations as
- * a module, so that bundles carry them. Nothing is generated again while schema, migrations and Prisma stay the
- * same (a stamp in the output says what it was made from).
+ * a module, so that bundles carry them. Nothing is generated again while schema, migrations, Prisma and this
+ * file stay the same (a stamp in the output says what it was made from).
  *
  *   node tools/generate-prisma.mjs [--force]
  */
@@ -29,13 +29,14 @@ export async function generatePrisma({ force = false } = {}) {
   const packageFile = require.resolve('prisma/package.json');
   const { version, bin } = JSON.parse(await readFile(packageFile, 'utf8'));
   const prisma = join(dirname(packageFile), typeof bin === 'string' ? bin : bin.prisma);
+  const self = await readFile(fileURLToPath(import.meta.url));
   const generated = [];
   for (const database of DATABASES) {
     const schema = join(ROOT, 'prisma', database, 'schema.prisma');
     const output = join(ROOT, 'libs', `${database}-db`, 'src', 'generated');
     const stampFile = join(output, '.stamp');
     const migrations = JSON.stringify(await readMigrations(join(ROOT, 'prisma', database, 'migrations')), null, 2);
-    const stamp = createHash('sha256').update(version).update(await readFile(schema)).update(migrations).digest('hex');
+    const stamp = createHash('sha256').update(version).update(self).update(await readFile(schema)).update(migrations).digest('hex');
     if (!force && (await readFile(stampFile, 'utf8').catch(() => '')) === stamp) continue;
     // A stale model file of a table that is gone would still be compiled.
     await rm(output, { recursive: true, force: true });

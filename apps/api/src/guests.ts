@@ -105,8 +105,11 @@ export class Guests {
   async #failBuild(instance: Instance, reason: unknown): Promise<void> {
     const { uuid: instanceUuid, host } = instance;
     this.#log.error({ instanceUuid, host, err: reason }, 'a guest could not be made');
+    const { instances } = this.#cellDb;
     try {
-      await this.#cellDb.instances.update(instanceUuid, { vmState: 'error', taskState: null }, this.#clock.now());
+      // An agent that was started again meanwhile has taken it up by itself.
+      if ((await instances.find(instanceUuid))?.vmState !== 'building') return;
+      await instances.update(instanceUuid, { vmState: 'error', taskState: null }, this.#clock.now());
     } catch (error) {
       this.#log.error({ instanceUuid, err: error }, 'the state of an instance could not be stored');
     }

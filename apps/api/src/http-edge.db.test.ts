@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { isServiceError } from '@gatehouse/errors/service-error';
+import { startPostgresql } from '../../../test/servers/postgresql.ts';
 import { startApi } from './app.module.ts';
 import { apiConfig } from './config.ts';
-import { startTestApi } from './testing.ts';
-import type { TestApi } from './testing.ts';
+import { startTestApi } from './test-api.ts';
+import type { TestApi } from './test-api.ts';
 
 const ED25519 = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC5/C1oWRCMrHmqwpgfl7jhJuhCHRhFQrvQd6FXg5+Sw bob@host';
 
@@ -12,7 +13,7 @@ describe('the HTTP edge of the API', function () {
   this.timeout(60_000);
   let api: TestApi;
   before(async () => {
-    api = await startTestApi({ apiHosts: ['api.example.org'], keyPairsMax: 20 });
+    api = await startTestApi(await startPostgresql(), { apiHosts: ['api.example.org'], keyPairsMax: 20 });
   });
   after(() => api?.stop());
 
@@ -118,6 +119,19 @@ describe('the HTTP edge of the API', function () {
         return true;
       });
     });
+  });
+
+  it('starts while its databases are away, and says so of what needs them', async () => {
+    const nowhere = 'postgresql://nobody@127.0.0.1:1/nothing';
+    const away = await startTestApi({ createDatabase: async () => nowhere, stop: async () => {} }, {}, false);
+    for (const [method, path] of [['GET', '/v2.1/os-keypairs'], ['GET', '/v2.1/servers/detail']] as const) {
+      const answer = await away.ask(method, path);
+      assert.equal(answer.status, 503, answer.text);
+      assert.ok('serviceUnavailable' in (answer.json as object));
+      assert.ok(!answer.text.includes('nobody'));
+    }
+    assert.equal((await away.ask('GET', '/v2.1')).status, 200);
+    await away.stop();
   });
 
   it('answers the version documents without a token', async () => {

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { RpcServer } from '@gatehouse/rpc/server';
-import { serveAgent, serveRevocation, startTestApi } from './testing.ts';
-import type { TestApi } from './testing.ts';
+import { startPostgresql } from '../../../test/servers/postgresql.ts';
+import { serveAgent, serveRevocation, startTestApi } from './test-api.ts';
+import type { TestApi } from './test-api.ts';
 
 // Debian's package python3-openstackclient: the client that users of Nova have.
 const CLIENT = '/usr/bin/openstack';
@@ -22,7 +23,7 @@ describe('the openstack command', function () {
   let api: TestApi;
   let agent: RpcServer;
   before(async () => {
-    api = await startTestApi();
+    api = await startTestApi(await startPostgresql());
     agent = await serveAgent(api, 'host-a');
     await serveRevocation(api, []);
     for (const name of ['web', 'db']) await api.ask('POST', '/v2.1/servers', { token: 'notused', body: { server: { name } } });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { serveAgent, startTestApi } from './testing.ts';
-import type { Answer, TestApi } from './testing.ts';
+import { startPostgresql } from '../../../test/servers/postgresql.ts';
+import { serveAgent, startTestApi } from './test-api.ts';
+import type { Answer, TestApi } from './test-api.ts';
 
 interface Recording {
   readonly name: string;
@@ -87,7 +88,7 @@ describe("recordings of Nova's API", function () {
   let api: TestApi;
   before(async () => {
     // Nova takes DSA keys; here that is an option.
-    api = await startTestApi({ allowWeakKeys: true });
+    api = await startTestApi(await startPostgresql(), { allowWeakKeys: true });
     await fillQuota(api);
     await serveAgent(api, 'host-a');
     await addInstance(api);

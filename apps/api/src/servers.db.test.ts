@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { KeyPairList } from '@gatehouse/objects/key-pair-list';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { RpcServer } from '@gatehouse/rpc/server';
-import { reportAgent, serveAgent, serveRevocation, startTestApi } from './testing.ts';
-import type { Answer, TestApi } from './testing.ts';
+import { startPostgresql } from '../../../test/servers/postgresql.ts';
+import { reportAgent, serveAgent, serveRevocation, startTestApi } from './test-api.ts';
+import type { Answer, TestApi } from './test-api.ts';
 
 const KEY = readFileSync(new URL('../test-vectors/keys/ed25519.pub', import.meta.url), 'utf8').trim();
 const NOBODY = '00000000-0000-4000-8000-000000001234';
@@ -26,7 +27,7 @@ describe('servers over HTTP', function () {
   const revoked: string[] = [];
 
   before(async () => {
-    api = await startTestApi();
+    api = await startTestApi(await startPostgresql());
     await serveRevocation(api, revoked);
     agents = [await serveAgent(api, 'host-a'), await serveAgent(api, 'host-b')];
     await api.ask('POST', '/v2.1/os-keypairs', { body: { keypair: { name: 'mine', public_key: KEY } } });

@@ -174,6 +174,13 @@ describe('metadata over HTTP', function () {
     }
   });
 
+  it('is the same whatever slashes, dots and queries stand in the path', async () => {
+    for (const path of ['//openstack//latest//user_data', '/openstack/latest/../latest/user_data/', '/openstack/./latest/user_data?x=1', '/../../openstack/latest/user_data']) {
+      assert.equal((await ask(path)).status, 200, path);
+    }
+    assert.equal(await text('/latest/meta-data/public%2Dkeys/0/openssh-key'), KEY);
+  });
+
   it('forgets a deleted instance', async () => {
     const id = 'aaaaaaaa-0000-4000-8000-000000000001';
     await addInstance(cellDb, { uuid: id, displayName: 'gone' });

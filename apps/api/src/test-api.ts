@@ -18,7 +18,6 @@ import type { Transport } from '@gatehouse/rpc/transport';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { createLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
-import { startPostgresql } from '../../../test/servers/postgresql.ts';
 import { startApi } from './app.module.ts';
 import { apiConfig } from './config.ts';
 import type { ApiConfig } from './config.ts';
@@ -48,11 +47,17 @@ export interface TestApi {
   stop(): Promise<void>;
 }
 
-export async function startTestApi(changes: Partial<ApiConfig> = {}): Promise<TestApi> {
-  const postgresql = await startPostgresql();
+/** A PostgreSQL server to make databases in, of test/servers. */
+export interface TestServer {
+  createDatabase(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Stops the server too, when it is stopped. */
+export async function startTestApi(postgresql: TestServer, changes: Partial<ApiConfig> = {}, migrate = true): Promise<TestApi> {
   const apiDb = await openApiDb({ url: await postgresql.createDatabase() });
   const cellDb = await openCellDb({ url: await postgresql.createDatabase() });
-  await Promise.all([apiDb.migrate(), cellDb.migrate()]);
+  if (migrate) await Promise.all([apiDb.migrate(), cellDb.migrate()]);
   const transport = createMemoryTransport();
   const logged: string[] = [];
   const destination = { write: (line: string) => logged.push(line) } as unknown as NodeJS.WritableStream;

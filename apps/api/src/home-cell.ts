@@ -10,6 +10,14 @@ export interface HomeCell {
   readonly databaseUrl: string;
 }
 
+/** The address without its user and password: a row is read by more eyes than an environment. */
+export function withoutCredentials(address: string): string {
+  const url = new URL(address);
+  url.username = '';
+  url.password = '';
+  return url.href;
+}
+
 /** A function that answers the cell's uuid, from memory after its first success. */
 export function homeCell(apiDb: ApiDb, cell: HomeCell, clock: Clock): () => Promise<string> {
   let known: string | null = null;
@@ -24,7 +32,8 @@ async function findOrMake(apiDb: ApiDb, cell: HomeCell, clock: Clock): Promise<s
   if (found !== null) return found.uuid;
   const uuid = randomUUID();
   try {
-    await apiDb.cellMappings.save({ uuid, ...cell, disabled: false }, clock.now());
+    const [transportUrl, databaseUrl] = [withoutCredentials(cell.transportUrl), withoutCredentials(cell.databaseUrl)];
+    await apiDb.cellMappings.save({ uuid, name: cell.name, transportUrl, databaseUrl, disabled: false }, clock.now());
     return uuid;
   } catch (error) {
     // Another api made it in the meantime.

@@ -23,7 +23,11 @@ import { silentLogger } from '@gatehouse/runtime/logger';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
 import type { Postgresql } from '../../../test/servers/postgresql.ts';
 import { startComputeAgent } from './app.module.ts';
+import { ComputeAgent } from './compute-agent.ts';
 import { computeAgentConfig } from './config.ts';
+import type { Driver } from './drivers/driver.ts';
+import { SimulatedDriver } from './drivers/simulated/simulated-driver.ts';
+import { SerialLines } from './serial-lines.ts';
 
 const HOST = 'compute-1';
 
@@ -216,6 +220,23 @@ describe('a compute agent with simulated guests', function () {
     await assert.rejects(getConsole(stopped.uuid, 'novnc'), refused('FAILED_PRECONDITION', /stopped/));
     const again = await attach(await getConsole(uuid, 'serial'));
     assert.match(await readUntil(again, /[$#] $/), /./);
+  });
+
+  it('ends the guests whose instances were deleted while it was away, and no other stranger', async () => {
+    const deleted = await store({}, { vmState: 'active' });
+    await cellDb.instances.softDelete(deleted.uuid, new Date());
+    const elsewhere = await store({}, { vmState: 'active', host: 'compute-2' });
+    await cellDb.instances.softDelete(elsewhere.uuid, new Date());
+    const ended: string[] = [];
+    const driver: Driver = Object.assign(new SimulatedDriver({ host: HOST, clock: systemClock }), {
+      restore: async () => [deleted.uuid, elsewhere.uuid, randomUUID()],
+      destroy: async (uuid: string) => void ended.push(uuid),
+    });
+    const lines = new SerialLines(driver, 131_072, systemClock, silentLogger);
+    const consoleAuth = createClient(consoleauth, transport);
+    await new ComputeAgent({ host: HOST, driver, lines, instances: cellDb.instances, consoleAuth, clock: systemClock, log: silentLogger }).start();
+    assert.deepEqual(ended, [deleted.uuid]);
+    await driver.close();
   });
 });
 

@@ -54,7 +54,7 @@ export class ComputeAgent {
   async start(): Promise<void> {
     const { driver, lines, log } = this.#parts;
     const instances = await this.#list();
-    await driver.restore(instances);
+    await this.#removeDeleted(await driver.restore(instances));
     for (const instance of instances) {
       if (instance.vmState === 'building' && instance.taskState !== 'deleting') {
         await this.createInstance(instance).catch((error: unknown) => {
@@ -144,6 +144,20 @@ export class ComputeAgent {
       throw error;
     }
     await lines.openAll(uuid);
+  }
+
+  /** Ends the guests whose instances were deleted while this agent was away. One that the database never knew is not ours to end. */
+  async #removeDeleted(strangers: readonly string[]): Promise<void> {
+    const { driver, instances, host, log } = this.#parts;
+    const deleted = new Set(strangers.length === 0 ? [] : await instances.listDeleted(strangers, host));
+    for (const instanceUuid of strangers) {
+      if (!deleted.has(instanceUuid)) {
+        log.warn({ instanceUuid }, 'a guest on this host belongs to no instance; it is left alone');
+        continue;
+      }
+      log.info({ instanceUuid }, 'ending the guest of an instance that was deleted meanwhile');
+      await driver.destroy(instanceUuid).catch((error: unknown) => log.error({ instanceUuid, err: error }, 'the guest of a deleted instance could not be ended'));
+    }
   }
 
   /** Brings an instance's written state in line with its guest's. */

@@ -115,6 +115,15 @@ export class InstancesStore {
     return rows.map(instanceOfRow);
   }
 
+  /** Those of these instances that are deleted and were on this host. */
+  async listDeleted(uuids: readonly string[], host: string): Promise<readonly string[]> {
+    const rows = await this.#client.instanceRow.findMany({
+      where: { uuid: { in: uuids.slice(0, PAGE_MAX) }, host, deletedAt: { not: null } },
+      select: { uuid: true },
+    });
+    return rows.map(({ uuid }) => uuid);
+  }
+
   async count(filter: { readonly projectId?: string; readonly host?: string } = {}): Promise<number> {
     return this.#client.instanceRow.count({ where: { deletedAt: null, ...filter } });
   }

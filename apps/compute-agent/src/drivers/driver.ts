@@ -43,8 +43,9 @@ export interface Driver {
   destroy(instanceUuid: string): Promise<void>;
 
   /** Called once, before anything else, with every instance that the database places on this host: finds (or, where
-   *  a guest lives in this very process, makes anew) those that run. Never throws for a single guest: powerState tells. */
-  restore(instances: readonly Instance[]): Promise<void>;
+   *  a guest lives in this very process, makes anew) those that run. Never throws for a single guest: powerState tells.
+   *  Answers the uuids of guests on this host that none of these instances is; they are left alone. */
+  restore(instances: readonly Instance[]): Promise<readonly string[]>;
 
   /** The consoles of that type, by ascending port; empty when the guest has none of that type or is stopped. `tokenHash`, `accessUrl`
    *  and `expires` are null; `options.transport` is 'attach'. NOT_FOUND when there is no such guest. */

@@ -102,7 +102,7 @@ class QemuDriver implements Driver {
     await rm(paths.folder, { recursive: true, force: true });
   }
 
-  async restore(instances: readonly Instance[]): Promise<void> {
+  async restore(instances: readonly Instance[]): Promise<readonly string[]> {
     for (const { uuid } of instances) {
       try {
         await this.#find(uuid);
@@ -111,11 +111,7 @@ class QemuDriver implements Driver {
       }
     }
     const known = new Set(instances.map(({ uuid }) => uuid));
-    for (const folder of await readdir(this.#settings.stateDir)) {
-      if (isUuid(folder) && !known.has(folder)) {
-        this.#log.warn({ instanceUuid: folder }, 'a machine on this host belongs to no instance; it is left alone');
-      }
-    }
+    return (await readdir(this.#settings.stateDir)).filter((folder) => isUuid(folder) && !known.has(folder));
   }
 
   async consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]> {

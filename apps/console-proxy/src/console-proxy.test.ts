@@ -114,7 +114,9 @@ describe('the console proxy', () => {
       await app.drain();
       transport = lonely;
       await start();
-      assert.equal((await openGood().closed).code, 4503);
+      const end = await openGood().closed;
+      assert.equal(end.code, 4503);
+      assert.match(end.reason, /console service does not answer/);
     });
 
     it('tells why in full to a page that speaks gatehouse.v1, and text to nobody else', async () => {
@@ -172,7 +174,7 @@ describe('the console proxy', () => {
       seen.socket.close(1000);
       await until(() => auth.released.length === 1, 'the release');
       assert.deepEqual(auth.released, [{ id: session?.['id'], reason: 'client_closed', bytesIn: 1_000, bytesOut: 1_000 }]);
-      assert.equal(guest.sockets.size, 0);
+      await until(() => guest.sockets.size === 0, 'the guest is let go');
       assert.match(logged, /console open/);
       assert.ok(!logged.includes('good'), 'the token is in the log');
     });
@@ -266,7 +268,7 @@ describe('the console proxy', () => {
       auth.toEnd.set(first.texts[0]?.['id'] as string, 'superseded');
       assert.equal((await first.closed).code, 4023);
       assert.equal(second.socket.readyState, WebSocket.OPEN);
-      assert.equal(auth.renewals, 1);
+      assert.equal(auth.renewals[0], 2);
     });
 
     it('not while renewal is impossible', async () => {
@@ -276,7 +278,7 @@ describe('the console proxy', () => {
       await until(() => seen.texts.length === 1, 'the session message');
       Object.defineProperty(auth, 'toEnd', { get: () => assert.fail('consoleauth is broken') });
       await pause(2_500);
-      assert.ok(auth.renewals >= 1);
+      assert.ok(auth.renewals.length >= 1);
       seen.socket.send(Buffer.from('still here'));
       await until(() => Buffer.concat(seen.data).toString() === 'still here', 'the echo');
     });

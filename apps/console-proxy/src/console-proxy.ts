@@ -5,7 +5,7 @@
  */
 import { RENEW_SESSIONS_MAX, type consoleauth } from '@gatehouse/contracts/consoleauth';
 import { ENDINGS } from '@gatehouse/errors/endings';
-import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
+import { isServiceError, ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
 import type { Client } from '@gatehouse/rpc/client';
@@ -45,6 +45,13 @@ const RELEASE_TIMEOUT_MS = 5_000;
 /** Ended sessions that consoleauth could not be told of yet; beyond it the oldest are left to their lease. */
 const UNRELEASED_MAX = 10_000;
 const LEASE_MS_DEFAULT = 15_000;
+
+/** consoleauth's own refusals are for the user; that it was not reached at all is said in words for one. */
+function sayForUsers(error: unknown): never {
+  const isUnreached = isServiceError(error) && ['UNAVAILABLE', 'DEADLINE_EXCEEDED'].includes(error.code) && error.details['remoteClass'] === undefined;
+  if (!isUnreached) throw error;
+  throw new ServiceError('UNAVAILABLE', 'The console service does not answer at the moment; try again in a minute.', { cause: error });
+}
 
 export class ConsoleProxy {
   readonly #auth: Client<typeof consoleauth>;
@@ -114,7 +121,7 @@ export class ConsoleProxy {
 
   async #connect(client: ProxiedSession, token: string, clientAddress: string, context: RequestContext): Promise<void> {
     const proxy = this.#settings.proxyName;
-    const grant = await this.#auth.connect({ token, proxy, clientAddress }, context);
+    const grant = await this.#auth.connect({ token, proxy, clientAddress }, context).catch(sayForUsers);
     const { id, instanceUuid, consoleType } = grant.session;
     const facts = { requestId: context.requestId, sessionId: id, instanceUuid, consoleType, clientAddress };
     // From here on the session can be ended by its id, also while its console is still being opened.

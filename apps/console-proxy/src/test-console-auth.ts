@@ -20,20 +20,18 @@ export interface TestConsole {
   readonly exclusive?: boolean;
 }
 
-interface OpenSession {
-  readonly token: string;
-  readonly bytes: { bytesIn: number; bytesOut: number };
-}
 
 export class TestConsoleAuth {
   readonly consoles = new Map<string, TestConsole>();
   readonly refusals = new Map<string, ServiceError>();
-  readonly open = new Map<string, OpenSession>();
+  /** Session id to the token that opened it. */
+  readonly open = new Map<string, string>();
   readonly released: { readonly id: string; readonly reason: string; readonly bytesIn: number; readonly bytesOut: number }[] = [];
   /** Answered to the next renewal: session id to reason. */
   readonly toEnd = new Map<string, string>();
   readonly reports: string[] = [];
-  renewals = 0;
+  /** How many sessions each renewal named. */
+  readonly renewals: number[] = [];
   leaseSeconds = 15;
 
   serve(transport: Transport): Promise<RpcServer> {
@@ -52,7 +50,7 @@ export class TestConsoleAuth {
       report: ({ binary, host }) => void this.reports.push(`${binary} ${host}`),
       connect: ({ token, proxy, clientAddress }) => this.#connect(token, proxy, clientAddress),
       renew: ({ sessions }) => {
-        this.renewals += 1;
+        this.renewals.push(sessions.length);
         return Object.fromEntries(sessions.flatMap(({ id }) => (this.toEnd.has(id) ? [[id, this.toEnd.get(id)!]] : [])));
       },
       release: ({ session: { id, bytesIn, bytesOut }, reason }) => {
@@ -67,10 +65,10 @@ export class TestConsoleAuth {
     if (refusal !== undefined) throw refusal;
     const target = this.consoles.get(token);
     if (target === undefined) throw new ServiceError('UNAUTHENTICATED', 'This console link is unknown or has expired.');
-    const taken = [...this.open.values()].some((each) => each.token === token);
+    const taken = [...this.open.values()].includes(token);
     if (target.exclusive && taken) throw new ServiceError('PORT_IN_USE', 'This port is in use since 12:00:00 UTC.');
     const id = randomUUID();
-    this.open.set(id, { token, bytes: { bytesIn: 0, bytesOut: 0 } });
+    this.open.set(id, token);
     return grantOf(id, target, proxy, clientAddress, this.leaseSeconds);
   }
 }

@@ -21,7 +21,7 @@ const ENDINGS = {
   4409: ['Somebody is using this console', 'This port serves one person at a time. Reconnect when they have left.'],
   4412: ['The machine is not ready', 'Is it running? Start it, then reconnect.'],
   4429: ['The server is full', 'Try again in a minute.'],
-  4503: ['The machine cannot be reached', 'Its host or the console service is not answering. Try again in a minute.'],
+  4503: ['The machine cannot be reached', 'If this lasts for more than a few minutes, tell whoever runs this service.'],
   4504: ['The machine does not answer', 'Its host took too long. Try again in a minute.'],
 };
 
@@ -38,7 +38,14 @@ const UNKNOWN = ['The console ended', 'Try to reconnect. If it happens again, te
  */
 export function describeEnd({ code, reason, wasOpen }) {
   const [title, help] = code === 1006 ? (wasOpen ? LOST : UNREACHABLE) : ENDINGS[code] ?? UNKNOWN;
-  return { title, reason, help, detail: `Code ${code}`, retry: FINAL.includes(code) ? 'unlikely' : 'likely' };
+  return { title, reason: asSentence(reason), help, detail: `Code ${code}`, retry: FINAL.includes(code) ? 'unlikely' : 'likely' };
+}
+
+/** The services' words begin small and end bare, as parts of a log line do. */
+function asSentence(words) {
+  if (words === '') return '';
+  const begun = words[0].toUpperCase() + words.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
 export const NO_LINK = {

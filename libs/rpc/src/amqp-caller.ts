@@ -13,7 +13,7 @@ import { problemOf } from './amqp-connection.ts';
 import { DIRECT_REPLY, declareFanoutExchange, declareReplyQueue, declareTopicExchange, fanoutExchange, hexId, properties } from './amqp-topology.ts';
 import type { TopologyOptions } from './amqp-topology.ts';
 import { ConsumerWatch } from './consumer-watch.ts';
-import { decodeReply, encodeRequest, newMessageId } from './envelope.ts';
+import { decodeReply, decodeRequest, encodeRequest, newMessageId } from './envelope.ts';
 import { addressOf, deadlineExceeded, nobodyListens, PendingCalls, titleOf } from './pending-calls.ts';
 import type { OutgoingRequest, Reply, RpcLog } from './transport.ts';
 
@@ -107,7 +107,6 @@ export class AmqpCaller {
           // Worth nothing after its deadline, so not worth a disk either.
           deliveryMode: 1,
           expiration: Math.max(1, Math.ceil(request.deadline - Date.now())),
-          correlationId: msgId,
           replyTo: DIRECT_REPLY,
         }),
       );
@@ -156,7 +155,8 @@ export class AmqpCaller {
   }
 
   #onReturnedCall(message: Message): void {
-    this.#calls.reject(String(message.properties.correlationId), nobodyListens(message.fields.routingKey));
+    const { msgId } = decodeRequest(message.content).address;
+    if (msgId !== null) this.#calls.reject(msgId, nobodyListens(message.fields.routingKey));
   }
 
   async #openCastChannel(deadline: number): Promise<ConfirmChannel> {

@@ -9,6 +9,7 @@
 import type { Channel, ConsumeMessage, Message, Options } from 'amqplib';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { AckBatch } from './ack-batch.ts';
 import type { AmqpConnection } from './amqp-connection.ts';
 import { backoffMs, problemOf } from './amqp-connection.ts';
 import { declareServerQueues, DIRECT_REPLY, fanoutExchange, properties } from './amqp-topology.ts';
@@ -53,6 +54,7 @@ class AmqpListener implements Listening {
   #waitingAnswers: Answer[] = [];
   #returnedAnswers = 0;
   #channel: Channel | null = null;
+  #acks: AckBatch | null = null;
   #consumerTags: string[] = [];
   #isPaused = false;
 
@@ -81,6 +83,7 @@ class AmqpListener implements Listening {
     this.#closing.abort();
     const channel = this.#channel;
     this.#channel = null;
+    this.#acks?.flush();
     await channel?.close().catch(() => {});
   }
 
@@ -122,37 +125,40 @@ class AmqpListener implements Listening {
 
   async #consume(channel: Channel): Promise<void> {
     const { topic, server, requestsMax } = this.#listener;
+    const acks = new AckBatch(channel);
     const queues = await declareServerQueues(channel, this.#topology, topic, server);
     await channel.prefetch(requestsMax);
     // Answers must find their channel from the first request on.
     this.#channel = channel;
+    this.#acks = acks;
     for (const queue of queues) {
-      const { consumerTag } = await channel.consume(queue, (message) => this.#onMessage(channel, message));
+      const { consumerTag } = await channel.consume(queue, (message) => this.#onMessage(channel, acks, message));
       this.#consumerTags.push(consumerTag);
     }
   }
 
-  #onMessage(channel: Channel, message: ConsumeMessage | null): void {
+  #onMessage(channel: Channel, acks: AckBatch, message: ConsumeMessage | null): void {
     if (message === null) {
       this.#log.warn({ topic: this.#listener.topic }, 'a queue was deleted under its consumer; making it again');
       void channel.close().catch(() => {});
       return;
     }
-    const decoded = this.#decode(channel, message);
+    acks.delivered(message);
+    const decoded = this.#decode(acks, message);
     if (decoded === null) return;
     const { uniqueId } = decoded.address;
     if (uniqueId !== null && this.#knownIds.has(uniqueId)) {
       this.#log.debug({ topic: this.#listener.topic, uniqueId }, 'a request came twice');
-      return settle(() => channel.ack(message));
+      return acks.done(message);
     }
     if (uniqueId !== null) this.#remember(uniqueId);
-    void this.#serve(channel, message, decoded);
+    void this.#serve(acks, message, decoded);
   }
 
   /** Null when it is no message that could be answered: then it is out of the queue, and never comes again. */
-  #decode(channel: Channel, message: ConsumeMessage): DecodedRequest | null {
+  #decode(acks: AckBatch, message: ConsumeMessage): DecodedRequest | null {
     if (message.content.length === 0) {
-      settle(() => channel.ack(message));
+      acks.done(message);
       return null;
     }
     try {
@@ -162,12 +168,12 @@ class AmqpListener implements Listening {
     } catch (error) {
       const { exchange, routingKey } = message.fields;
       this.#log.error({ exchange, routingKey, bytes: message.content.length, problem: problemOf(error) }, 'a message that is no request was refused');
-      settle(() => channel.reject(message, false));
+      acks.reject(message);
       return null;
     }
   }
 
-  async #serve(channel: Channel, message: ConsumeMessage, { address, message: request }: DecodedRequest): Promise<void> {
+  async #serve(acks: AckBatch, message: ConsumeMessage, { address, message: request }: DecodedRequest): Promise<void> {
     const { msgId } = address;
     const key = msgId === null ? null : replyKey(message, address);
     const wantsReply = msgId !== null && key !== null;
@@ -185,7 +191,7 @@ class AmqpListener implements Listening {
           });
     clearInterval(heartbeat);
     if (wantsReply) this.#answer(msgId, key, reply);
-    settle(() => channel.ack(message));
+    acks.done(message);
   }
 
   #answer(msgId: string, key: string, reply: Reply): void {
@@ -243,13 +249,4 @@ function replyKey(message: ConsumeMessage, address: MessageAddress): string | nu
 function expirationOf(message: ConsumeMessage): number | null {
   const expiration = Number.parseInt(String(message.properties.expiration), 10);
   return Number.isFinite(expiration) && expiration >= 0 ? expiration : null;
-}
-
-/** On a channel that has ended, the broker has taken the message back already. */
-function settle(acknowledge: () => void): void {
-  try {
-    acknowledge();
-  } catch {
-    // as said
-  }
 }

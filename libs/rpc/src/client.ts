@@ -13,7 +13,7 @@ import { contextToWire, TIMEOUT_MS_DEFAULT } from './context.ts';
 import type { RequestContext } from './context.ts';
 import type { AnyMethod, ArgsOf, Contract, Methods, ResultOf } from './contract.ts';
 import { decodeFailure } from './failure.ts';
-import type { OutgoingRequest, Reply, Transport } from './transport.ts';
+import type { Reply, Transport } from './transport.ts';
 
 export interface CallOptions {
   /** Directs the request to one server of the topic. */
@@ -51,22 +51,31 @@ function callerOf(contract: Contract, name: string, method: AnyMethod, transport
   const { timeoutMs: timeoutMsDefault = TIMEOUT_MS_DEFAULT, retries = RETRIES_DEFAULT } = options;
   const wire = wireName(name);
   const title = `${contract.topic}.${wire}`;
+  const { kind, since: version } = method;
+  const { topic, namespace } = contract;
+  const attemptsMax = method.idempotent ? retries + 1 : 1;
   return async (args, context, { server, timeoutMs = timeoutMsDefault } = {}) => {
+    const { signal } = context;
     const deadline = Math.min(context.deadline, Date.now() + timeoutMs);
     const body = method.args.toWire(args, title);
-    const request = (): OutgoingRequest => ({
-      kind: method.kind,
-      topic: contract.topic,
-      server,
-      message: { method: wire, args: body, namespace: contract.namespace, version: method.since, context: contextToWire(context, deadline) },
-      deadline,
-      signal: context.signal,
-    });
-    const reply = await sendWithRetries(transport, request, method.idempotent ? retries : 0);
-    if (reply === null) return undefined;
-    if (reply.failure !== null) throw decodeFailure(reply.failure);
-    return resultOf(method, reply, title);
+    for (let attempt = 1; ; attempt++) {
+      const message = { method: wire, args: body, namespace, version, context: contextToWire(context, deadline) };
+      let reply: Reply | null;
+      try {
+        reply = await transport.request({ kind, topic, server, message, deadline, signal });
+      } catch (error) {
+        if (attempt >= attemptsMax || !isServiceError(error) || error.code !== 'UNAVAILABLE') throw error;
+        await pauseAfter(attempt, deadline, signal, error);
+        continue;
+      }
+      return reply === null ? undefined : answerOf(method, reply, title);
+    }
   };
+}
+
+function answerOf(method: AnyMethod, reply: Reply, title: string): unknown {
+  if (reply.failure !== null) throw decodeFailure(reply.failure);
+  return resultOf(method, reply, title);
 }
 
 function resultOf(method: AnyMethod, reply: Reply, title: string): unknown {
@@ -79,18 +88,11 @@ function resultOf(method: AnyMethod, reply: Reply, title: string): unknown {
   }
 }
 
-async function sendWithRetries(transport: Transport, request: () => OutgoingRequest, retries: number): Promise<Reply | null> {
-  for (let attempt = 0; ; attempt++) {
-    const { deadline, signal, ...rest } = request();
-    try {
-      return await transport.request({ ...rest, deadline, signal });
-    } catch (error) {
-      if (attempt >= retries || !isServiceError(error) || error.code !== 'UNAVAILABLE') throw error;
-      const delayMs = Math.min(RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN * 2 ** attempt) * (0.5 + Math.random());
-      if (Date.now() + delayMs >= deadline) throw error;
-      await pause(delayMs, signal);
-    }
-  }
+/** @throws the attempt's own error when the deadline would come first */
+async function pauseAfter(attempt: number, deadline: number, signal: AbortSignal | undefined, error: ServiceError): Promise<void> {
+  const delayMs = Math.min(RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN * 2 ** (attempt - 1)) * (0.5 + Math.random());
+  if (Date.now() + delayMs >= deadline) throw error;
+  await pause(delayMs, signal);
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

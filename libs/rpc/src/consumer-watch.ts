@@ -57,7 +57,7 @@ export class ConsumerWatch {
     for (const [queue, calls] of this.#waitingByQueue()) {
       if (!this.#connection.connected) return;
       if ((await this.#consumersOf(queue)) !== 0) continue;
-      if (this.#deserted.has(queue)) for (const { finish } of calls) finish(nobodyListens(`${queue} any more`));
+      if (this.#deserted.has(queue)) for (const { msgId } of calls) this.#calls.reject(msgId, nobodyListens(`${queue} any more`));
       else deserted.add(queue);
     }
     this.#deserted = deserted;

@@ -2,8 +2,8 @@
  * Who asks, which request it is, and until when an answer is worth anything: travels with every call.
  *
  * On the wire it is oslo's context, `_context_<key>` for each key, with the keys that Nova's RequestContext
- * knows (request_id, user_id, project_id, is_admin, roles) and three of our own that its readers pass over:
- * traceparent, deadline (epoch milliseconds) and timeout_ms (what was left when it was sent).
+ * knows (request_id, user_id, project_id, is_admin, roles) and two of our own that its readers pass over:
+ * traceparent and deadline (epoch milliseconds). What is null or empty is not sent.
  */
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -53,21 +53,18 @@ export function withTimeout(context: RequestContext, timeoutMs: number): Request
 
 /** The context's keys as oslo carries them; `deadline` is that of this one call. */
 export function contextToWire(context: RequestContext, deadline: number): JsonObject {
-  return {
-    request_id: context.requestId,
-    ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
-    user_id: context.userId,
-    project_id: context.projectId,
-    is_admin: context.isAdmin,
-    roles: context.roles,
-    deadline: Math.ceil(deadline),
-    timeout_ms: Math.max(0, Math.ceil(deadline - Date.now())),
-  };
+  const { requestId, traceparent, userId, projectId, isAdmin, roles } = context;
+  const wire: Record<string, JsonValue> = { request_id: requestId, is_admin: isAdmin, deadline: Math.ceil(deadline) };
+  if (userId !== null) wire['user_id'] = userId;
+  if (projectId !== null) wire['project_id'] = projectId;
+  if (roles.length > 0) wire['roles'] = roles;
+  if (traceparent !== undefined) wire['traceparent'] = traceparent;
+  return wire;
 }
 
 /**
  * The context of a request that arrived; absent keys get what an anonymous request would have.
- * `expirationMs` is the message's own lifetime, for senders that know no deadline.
+ * `expirationMs` is the lifetime that the sender gave the message.
  * @throws ServiceError INVALID_ARGUMENT naming the key
  */
 export function contextFromWire(wire: JsonObject, expirationMs: number | null): RequestContext {
@@ -111,15 +108,11 @@ export const CLOCK_SKEW_MS_MAX = 2_000;
  */
 function readDeadline(wire: JsonObject, expirationMs: number | null): number {
   const now = Date.now();
-  const timeoutMs = duration(wire['timeout_ms']) ?? expirationMs ?? TIMEOUT_MS_DEFAULT;
+  const timeoutMs = Math.min(expirationMs ?? TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX);
   const deadline = wire['deadline'];
   if (typeof deadline !== 'number' || !Number.isFinite(deadline)) return now + timeoutMs;
   const left = deadline - now;
   return left > timeoutMs || left < -CLOCK_SKEW_MS_MAX ? now + timeoutMs : deadline;
-}
-
-function duration(value: JsonValue | undefined): number | null {
-  return typeof value === 'number' && value >= 0 ? Math.min(value, TIMEOUT_MS_MAX) : null;
 }
 
 function text(wire: JsonObject, key: string): string | null {

@@ -105,10 +105,24 @@ function readMessage(parts: JsonObject): RequestMessage {
   if (namespace !== null && (typeof namespace !== 'string' || namespace.length > NAME_LENGTH_MAX)) refuse('namespace: expected a name or null');
   if (version !== null && !isVersion(version)) refuse('version: expected a version like 1.0');
   const context: Record<string, JsonValue> = {};
-  for (const key of Object.keys(parts)) {
-    if (key.startsWith(CONTEXT_PREFIX) && key !== '_context___proto__') context[key.slice(CONTEXT_PREFIX.length)] = parts[key] ?? null;
+  for (const key in parts) {
+    const own = contextKey(key);
+    if (own !== null) context[own] = parts[key] ?? null;
   }
   return { method, args, namespace, version, context };
+}
+
+const CONTEXT_KEYS_MAX = 500;
+const CONTEXT_KEY_LENGTH_MAX = 64;
+const contextKeys = new Map<string, string | null>();
+
+/** The key without its prefix; null for one that is none of the context's. Cutting a text anew for each request costs more than the request's JSON. */
+function contextKey(key: string): string | null {
+  const known = contextKeys.get(key);
+  if (known !== undefined) return known;
+  const own = key.startsWith(CONTEXT_PREFIX) && key !== '_context___proto__' ? key.slice(CONTEXT_PREFIX.length) : null;
+  if (contextKeys.size < CONTEXT_KEYS_MAX && key.length <= CONTEXT_KEY_LENGTH_MAX) contextKeys.set(key, own);
+  return own;
 }
 
 /** @throws ServiceError INVALID_ARGUMENT when the bytes are no reply */
@@ -157,8 +171,19 @@ function parseObject(text: string, what: string): JsonObject {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Counts brackets outside of strings, without building anything: deep nesting must not reach recursive readers. */
+/** Deep nesting must not reach recursive readers. Few brackets cannot nest deep, and most messages have few. */
 function isDeeperThan(text: string, depthMax: number): boolean {
+  return hasMoreThan(text, '{', depthMax / 2) || hasMoreThan(text, '[', depthMax / 2) ? isNestedDeeper(text, depthMax) : false;
+}
+
+function hasMoreThan(text: string, bracket: string, countMax: number): boolean {
+  let count = 0;
+  for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) if (++count > countMax) return true;
+  return false;
+}
+
+/** Counts brackets outside of strings, without building anything. */
+function isNestedDeeper(text: string, depthMax: number): boolean {
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

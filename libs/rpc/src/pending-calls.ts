@@ -15,7 +15,10 @@ export interface PendingCall {
   readonly since: number;
   /** A server has said that it works on it. */
   isAtWork: boolean;
-  readonly finish: (outcome: Reply | ServiceError) => void;
+  readonly timer: NodeJS.Timeout;
+  readonly onAbort: (() => void) | null;
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: ServiceError) => void;
 }
 
 export class PendingCalls {
@@ -40,17 +43,10 @@ export class PendingCalls {
       if (this.#calls.size >= PENDING_CALLS_MAX) {
         return reject(new ServiceError('RESOURCE_EXHAUSTED', `${PENDING_CALLS_MAX} calls wait for an answer; ${titleOf(request)} was not sent`));
       }
-      const timer = setTimeout(() => finish(deadlineExceeded(titleOf(request), leftMs)), Math.min(leftMs, TIMER_MS_MAX));
-      const onAbort = (): void => finish(cancelled(titleOf(request)));
-      const finish = (outcome: Reply | ServiceError): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-        this.#calls.delete(msgId);
-        if (outcome instanceof ServiceError) reject(outcome);
-        else resolve(outcome);
-      };
-      signal?.addEventListener('abort', onAbort);
-      this.#calls.set(msgId, { msgId, request, since, isAtWork: false, finish });
+      const timer = setTimeout(expire, Math.min(leftMs, TIMER_MS_MAX), this, msgId);
+      const onAbort = signal === undefined ? null : () => this.reject(msgId, cancelled(titleOf(request)));
+      if (onAbort !== null) signal?.addEventListener('abort', onAbort);
+      this.#calls.set(msgId, { msgId, request, since, isAtWork: false, timer, onAbort, resolve, reject });
     });
   }
 
@@ -61,13 +57,13 @@ export class PendingCalls {
 
   /** False when nobody waits for it any more. */
   resolve(msgId: string, reply: Reply): boolean {
-    const call = this.#calls.get(msgId);
-    call?.finish(reply);
+    const call = this.#take(msgId);
+    call?.resolve(reply);
     return call !== undefined;
   }
 
   reject(msgId: string, error: ServiceError): void {
-    this.#calls.get(msgId)?.finish(error);
+    this.#take(msgId)?.reject(error);
   }
 
   markAtWork(msgId: string): void {
@@ -77,10 +73,28 @@ export class PendingCalls {
 
   /** The way is lost: whether the requests have run is unknown. */
   rejectAll(reason: string): void {
-    for (const { request, finish } of [...this.#calls.values()]) {
-      finish(new ServiceError('UNAVAILABLE', `${reason} before ${titleOf(request)} was answered; it may have run`));
+    for (const { msgId, request } of [...this.#calls.values()]) {
+      this.reject(msgId, new ServiceError('UNAVAILABLE', `${reason} before ${titleOf(request)} was answered; it may have run`));
     }
   }
+
+  expire(msgId: string): void {
+    const call = this.#take(msgId);
+    call?.reject(deadlineExceeded(titleOf(call.request), call.request.deadline - call.since));
+  }
+
+  #take(msgId: string): PendingCall | undefined {
+    const call = this.#calls.get(msgId);
+    if (call === undefined) return undefined;
+    this.#calls.delete(msgId);
+    clearTimeout(call.timer);
+    if (call.onAbort !== null) call.request.signal?.removeEventListener('abort', call.onAbort);
+    return call;
+  }
+}
+
+function expire(calls: PendingCalls, msgId: string): void {
+  calls.expire(msgId);
 }
 
 export function titleOf(request: Pick<OutgoingRequest, 'topic' | 'server' | 'message'>): string {

@@ -100,11 +100,11 @@ class Dispatcher {
 
   async handle(request: IncomingRequest): Promise<Reply> {
     if (request.message.method === PING) return { result: 'pong', failure: null };
-    try {
-      await this.#enter();
-    } catch (error) {
-      return refusalReply(error);
-    }
+    const busy = this.#busy();
+    if (busy !== null) return refusalReply(busy);
+    if (this.#running < this.#concurrency) this.#running += 1;
+    // The place is handed over by leave(), so nobody slips in between.
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       return await this.#run(request);
     } catch (error) {
@@ -147,14 +147,10 @@ class Dispatcher {
     return found;
   }
 
-  async #enter(): Promise<void> {
-    if (this.#running >= this.#concurrency) {
-      if (this.#waiting.length >= this.#concurrency) {
-        throw new ServiceError('RESOURCE_EXHAUSTED', `${this.#contract.topic} is busy: ${this.#running} requests run and ${this.#waiting.length} wait`);
-      }
-      // The place is handed over by leave(), so nobody slips in between.
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else this.#running += 1;
+  #busy(): ServiceError | null {
+    const [running, waiting] = [this.#running, this.#waiting.length];
+    if (running < this.#concurrency || waiting < this.#concurrency) return null;
+    return new ServiceError('RESOURCE_EXHAUSTED', `${this.#contract.topic} is busy: ${running} requests run and ${waiting} wait`);
   }
 
   #leave(): void {

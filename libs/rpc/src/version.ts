@@ -13,6 +13,7 @@ export function isVersion(value: unknown): value is string {
 export function versionIsCompatible(implemented: string | null, requested: string | null): boolean {
   if (implemented === null) return true;
   if (requested === null) return false;
+  if (requested === implemented) return true;
   const [major = 0, minor = 0, revision = 0] = implemented.split('.').map(Number);
   const [wantedMajor = 0, wantedMinor = 0, wantedRevision = 0] = requested.split('.').map(Number);
   if (major !== wantedMajor || wantedMinor > minor) return false;

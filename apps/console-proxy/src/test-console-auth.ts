@@ -7,7 +7,7 @@ import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { ConsoleConnection, type ConsoleType } from '@gatehouse/objects/console-connection';
 import { ConsoleGrant } from '@gatehouse/objects/console-grant';
-import { ConsoleSession } from '@gatehouse/objects/console-session';
+import { ConsoleSession, type Access } from '@gatehouse/objects/console-session';
 import { serve, type Handlers, type RpcServer } from '@gatehouse/rpc/server';
 import type { Transport } from '@gatehouse/rpc/transport';
 
@@ -16,6 +16,7 @@ export interface TestConsole {
   readonly consoleType: ConsoleType;
   /** Where the guest listens on the loopback. */
   readonly port: number;
+  readonly access?: Access;
   /** One client at a time. */
   readonly exclusive?: boolean;
 }
@@ -73,12 +74,12 @@ export class TestConsoleAuth {
   }
 }
 
-function grantOf(id: string, { instanceName, consoleType, port }: TestConsole, proxy: string, clientAddress: string, leaseSeconds: number): ConsoleGrant {
+function grantOf(id: string, { instanceName, consoleType, port, access = 'full' }: TestConsole, proxy: string, clientAddress: string, leaseSeconds: number): ConsoleGrant {
   const where = { instanceUuid: randomUUID(), host: 'localhost', port, consoleType };
   const now = new Date(Math.floor(Date.now() / 1_000) * 1_000);
   return ConsoleGrant.make({
     session: ConsoleSession.make({
-      ...where, id, proxy, clientAddress, userId: null, projectId: null, access: 'full', startedAt: now, leaseExpires: now, endedAt: null, endReason: null,
+      ...where, id, proxy, clientAddress, userId: null, projectId: null, access, startedAt: now, leaseExpires: now, endedAt: null, endReason: null,
     }),
     connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: { transport: 'tcp', address: '127.0.0.1' }, expires: null }),
     instanceName,

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { artifactPath } from '../servers/artifacts.ts';
 import { launchChromium } from '../servers/chromium.ts';
-import { makeTempFolder, removeTempFolder } from '../servers/server-process.ts';
 import { makeSmallLinux } from '../servers/small-linux.ts';
 import { ComputeClient } from './compute-client.ts';
 import { awaitWords, canvasPicture, terminalText } from './console-page.ts';
@@ -20,15 +21,17 @@ describe('a real machine in QEMU, in Chromium', function () {
   let serverId: string;
 
   before(async () => {
-    folder = makeTempFolder('qemu');
+    // Short: the path of a unix socket has at most 107 characters.
+    folder = mkdtempSync('/tmp/gh-qemu-');
     const linux = await makeSmallLinux(folder);
     standalone = await StandaloneProcess.start({
       GATEHOUSE_DRIVER: 'qemu',
+      GATEHOUSE_STATE_DIR: join(folder, 'm'),
       GATEHOUSE_QEMU_KERNEL: linux.kernel,
       GATEHOUSE_QEMU_INITRD: linux.initrd,
       GATEHOUSE_QEMU_APPEND: linux.append,
     });
-    compute = new ComputeClient(standalone.apiUrl);
+    compute = new ComputeClient(standalone.apiUrl, 'demo:demo');
     // One machine is enough here, and kinder to a small host.
     const demos = await compute.listServers();
     for (const demo of demos.slice(1)) await compute.request('DELETE', `/servers/${demo.id}`);
@@ -41,7 +44,7 @@ describe('a real machine in QEMU, in Chromium', function () {
     // A machine outlives its agent, so the test ends it by name.
     for (const server of await (compute?.listServers() ?? [])) await compute.request('DELETE', `/servers/${server.id}`);
     await standalone?.stop();
-    removeTempFolder(folder);
+    rmSync(folder, { recursive: true, force: true });
   });
 
   it('shows its boot screen, in more than one colour', async () => {

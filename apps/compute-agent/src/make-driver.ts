@@ -9,7 +9,10 @@ import { SimulatedDriver } from './drivers/simulated/simulated-driver.ts';
 
 export async function makeDriver(config: ComputeAgentConfig, clock: Clock, log: Logger): Promise<Driver> {
   const { host } = config;
-  if (config.driver === 'simulated') return new SimulatedDriver({ host, clock });
+  if (config.driver === 'simulated') {
+    const onRefused = (instanceUuid: string, reason: Error) => log.warn({ instanceUuid, reason: reason.message }, 'a client of a screen was cut off');
+    return new SimulatedDriver({ host, clock, onRefused });
+  }
   const settings = {
     stateDir: config.stateDir ?? path.join(config.dataDir, 'qemu'),
     binary: config.qemuBinary,

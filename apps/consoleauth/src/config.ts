@@ -10,7 +10,7 @@ export const consoleAuthConfig = z.object({
   consoleTokenTtl: durationSeconds(600, { min: 1, max: 86_400 }),
   consoleTokenHash: choice(HASH_ALGORITHMS, 'sha256'),
   /** Seconds for which a promised port is kept for its user. */
-  consoleReservation: durationSeconds(60, { min: 1, max: 3_600 }),
+  consoleReservation: durationSeconds(30, { min: 1, max: 3_600 }),
   /** Seconds that a session lives on without its proxy's renewal. */
   consoleLease: durationSeconds(15, { min: 3, max: 600 }),
 });

@@ -174,7 +174,7 @@ describe('consoleauth on PostgreSQL', function () {
   it("keeps a promised port from another user's older link until the promise ends", async () => {
     const uuid = await makeInstance();
     const bobs = await mint(uuid, 'serial', bob());
-    await clock.advance(60_000);
+    await clock.advance(30_000);
     await report();
     const alices = await mint(uuid, 'serial', alice());
     await assert.rejects(connect(bobs), refused('PORT_IN_USE', /promised to another user/));

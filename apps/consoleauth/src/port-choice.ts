@@ -37,7 +37,7 @@ export function chooseExclusivePort<P extends Port>(ports: readonly P[], userId:
   const reserved = ports.length - used;
   throw new ServiceError(
     'PORT_IN_USE',
-    `no port of this console is free: ${used} of ${ports.length} in use, ${reserved} reserved for a short while; try again later or end a session`,
+    `no port of this console is free: ${used} of ${ports.length} in use, ${reserved} reserved for a short while; try again in a minute or end a session`,
     { details: { ports: ports.length, used, reserved } },
   );
 }

@@ -18,7 +18,8 @@ export interface ApiStores {
 /** Every method rejects with a ServiceError: UNAVAILABLE while the database is not there or has no tables yet. */
 export interface ApiDb extends ApiStores {
   /**
-   * All of `work` or nothing, at READ COMMITTED. Use only the stores it is given, do nothing slow in it (ten
+   * All of `work` or nothing, at READ COMMITTED; nothing, with the statement's error, when one statement failed, even if
+   * `work` caught that. Use only the stores it is given, do nothing slow in it (ten
    * seconds at most, no RPC): it may be done again, at most twice, when another transaction was in its way.
    */
   transaction<T>(work: (stores: ApiStores) => Promise<T>): Promise<T>;

@@ -1,4 +1,5 @@
 /** A Prisma client whose every operation fails with a ServiceError, and transactions that are tried again after a conflict. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PrismaPg } from '@prisma/adapter-pg';
 import type { Database } from './database.ts';
 import { isWriteConflict, toDatabaseError } from './database-error.ts';
@@ -28,13 +29,23 @@ const TRANSACTION_TIMEOUT_MS = 10_000;
 /** How often a transaction is tried when others are in its way (a deadlock, a serialization failure). */
 const TRANSACTION_ATTEMPTS = 3;
 
+/**
+ * The transaction that the running code belongs to. PostgreSQL aborts a transaction at its first failed statement and
+ * answers a later COMMIT with a rollback that no driver reports: who caught the statement's error would believe that
+ * everything was written.
+ */
+const running = new AsyncLocalStorage<{ failure?: Error }>();
+
 const CONVERT_ERRORS = {
   query: {
     async $allOperations({ args, query }: { args: unknown; query: (args: unknown) => Promise<unknown> }): Promise<unknown> {
       try {
         return await query(args);
       } catch (error) {
-        throw toDatabaseError(error);
+        const converted = toDatabaseError(error);
+        const transaction = running.getStore();
+        if (transaction !== undefined) transaction.failure ??= converted;
+        throw converted;
       }
     },
   },
@@ -59,8 +70,11 @@ async function runTransaction<Tx, T>(root: PrismaLike<Tx>, work: (tx: Tx) => Pro
     try {
       return await root.$transaction(
         async (tx) => {
+          const transaction: { failure?: Error } = {};
           try {
-            return await work(tx);
+            const result = await running.run(transaction, () => work(tx));
+            if (transaction.failure !== undefined) throw transaction.failure;
+            return result;
           } catch (error) {
             fromWork = { error };
             throw error;

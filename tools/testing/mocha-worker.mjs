@@ -6,7 +6,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import Mocha from 'mocha';
 
-const EXIT_GRACE_MS = 3_000;
+const EXIT_GRACE_MS = 1_000;
 const { files, grep } = JSON.parse(process.argv[2]);
 
 for (const file of files) {

@@ -254,7 +254,7 @@ interface ProbeProcess {
 
 /** A server of the probe contract in a process of its own, whose handlers print their names and never answer. */
 async function startProbe(url: string, name: string): Promise<ProbeProcess> {
-  const file = fileURLToPath(new URL('./probe-process.ts', import.meta.url));
+  const file = fileURLToPath(new URL('./fixtures/probe-process.ts', import.meta.url));
   const child = spawn(process.execPath, ['--import=tsx', file, url, EXCHANGE, name], { stdio: ['ignore', 'pipe', 'inherit'] });
   let printed = '';
   child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));

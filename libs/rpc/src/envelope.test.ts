@@ -3,7 +3,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import { refusal } from './conformance.ts';
 import { BODY_BYTES_MAX, decodeReply, decodeRequest, encodeReply, encodeRequest, newMessageId } from './envelope.ts';
 import type { RequestMessage } from './transport.ts';
-import { publishedIn } from './test-vectors.ts';
+import { publishedIn } from './fixtures/test-vectors.ts';
 
 const RECORDINGS = ['02-call-result', '04-call-exceptions', '05-cast-fanout', '06-call-heartbeat', '13-ping'];
 const envelope = (message: string): Buffer => Buffer.from(JSON.stringify({ 'oslo.version': '2.0', 'oslo.message': message }));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ERROR_CODES, ServiceError } from '@gatehouse/errors/service-error';
 import { refusal } from './conformance.ts';
 import { decodeFailure, encodeFailure } from './failure.ts';
-import { publishedIn } from './test-vectors.ts';
+import { publishedIn } from './fixtures/test-vectors.ts';
 
 type Failure = Record<string, unknown>;
 

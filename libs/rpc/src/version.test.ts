@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readRecording } from './test-vectors.ts';
+import { readRecording } from './fixtures/test-vectors.ts';
 import { isVersion, versionIsCompatible } from './version.ts';
 
 describe('a requested version', () => {

@@ -1,9 +1,8 @@
 // A real server as a child process of the tests: its own temporary folder, its own process group, its
 // output kept for the error message, and gone (children included) when it is stopped or the tests exit.
-// The runner sweeps what a SIGKILLed test process leaves behind, so nothing here needs to survive that.
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -77,7 +76,8 @@ export function unprivilegedUser(...names: readonly string[]): ServerUser | null
 
 /** Starts the server and waits until it is ready; throws with its output when it dies or takes too long. */
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
-  const child = spawn(options.command, options.args, {
+  const [command, ...args] = dyingWithUs([options.command, ...options.args]);
+  const child = spawn(command, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -171,6 +171,12 @@ export async function accepts(port: number): Promise<boolean> {
     socket.once('connect', () => finish(true));
     socket.once('error', () => finish(false));
   });
+}
+
+// The kernel kills the server when the tests are killed, too early for any handler of theirs.
+function dyingWithUs(command: readonly [string, ...string[]]): readonly [string, ...string[]] {
+  const setpriv = '/usr/bin/setpriv';
+  return existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', '--', ...command] : command;
 }
 
 // A server that a suite forgot to stop must not keep the test process alive for ever.

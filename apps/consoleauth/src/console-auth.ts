@@ -58,7 +58,7 @@ export class ConsoleAuth {
 
   /**
    * A connection of the instance with its access URL, the only place where the clear token ever stands.
-   * @throws ServiceError PORT_IN_USE when no exclusive port is free, FAILED_PRECONDITION when there is no console
+   * @throws ServiceError PORT_IN_USE when no exclusive port is free, NOT_FOUND when the instance is gone, FAILED_PRECONDITION when it has no console
    */
   async authorize(request: AuthorizeRequest, context: RequestContext): Promise<ConsoleConnection> {
     const { instanceUuid, consoleType } = oneConsole(request.connections);
@@ -68,6 +68,8 @@ export class ConsoleAuth {
 
     return this.#db.transaction(async (stores) => {
       const now = this.#clock.now();
+      // Locked, so that a deletion that comes meanwhile waits and then finds this token.
+      if ((await stores.instances.lock(instanceUuid)) === null) throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} could not be found.`);
       const exclusive = isExclusive(consoleType);
       const known = await stores.consoleConnections.upsertAll(request.connections, { exclusive, at: now });
       const chosen = exclusive ? await this.#reserve(stores, instanceUuid, known, context.userId, now) : known[0];
@@ -150,7 +152,7 @@ export class ConsoleAuth {
     userId: string | null,
     now: Date,
   ): Promise<StoredConnection> {
-    const locked = new Map((await stores.consoleConnections.lockByInstance(instanceUuid)).map((row) => [row.id, row]));
+    const locked = new Map((await stores.consoleConnections.listByInstance(instanceUuid)).map((row) => [row.id, row]));
     const inUse = new Map((await this.#leases.listLive(stores, instanceUuid, now)).map((session) => [session.connectionId, session.startedAt]));
     const ports = known.flatMap(({ id }) => locked.get(id) ?? []).map((row) => ({ ...row, inUseSince: inUse.get(row.id) ?? null }));
     const chosen = chooseExclusivePort(ports, userId ?? NOBODY, now);

@@ -122,6 +122,7 @@ describe('consoleauth on PostgreSQL', function () {
 
   it('refuses to authorize no console, or consoles of two instances', async () => {
     await assert.rejects(client.authorize({ connections: [], access: 'full' }, alice()), refused('FAILED_PRECONDITION', /no console/));
+    await assert.rejects(client.authorize({ connections: ports(randomUUID(), 'novnc'), access: 'full' }, alice()), refused('NOT_FOUND', /could not be found/));
     const mixed = [...ports(await makeInstance(), 'novnc'), ...ports(await makeInstance(), 'novnc')];
     await assert.rejects(client.authorize({ connections: mixed, access: 'full' }, alice()), refused('INVALID_ARGUMENT', /one instance/));
   });

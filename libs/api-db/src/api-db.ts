@@ -25,7 +25,7 @@ export interface ApiDb extends ApiStores {
   transaction<T>(work: (stores: ApiStores) => Promise<T>): Promise<T>;
   /** Applies what is missing of prisma/api/migrations; safe while others do the same. @returns the names it applied */
   migrate(): Promise<{ readonly applied: readonly string[] }>;
-  /** Resolves when the database answers a query. */
+  /** Resolves when the database answers a query and has every migration known here. */
   check(): Promise<void>;
   close(): Promise<void>;
 }

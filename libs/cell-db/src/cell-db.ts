@@ -31,7 +31,7 @@ export interface CellDb extends CellStores {
   transaction<T>(work: (stores: CellStores) => Promise<T>): Promise<T>;
   /** Applies what is missing of prisma/cell/migrations; safe while others do the same. @returns the names it applied */
   migrate(): Promise<{ readonly applied: readonly string[] }>;
-  /** Resolves when the database answers a query. */
+  /** Resolves when the database answers a query and has every migration known here. */
   check(): Promise<void>;
   close(): Promise<void>;
 }

@@ -31,7 +31,7 @@ export interface Database {
   readonly adapter: PrismaPg;
   /** @returns the names of the migrations it applied */
   migrate(): Promise<{ readonly applied: readonly string[] }>;
-  /** Resolves when a query is answered. @throws ServiceError UNAVAILABLE */
+  /** Resolves when a query is answered and all migrations known here are applied. @throws ServiceError UNAVAILABLE */
   check(): Promise<void>;
   close(): Promise<void>;
 }
@@ -45,6 +45,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** Until a statement is answered. */
 const QUERY_TIMEOUT_MS = 15_000;
 const IDLE_TIMEOUT_MS = 30_000;
+
+const IS_APPLIED = 'SELECT 1 FROM _prisma_migrations WHERE migration_name = $1 AND finished_at IS NOT NULL AND rolled_back_at IS NULL';
 
 /**
  * Connects at the first use.
@@ -81,6 +83,7 @@ function databaseOf(config: pg.PoolConfig, schema: string, migrations: readonly 
   pool.on('release', (_error, client) => {
     if (client.getTransactionStatus() !== 'I') void client.end().catch(() => {});
   });
+  const newest = migrations.at(-1)?.name ?? '';
   let closing: Promise<void> | undefined;
 
   return {
@@ -98,11 +101,10 @@ function databaseOf(config: pg.PoolConfig, schema: string, migrations: readonly 
       }
     },
     async check() {
-      try {
-        await pool.query('SELECT 1');
-      } catch (error) {
+      const { rowCount } = await pool.query(IS_APPLIED, [newest]).catch((error: unknown) => {
         throw toDatabaseError(error);
-      }
+      });
+      if (rowCount === 0) throw new ServiceError('UNAVAILABLE', `the database lacks the migration ${newest}`);
     },
     close() {
       closing ??= pool.end().then(release);

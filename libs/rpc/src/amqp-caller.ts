@@ -42,9 +42,14 @@ export class AmqpCaller {
     this.#watch = new ConsumerWatch(connection, this.#calls);
   }
 
-  async call(request: OutgoingRequest): Promise<Reply> {
+  call(request: OutgoingRequest): Promise<Reply> {
     const msgId = newMessageId();
-    const body = encodeRequest(request.message, { msgId, replyQueue: this.#replyQueue });
+    let body: Buffer;
+    try {
+      body = encodeRequest(request.message, { msgId, replyQueue: this.#replyQueue });
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const answered = this.#calls.wait(msgId, request);
     if (!this.#calls.has(msgId)) return answered;
     if (this.#callChannel !== null) this.#publishCall(this.#callChannel, msgId, request, body);

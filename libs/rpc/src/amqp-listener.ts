@@ -15,12 +15,11 @@ import { backoffMs, problemOf } from './amqp-connection.ts';
 import { declareServerQueues, DIRECT_REPLY, fanoutExchange, properties } from './amqp-topology.ts';
 import type { TopologyOptions } from './amqp-topology.ts';
 import { encodeAnswer, refusalReply } from './answer.ts';
-import { CONTENT_TYPE, decodeRequest, encodeReply } from './envelope.ts';
+import { CONTENT_TYPE, decodeRequest, encodeDirectReply, encodeReply } from './envelope.ts';
 import type { DecodedRequest, MessageAddress } from './envelope.ts';
+import { KnownRequests } from './known-requests.ts';
 import type { Listener, Listening, Reply, RpcLog } from './transport.ts';
 
-/** Ids of requests taken, kept to know one that comes twice (oslo keeps 16). */
-const KNOWN_IDS_MAX = 8_192;
 /** Answers that wait for the way back: the connection, or a reply queue that its client has yet to make again. */
 const WAITING_ANSWERS_MAX = 1_000;
 const RETURNED_TRIES_MAX = 6;
@@ -47,7 +46,7 @@ class AmqpListener implements Listening {
   readonly #topology: TopologyOptions;
   readonly #listener: Listener;
   readonly #log: RpcLog;
-  readonly #knownIds = new Set<string>();
+  readonly #known = new KnownRequests();
   /** Calls at work, by message id: where their answer goes. */
   readonly #atWork = new Map<string, string>();
   readonly #closing = new AbortController();
@@ -147,11 +146,10 @@ class AmqpListener implements Listening {
     const decoded = this.#decode(acks, message);
     if (decoded === null) return;
     const { uniqueId } = decoded.address;
-    if (uniqueId !== null && this.#knownIds.has(uniqueId)) {
+    if (uniqueId !== null && !this.#known.begin(uniqueId)) {
       this.#log.debug({ topic: this.#listener.topic, uniqueId }, 'a request came twice');
       return acks.done(message);
     }
-    if (uniqueId !== null) this.#remember(uniqueId);
     void this.#serve(acks, message, decoded);
   }
 
@@ -192,13 +190,15 @@ class AmqpListener implements Listening {
     clearInterval(heartbeat);
     if (wantsReply) this.#answer(msgId, key, reply);
     acks.done(message);
+    if (address.uniqueId !== null) this.#known.end(address.uniqueId);
   }
 
   #answer(msgId: string, key: string, reply: Reply): void {
     this.#atWork.delete(msgId);
     const isDirect = key.startsWith(DIRECT_REPLY);
     // The broker returns direct answers although it delivers them, so only the others are mandatory.
-    this.#send({ key, body: encodeAnswer(msgId, reply), options: { mandatory: !isDirect, deliveryMode: 1 } });
+    const body = encodeAnswer(msgId, reply, isDirect ? encodeDirectReply : encodeReply);
+    this.#send({ key, body, options: { mandatory: !isDirect, deliveryMode: 1 } });
   }
 
   /** Signs of life for a caller that asked for them: twice in the time that it would wait for one. */
@@ -231,12 +231,6 @@ class AmqpListener implements Listening {
       this.#send({ key: fields.routingKey, body: content, options: { mandatory: true, deliveryMode: 1, headers: { [TRY_HEADER]: tries } } });
     };
     setTimeout(again, RETURNED_PAUSE_MS * 2 ** (tries - 1)).unref();
-  }
-
-  #remember(uniqueId: string): void {
-    this.#knownIds.add(uniqueId);
-    if (this.#knownIds.size <= KNOWN_IDS_MAX) return;
-    for (const oldest of this.#knownIds) return void this.#knownIds.delete(oldest);
   }
 }
 

@@ -52,10 +52,8 @@ class AmqpTransport implements Transport {
     return this.#connection.connected;
   }
 
-  async request(request: OutgoingRequest): Promise<Reply | null> {
-    if (request.kind === 'call') return this.#caller.call(request);
-    await this.#caller.cast(request);
-    return null;
+  request(request: OutgoingRequest): Promise<Reply | null> {
+    return request.kind === 'call' ? this.#caller.call(request) : this.#caller.cast(request).then(() => null);
   }
 
   async listen(listener: Listener): Promise<Listening> {

@@ -9,11 +9,11 @@ export function refusalReply(error: unknown): Reply {
 }
 
 /** The reply's bytes; a result that cannot be sent becomes a failure that says so. */
-export function encodeAnswer(msgId: string, reply: Reply): Buffer {
+export function encodeAnswer(msgId: string, reply: Reply, encode: typeof encodeReply = encodeReply): Buffer {
   try {
-    return encodeReply(msgId, reply);
+    return encode(msgId, reply);
   } catch (cause) {
     const words = cause instanceof ServiceError ? cause.message : 'it is no JSON';
-    return encodeReply(msgId, refusalReply(new ServiceError('INTERNAL', `the answer cannot be sent: ${words}`, { cause })));
+    return encode(msgId, refusalReply(new ServiceError('INTERNAL', `the answer cannot be sent: ${words}`, { cause })));
   }
 }

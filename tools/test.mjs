@@ -73,21 +73,23 @@ async function runAll(files, { needed, withChecks, report, signal, ...options })
   const mocha = (chosen) => runMochaFiles(chosen, { ...options, root: ROOT, env, signal }, (result) => report.add(result));
   const ofClass = (name) => files.filter((file) => file.class === name);
   const checks = withChecks ? [() => runCheck(ROOT, 'types', signal, report), () => runCheck(ROOT, 'lint', signal, report)] : [];
-  const afterServers = async (file) => {
+  const afterServers = async (chosen) => {
     await servers;
-    await mocha([file]);
+    await mocha(chosen);
   };
   try {
     await runJobs(
       [
         ...deal(ofClass('unit'), PARALLEL).map((batch) => () => mocha(batch)),
         ...checks,
-        ...[...ofClass('db'), ...ofClass('broker')].map((file) => () => afterServers(file)),
+        // Files in one process share its embedded PostgreSQL, which takes seconds to make.
+        ...deal(ofClass('db'), PARALLEL).map((batch) => () => afterServers(batch)),
+        ...ofClass('broker').map((file) => () => afterServers([file])),
       ],
       PARALLEL,
       signal,
     );
-    await runJobs(ofClass('e2e').map((file) => () => afterServers(file)), 1, signal);
+    await runJobs(ofClass('e2e').map((file) => () => afterServers([file])), 1, signal);
   } finally {
     await servers.then((stop) => stop(), (error) => report.add(failedServers(error)));
   }

@@ -18,7 +18,7 @@ process.send({ event: 'finished' });
 process.disconnect();
 // Every server, socket and timer should be closed by now; what is not is named and left behind.
 setTimeout(() => {
-  process.stderr.write(`still open after the tests: ${[...new Set(process.getActiveResourcesInfo())].join(', ')}\n`);
+  process.stderr.write(`still open after the tests: ${[...new Set(process.getActiveResourcesInfo())].filter((name) => name !== 'PipeWrap').join(', ')}\n`);
   process.exit();
 }, EXIT_GRACE_MS).unref();
 setTimeout(() => process.exit(), EXIT_GRACE_MS * 2).unref();

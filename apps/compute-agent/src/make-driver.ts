@@ -10,7 +10,7 @@ import { SimulatedDriver } from './drivers/simulated/simulated-driver.ts';
 export async function makeDriver(config: ComputeAgentConfig, clock: Clock, log: Logger): Promise<Driver> {
   const { host } = config;
   if (config.driver === 'simulated') {
-    const onRefused = (instanceUuid: string, reason: Error) => log.warn({ instanceUuid, reason: reason.message }, 'a client of a screen was cut off');
+    const onRefused = (instanceUuid: string, reason: Error) => log.info({ instanceUuid, reason: reason.message }, 'a client of a screen was cut off');
     return new SimulatedDriver({ host, clock, onRefused });
   }
   const settings = {

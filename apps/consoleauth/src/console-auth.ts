@@ -4,7 +4,6 @@
  * One transaction chooses a port, reserves it and stores a token's hash; another checks a token and claims a session.
  * This process's clock decides what has expired. No RPC runs inside a transaction.
  */
-import { randomUUID } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import { consoleConnectionOf } from '@gatehouse/cell-db/console-connections-store';
@@ -31,6 +30,7 @@ export interface AuthorizeRequest {
 }
 
 export interface ConnectRequest {
+  readonly sessionId: string;
   readonly token: string;
   readonly proxy: string;
   readonly clientAddress: string;
@@ -192,7 +192,7 @@ function oneConsole(connections: readonly ConsoleConnection[]): ConsoleConnectio
 function sessionOf(token: ConnectedToken, request: ConnectRequest, now: Date): Omit<NewSession, 'attachSecretHash' | 'leaseExpires'> {
   const { connection, instanceUuid, consoleType, userId, projectId, access } = token;
   return {
-    ...{ id: randomUUID(), connectionId: connection.id, exclusive: connection.exclusive },
+    ...{ id: request.sessionId, connectionId: connection.id, exclusive: connection.exclusive },
     ...{ instanceUuid, host: connection.host, port: connection.port, consoleType },
     ...{ proxy: request.proxy, clientAddress: request.clientAddress },
     ...{ userId, projectId, access, resumeHash: null, startedAt: now },

@@ -88,7 +88,7 @@ describe('consoleauth on PostgreSQL', function () {
     return token ?? assert.fail('no token in the access URL');
   }
 
-  const connect = (token: string) => client.connect({ token, proxy: PROXY, clientAddress: '192.0.2.7' }, newContext());
+  const connect = (token: string) => client.connect({ sessionId: randomUUID(), token, proxy: PROXY, clientAddress: '192.0.2.7' }, newContext());
 
   it('refuses a token it never issued, with words a person understands', async () => {
     await assert.rejects(connect('no-such-token'), refused('UNAUTHENTICATED', /unknown or has expired; ask for a new one/));
@@ -116,7 +116,7 @@ describe('consoleauth on PostgreSQL', function () {
 
   it('refuses a page that cannot show the console', async () => {
     const token = await mint(await makeInstance(), 'serial');
-    const request = client.connect({ token, proxy: PROXY, clientAddress: 'x', consoleTypes: ['novnc'] }, newContext());
+    const request = client.connect({ sessionId: randomUUID(), token, proxy: PROXY, clientAddress: 'x', consoleTypes: ['novnc'] }, newContext());
     await assert.rejects(request, refused('INVALID_ARGUMENT', /link is for a serial console/));
   });
 

@@ -32,6 +32,8 @@ export const consoleauth = defineContract({
     connect: method({
       since: '3.0',
       args: {
+        /** Chosen by the proxy, so that it can release a session whose grant never reached it. */
+        sessionId: uuid(),
         token: string({ maxLength: 512 }),
         proxy: name(),
         clientAddress: string({ maxLength: 255 }),

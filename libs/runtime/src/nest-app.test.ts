@@ -107,6 +107,12 @@ describe('Nest at the edge', () => {
     assert.ok(!log.text().includes('planted-secret'));
   });
 
+  it('logs no more of a path than its beginning', async () => {
+    const { headers } = await answer(`/${'a-'.repeat(3_000)}`);
+    const line = log.lines().find((entry) => entry['request_id'] === headers.get('x-openstack-request-id'));
+    assert.equal(String(line?.['path']).length, 256);
+  });
+
   it('times requests by route, not by path', async () => {
     await answer('/nowhere/at/all');
     const text = await metrics.registry.metrics();

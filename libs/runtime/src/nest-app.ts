@@ -13,6 +13,9 @@ import type { Metrics } from './metrics.ts';
 
 type Module = Type<unknown> | DynamicModule;
 
+/** Anyone may ask for a path of any length; a line tells this much of it. */
+const LOGGED_PATH_LENGTH_MAX = 256;
+
 /** What an app answers to a failed request; the edge's own shape (Nova's error body, plain text). */
 export interface ErrorAnswer {
   readonly status: number;
@@ -75,7 +78,7 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
     done();
   });
   fastify.addHook('onResponse', (request, reply, done) => {
-    const path = request.url.split('?', 1)[0];
+    const path = request.url.split('?', 1)[0]?.slice(0, LOGGED_PATH_LENGTH_MAX);
     const fields = { requestId: request.id, method: request.method, path, status: reply.statusCode };
     log.info({ ...fields, durationMs: Math.round(reply.elapsedTime) }, 'request');
     // The route's pattern and not the path: labels must come from a small closed set.

@@ -39,6 +39,16 @@ describe('redaction', () => {
     });
   }
 
+  for (const piece of ['a-', 'a', '://', 'a://b:', 'token', 'token=', 'Bearer ', '-----BEGIN ', '-----BEGIN PRIVATE KEY-----', '-----END ']) {
+    it(`takes time in step with the length of "${piece}" said again and again`, () => {
+      const text = piece.repeat(Math.ceil(65_536 / piece.length));
+      const startedMs = performance.now();
+      redactText(text);
+      const tookMs = performance.now() - startedMs;
+      assert.ok(tookMs < 250, `${tookMs} ms for ${text.length} characters`);
+    });
+  }
+
   it('hides the values of raw header lists', () => {
     const clean = redactFields(['Host', 'localhost', 'X-Auth-Token', PLANTED, 'Cookie', PLANTED]);
     assert.deepEqual(clean, ['Host', 'localhost', 'X-Auth-Token', '[redacted]', 'Cookie', '[redacted]']);

@@ -18,8 +18,8 @@ const TEXT_RULES: readonly (readonly [RegExp, string])[] = [
   [/((?:token|secret|passw(?:or)?d)(?:=|%3D|%253D))[^&#\s"'\\<>]+/gi, `$1${REDACTED}`],
   // the WebSocket subprotocol that carries a token
   [/\btoken\.[A-Za-z0-9_~-]{8,}/g, `token.${REDACTED}`],
-  // scheme://user:password@host
-  [/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*:)[^\s/@"\\]+@/gi, `$1${REDACTED}@`],
+  // scheme://user:password@host, without its scheme: to look for one from every letter on takes the square of the length
+  [/(:\/\/[^\s:/@"\\]*:)[^\s/@"\\]+@/g, `$1${REDACTED}@`],
   [/\b(Bearer|Basic)\s+[A-Za-z0-9+/=._~-]{8,}/gi, `$1 ${REDACTED}`],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gs, REDACTED],
 ];

@@ -124,7 +124,7 @@ export class Instances {
     await cellDb.instances.update(uuid, { taskState: 'deleting' }, this.#clock.now());
     await this.#guests.endSessions(uuid, context);
     await this.#guests.destroy(instance, context);
-    await cellDb.instances.softDelete(uuid, this.#clock.now());
+    await cellDb.transaction(({ instances }) => instances.softDelete(uuid, this.#clock.now()));
   }
 
   async #keyPair(userId: string, name: string | undefined): Promise<StoredKeyPair | null> {

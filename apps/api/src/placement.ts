@@ -5,13 +5,11 @@
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import { compute } from '@gatehouse/contracts/compute';
+import { SERVICE_SILENCE_MS_MAX } from '@gatehouse/contracts/consoleauth';
 import type { Clock } from '@gatehouse/runtime/clock';
 
 /** The one availability zone there is. */
 export const ZONE = 'nova';
-
-/** Agents report every 5 s; three missed reports and a host is taken for dead. */
-export const REPORT_AGE_MS_MAX = 16_000;
 
 export class Placement {
   readonly #cellDb: CellDb;
@@ -53,7 +51,7 @@ export class Placement {
   }
 
   #liveSince(): Date {
-    return new Date(this.#clock.now().getTime() - REPORT_AGE_MS_MAX);
+    return new Date(this.#clock.now().getTime() - SERVICE_SILENCE_MS_MAX);
   }
 }
 

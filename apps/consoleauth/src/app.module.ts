@@ -55,8 +55,8 @@ class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdo
   async onApplicationBootstrap(): Promise<void> {
     const { transport, server, log, clock } = this.#resources;
     this.#server = await serve(consoleauth, transport, { server, handlers: consoleAuthHandlers(this.#parts), log });
-    const sweepAll = async () => void (await this.#parts.leases.sweep(null));
-    this.#sweep = periodic({ name: 'sweep of expired tokens and sessions', everyMs: SWEEP_EVERY_MS, clock, log, work: sweepAll });
+    const work = () => this.#parts.leases.tidy();
+    this.#sweep = periodic({ name: 'sweep of expired tokens and sessions', everyMs: SWEEP_EVERY_MS, clock, log, work });
   }
 
   async checkReady(): Promise<void> {

@@ -158,7 +158,8 @@ export class ConsoleAuth {
     const chosen = chooseExclusivePort(ports, userId ?? NOBODY, now);
     const { consoleReservation, consoleTokenTtl } = this.#config;
     const until = new Date(now.getTime() + Math.min(consoleReservation, consoleTokenTtl) * 1_000);
-    await stores.consoleConnections.reserve(chosen.id, userId ?? NOBODY, until, now);
+    const reserved = await stores.consoleConnections.reserve(chosen.id, userId ?? NOBODY, until, now);
+    if (!reserved) throw new ServiceError('PORT_IN_USE', 'this port was just promised to another user; try again in a minute');
     return chosen;
   }
 

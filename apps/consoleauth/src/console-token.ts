@@ -1,5 +1,5 @@
 /** A console token: 256 random bits, clear only in the answer that issues it; everything else knows its hash. */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 export const HASH_ALGORITHMS = ['sha256', 'sha1'] as const;
 export type HashAlgorithm = (typeof HASH_ALGORITHMS)[number];
@@ -14,10 +14,4 @@ export function mintSecret(): string {
 /** Hexadecimal; sha1 exists because the seed specification stored it. */
 export function hashSecret(secret: string, algorithm: HashAlgorithm = 'sha256'): string {
   return createHash(algorithm).update(secret, 'utf8').digest('hex');
-}
-
-export function sameHash(left: string, right: string): boolean {
-  const a = Buffer.from(left);
-  const b = Buffer.from(right);
-  return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -18,6 +18,7 @@ import { startPostgresql } from '../../../test/servers/postgresql.ts';
 import type { Postgresql } from '../../../test/servers/postgresql.ts';
 import { startConsoleAuth } from './app.module.ts';
 import { consoleAuthConfig } from './config.ts';
+import { SessionLeases } from './session-leases.ts';
 
 const PROXY = 'proxy-1';
 const HOST = 'compute-1';
@@ -210,6 +211,28 @@ describe('consoleauth on PostgreSQL', function () {
   it('tells a proxy which of its sessions it does not know', async () => {
     const id = randomUUID();
     assert.deepEqual(await client.renew({ proxy: PROXY, sessions: [{ id, bytesIn: 0, bytesOut: 0 }] }, newContext()), { [id]: 'lease_lost' });
+  });
+
+  it('ends the sessions of an instance that was deleted while nobody could be told', async () => {
+    const uuid = await makeInstance();
+    const { session } = await connect(await mint(uuid));
+    await cellDb.instances.softDelete(uuid, clock.now());
+    const renew = () => client.renew({ proxy: PROXY, sessions: [{ id: session.id, bytesIn: 0, bytesOut: 0 }] }, newContext());
+    assert.deepEqual(await renew(), {});
+    await new SessionLeases(cellDb, clock, 15).tidy();
+    assert.deepEqual(await renew(), { [session.id]: 'instance_deleted' });
+  });
+
+  it('forgets sessions that ended a month ago', async () => {
+    const { session } = await connect(await mint(await makeInstance()));
+    await client.release({ proxy: PROXY, session: { id: session.id, bytesIn: 0, bytesOut: 0 }, reason: 'client_closed' }, newContext());
+    const leases = new SessionLeases(cellDb, clock, 15);
+    await clock.advance(29 * 86_400_000);
+    await leases.tidy();
+    assert.notEqual(await cellDb.consoleSessions.find(session.id), null);
+    await clock.advance(2 * 86_400_000);
+    await leases.tidy();
+    assert.equal(await cellDb.consoleSessions.find(session.id), null);
   });
 
   it('sweeps what has expired on a host, and nothing else', async () => {

@@ -1,16 +1,14 @@
 /** Which agents are there: each reports every few seconds, and counts as gone after some silence. */
+import { SERVICE_SILENCE_MS_MAX } from '@gatehouse/contracts/consoleauth';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ServicesStore } from '@gatehouse/cell-db/services-store';
-
-/** Three missed reports. */
-const SILENCE_MS_MAX = 20_000;
 
 /**
  * Where the agent of a host serves its console stream, host:port.
  * @throws ServiceError UNAVAILABLE when it has not reported lately
  */
 export async function liveEndpoint(services: ServicesStore, host: string, now: Date): Promise<string> {
-  const service = await services.findLive('compute', host, new Date(now.getTime() - SILENCE_MS_MAX));
+  const service = await services.findLive('compute', host, new Date(now.getTime() - SERVICE_SILENCE_MS_MAX));
   if (service === null) throw new ServiceError('UNAVAILABLE', `host ${host} does not answer; its compute agent has not reported lately`);
   if (service.endpoint === null) throw new ServiceError('UNAVAILABLE', `the compute agent of host ${host} serves no console stream`);
   return service.endpoint;

@@ -8,6 +8,10 @@ import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
 import type { Clock } from '@gatehouse/runtime/clock';
 
 const SWEEP_ROWS_MAX = 1_000;
+const DAY_MS = 86_400_000;
+/** How long ended sessions, and services that report no more, are remembered. */
+const ENDED_KEPT_MS = 30 * DAY_MS;
+const SERVICES_KEPT_MS = 7 * DAY_MS;
 
 export class SessionLeases {
   readonly #db: CellDb;
@@ -69,6 +73,15 @@ export class SessionLeases {
     if (now < this.#graceUntil) return tokens;
     const sessions = await this.#db.consoleSessions.closeExpired(now, 'lease_lost', SWEEP_ROWS_MAX, host);
     return tokens + sessions.length;
+  }
+
+  /** What nobody else looks after: sessions of instances deleted while this was away, and what is too old to keep. */
+  async tidy(): Promise<void> {
+    const now = this.#clock.now();
+    await this.sweep(null);
+    await this.#db.consoleSessions.markEndingOfDeleted('instance_deleted', now, SWEEP_ROWS_MAX);
+    await this.#db.consoleSessions.deleteEnded(new Date(now.getTime() - ENDED_KEPT_MS), SWEEP_ROWS_MAX);
+    await this.#db.services.deleteUnseen(new Date(now.getTime() - SERVICES_KEPT_MS));
   }
 
   #hasRunOut(session: StoredSession, now: Date): boolean {

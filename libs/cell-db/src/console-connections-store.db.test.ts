@@ -68,9 +68,10 @@ onEachCellDb('console connections', (db) => {
     const uuid = await instance();
     const ports = [0, 1, 2, 3].map((port) => serialPort(uuid, port));
     const choices = Array.from({ length: 6 }, (_, caller) =>
-      db().transaction(async ({ consoleConnections }) => {
+      db().transaction(async ({ instances, consoleConnections }) => {
+        await instances.lock(uuid);
         await consoleConnections.upsertAll(ports, SERIAL);
-        const free = (await consoleConnections.lockByInstance(uuid)).find((row) => row.reservedUntil === null);
+        const free = (await consoleConnections.listByInstance(uuid)).find((row) => row.reservedUntil === null);
         if (free !== undefined) assert.equal(await consoleConnections.reserve(free.id, `caller ${caller}`, seconds(60), NOW), true);
         return free?.port ?? null;
       }),

@@ -83,15 +83,6 @@ export class ConsoleConnectionsStore {
   }
 
   /**
-   * The instance's rows, locked until the transaction ends, so that two callers who choose a port choose one
-   * after the other. Only inside CellDb.transaction.
-   */
-  async lockByInstance(instanceUuid: string): Promise<readonly StoredConnection[]> {
-    await this.#client.$queryRaw`SELECT id FROM console_connections WHERE instance_uuid = ${instanceUuid}::uuid ORDER BY id FOR UPDATE`;
-    return this.listByInstance(instanceUuid);
-  }
-
-  /**
    * Holds the connection for `by` until `until`, unless another holds it after `now`.
    * @returns false when it is held by another, or gone
    */

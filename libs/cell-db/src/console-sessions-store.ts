@@ -169,6 +169,15 @@ export class ConsoleSessionsStore {
     return this.listOpen(filter);
   }
 
+  /** Notes that at most `limit` open sessions of instances that are deleted must end. @returns how many */
+  async markEndingOfDeleted(reason: string, at: Date, limit: number): Promise<number> {
+    return this.#client.$executeRaw`
+      UPDATE console_sessions SET ending_at = ${at}::timestamp(3), ending_reason = ${reason}
+      WHERE id IN (
+        SELECT s.id FROM console_sessions AS s JOIN instances AS i ON i.uuid = s.instance_uuid
+        WHERE s.ended_at IS NULL AND s.ending_at IS NULL AND i.deleted_at IS NOT NULL LIMIT ${limit}::integer)`;
+  }
+
   /** @returns the session as it ended; null when it had ended before or is not known */
   async close(id: string, end: { readonly reason: string; readonly bytesIn?: number; readonly bytesOut?: number; readonly at: Date }): Promise<StoredSession | null> {
     const rows = await this.#client.consoleSessionRow.updateManyAndReturn({

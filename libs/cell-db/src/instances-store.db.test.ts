@@ -98,6 +98,22 @@ onEachCellDb('instances', (db) => {
     assert.deepEqual([counts.get(busy), counts.get(idle), counts.has('')], [2, undefined, false]);
   });
 
+  it('take the consoles along that were authorized while their deletion waited', async function () {
+    this.timeout(20_000);
+    const { uuid } = await db().instances.create(newInstance());
+    let deletion: Promise<number> = Promise.resolve(0);
+    await db().transaction(async (stores) => {
+      await stores.instances.lock(uuid);
+      deletion = db().transaction(({ instances }) => instances.softDelete(uuid, NOW));
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const [row] = await stores.consoleConnections.upsertAll([serialPort(uuid, 0)], { exclusive: true, at: NOW });
+      await stores.consoleTokens.save(newToken(uuid, row?.id ?? null));
+    });
+    assert.equal(await deletion, 1);
+    assert.deepEqual(await db().consoleConnections.listByInstance(uuid), []);
+    assert.equal(await db().consoleTokens.deleteForInstance(uuid), 0);
+  });
+
   it('hold off their deletion while they are locked', async function () {
     this.timeout(20_000);
     const { uuid } = await db().instances.create(newInstance());

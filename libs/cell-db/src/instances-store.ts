@@ -153,20 +153,19 @@ export class InstancesStore {
 
   /**
    * Marks the instance as deleted and removes its consoles and their tokens; its sessions stay, for consoleauth
-   * to end. @returns 1, or 0 when it was unknown or deleted before
+   * to end. Only inside CellDb.transaction. @returns 1, or 0 when it was unknown or deleted before
    */
   async softDelete(uuid: string, at: Date): Promise<number> {
-    // One statement: no moment at which a deleted instance still has a console that somebody may open. Tokens
-    // before connections, as connect locks them, or the two would wait for each other.
-    return this.#client.$executeRaw`
-      WITH gone AS (
-        UPDATE instances
-        SET deleted_at = ${at}::timestamp(3), terminated_at = ${at}::timestamp(3), updated_at = ${at}::timestamp(3),
-            vm_state = 'deleted', task_state = NULL, generation = generation + 1
-        WHERE uuid = ${uuid}::uuid AND deleted_at IS NULL RETURNING uuid),
-      tokens AS (DELETE FROM console_tokens WHERE instance_uuid IN (SELECT uuid FROM gone) RETURNING 1),
-      connections AS (DELETE FROM console_connections WHERE instance_uuid IN (SELECT uuid FROM gone) AND (SELECT count(*) FROM tokens) >= 0)
-      SELECT uuid FROM gone`;
+    // The row first: it waits for whoever authorizes a console under the row's lock, and only a later statement
+    // sees what they stored. Tokens before connections, as connect locks them, or the two would wait for each other.
+    const { count } = await this.#client.instanceRow.updateMany({
+      where: { uuid, deletedAt: null },
+      data: { deletedAt: at, terminatedAt: at, updatedAt: at, vmState: 'deleted', taskState: null, generation: { increment: 1 } },
+    });
+    if (count === 0) return 0;
+    await this.#client.consoleTokenRow.deleteMany({ where: { instanceUuid: uuid } });
+    await this.#client.consoleConnectionRow.deleteMany({ where: { instanceUuid: uuid } });
+    return count;
   }
 }
 

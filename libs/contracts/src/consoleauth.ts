@@ -15,6 +15,9 @@ import { defineContract, method } from '@gatehouse/rpc/contract';
 const name = () => string({ minLength: 1, maxLength: 255 });
 const reason = () => string({ minLength: 1, maxLength: 255 });
 
+/** Agents and proxies report every 5 s; one that has been silent for longer than this counts as gone. */
+export const SERVICE_SILENCE_MS_MAX = 20_000;
+
 /** A renewal carries at most this many sessions; a proxy with more sends several. */
 export const RENEW_SESSIONS_MAX = 1_000;
 

@@ -63,7 +63,7 @@ export class Guests {
     await Promise.all(this.#builds);
   }
 
-  /** Does not throw: a consoleauth that is away finds the instance gone when it is back. */
+  /** Does not throw: the sessions of a deleted instance that a consoleauth did not hear of are ended by its next sweep. */
   async endSessions(instanceUuid: string, context: RequestContext): Promise<void> {
     try {
       const args = { instanceUuid, reason: 'instance_deleted' };

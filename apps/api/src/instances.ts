@@ -115,8 +115,10 @@ export class Instances {
   }
 
   /**
-   * Ends the instance's console sessions, then the guest, then marks the row: nobody opens a console meanwhile. A
-   * host that is not there does not hold it up; its agent removes the guest when it comes back. Throws NOT_FOUND.
+   * Ends the instance's console sessions, then the guest, then marks the row, and ends the sessions once more: one
+   * that came before the mark is found by the second look, none comes after it. A host or consoleauth that is not
+   * there does not hold it up: the agent removes the guest when it next looks, and its sweep lets consoleauth end
+   * the sessions. Throws NOT_FOUND.
    */
   async delete(context: RequestContext, uuid: string): Promise<void> {
     const { cellDb } = this.#databases;
@@ -125,6 +127,7 @@ export class Instances {
     await this.#guests.endSessions(uuid, context);
     await this.#guests.destroy(instance, context);
     await cellDb.transaction(({ instances }) => instances.softDelete(uuid, this.#clock.now()));
+    await this.#guests.endSessions(uuid, context);
   }
 
   async #keyPair(userId: string, name: string | undefined): Promise<StoredKeyPair | null> {

@@ -219,6 +219,13 @@ describe('servers over HTTP', function () {
       assert.equal((await api.ask('DELETE', `/v2.1/servers/${id}`)).status, 404);
     });
 
+    it('ends its console sessions once more when nobody can open another', async () => {
+      const { id } = serverOf(await create({ name: 'x', availability_zone: 'nova:host-a' }));
+      const before = revoked.length;
+      await api.ask('DELETE', `/v2.1/servers/${id}`);
+      assert.deepEqual(revoked.slice(before), [id, id]);
+    });
+
     it('works while its host is dead', async () => {
       const doomed = await serveAgent(api, 'host-doomed');
       const { id } = serverOf(await create({ name: 'x', availability_zone: 'nova:host-doomed' }));

@@ -229,7 +229,7 @@ describe('a compute agent with simulated guests', function () {
     await cellDb.instances.softDelete(elsewhere.uuid, new Date());
     const ended: string[] = [];
     const driver: Driver = Object.assign(new SimulatedDriver({ host: HOST, clock: systemClock }), {
-      restore: async () => [deleted.uuid, elsewhere.uuid, randomUUID()],
+      list: async () => [deleted.uuid, elsewhere.uuid, randomUUID()],
       destroy: async (uuid: string) => void ended.push(uuid),
     });
     const lines = new SerialLines(driver, 131_072, systemClock, silentLogger);

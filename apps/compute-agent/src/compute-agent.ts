@@ -45,6 +45,8 @@ export class ComputeAgent {
   readonly #streams = new Map<string, Set<Duplex>>();
   /** Work on one guest happens one after the other. */
   readonly #turns = new Map<string, Promise<unknown>>();
+  /** Guests of no instance that were there the last time: told once, not at every watch. */
+  #strangers: ReadonlySet<string> = new Set();
 
   constructor(parts: ComputeAgentParts) {
     this.#parts = parts;
@@ -54,7 +56,8 @@ export class ComputeAgent {
   async start(): Promise<void> {
     const { driver, lines, log } = this.#parts;
     const instances = await this.#list();
-    await this.#removeDeleted(await driver.restore(instances));
+    await driver.restore(instances);
+    await this.#removeDeleted(await driver.list(), instances);
     for (const instance of instances) {
       if (instance.vmState === 'building' && instance.taskState !== 'deleting') {
         await this.createInstance(instance).catch((error: unknown) => {
@@ -68,9 +71,16 @@ export class ComputeAgent {
     log.info({ instances: instances.length, driver: driver.name }, 'guests taken up');
   }
 
-  /** Writes down which guests have started or ended by themselves since the last time. */
+  /**
+   * Writes down which guests have started or ended by themselves since the last time, and ends those whose
+   * instances were deleted without this agent hearing of it.
+   */
   async watch(): Promise<void> {
-    for (const instance of await this.#list()) await this.#settle(instance);
+    // The guests before the rows: a guest's row is there before the guest, so one made meanwhile is not taken for a stranger.
+    const guests = await this.#parts.driver.list();
+    const instances = await this.#list();
+    await this.#removeDeleted(guests, instances);
+    for (const instance of instances) await this.#settle(instance);
   }
 
   /**
@@ -146,17 +156,20 @@ export class ComputeAgent {
     await lines.openAll(uuid);
   }
 
-  /** Ends the guests whose instances were deleted while this agent was away. One that the database never knew is not ours to end. */
-  async #removeDeleted(strangers: readonly string[]): Promise<void> {
-    const { driver, instances, host, log } = this.#parts;
-    const deleted = new Set(strangers.length === 0 ? [] : await instances.listDeleted(strangers, host));
+  /** Ends the guests, with their consoles, whose instances are deleted. One that the database never knew is not ours to end. */
+  async #removeDeleted(guests: readonly string[], present: readonly StoredInstance[]): Promise<void> {
+    const { instances, host, log } = this.#parts;
+    const known = new Set(present.map(({ uuid }) => uuid));
+    const missing = guests.filter((uuid) => !known.has(uuid));
+    const deleted = new Set(missing.length === 0 ? [] : await instances.listDeleted(missing, host));
+    const strangers = missing.filter((uuid) => !deleted.has(uuid));
     for (const instanceUuid of strangers) {
-      if (!deleted.has(instanceUuid)) {
-        log.warn({ instanceUuid }, 'a guest on this host belongs to no instance; it is left alone');
-        continue;
-      }
+      if (!this.#strangers.has(instanceUuid)) log.warn({ instanceUuid }, 'a guest on this host belongs to no instance; it is left alone');
+    }
+    this.#strangers = new Set(strangers);
+    for (const instanceUuid of deleted) {
       log.info({ instanceUuid }, 'ending the guest of an instance that was deleted meanwhile');
-      await driver.destroy(instanceUuid).catch((error: unknown) => log.error({ instanceUuid, err: error }, 'the guest of a deleted instance could not be ended'));
+      await this.deleteInstance(instanceUuid).catch((error: unknown) => log.error({ instanceUuid, err: error }, 'the guest of a deleted instance could not be ended'));
     }
   }
 

@@ -44,8 +44,11 @@ export interface Driver {
 
   /** Called once, before anything else, with every instance that the database places on this host: finds (or, where
    *  a guest lives in this very process, makes anew) those that run. Never throws for a single guest: powerState tells.
-   *  Answers the uuids of guests on this host that none of these instances is; they are left alone. */
-  restore(instances: readonly Instance[]): Promise<readonly string[]>;
+   *  Guests on this host that none of these instances is are left alone; list names them too. */
+  restore(instances: readonly Instance[]): Promise<void>;
+
+  /** The uuids of all guests that it has or finds on this host, also those that are off or half made. */
+  list(): Promise<readonly string[]>;
 
   /** The consoles of that type, by ascending port; empty when the guest has none of that type or is stopped. `tokenHash`, `accessUrl`
    *  and `expires` are null; `options.transport` is 'attach'. NOT_FOUND when there is no such guest. */

@@ -102,7 +102,7 @@ class QemuDriver implements Driver {
     await rm(paths.folder, { recursive: true, force: true });
   }
 
-  async restore(instances: readonly Instance[]): Promise<readonly string[]> {
+  async restore(instances: readonly Instance[]): Promise<void> {
     for (const { uuid } of instances) {
       try {
         await this.#find(uuid);
@@ -110,8 +110,10 @@ class QemuDriver implements Driver {
         this.#log.warn({ instanceUuid: uuid, err: error }, 'a machine could not be taken up again');
       }
     }
-    const known = new Set(instances.map(({ uuid }) => uuid));
-    return (await readdir(this.#settings.stateDir)).filter((folder) => isUuid(folder) && !known.has(folder));
+  }
+
+  async list(): Promise<readonly string[]> {
+    return (await readdir(this.#settings.stateDir)).filter(isUuid);
   }
 
   async consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]> {

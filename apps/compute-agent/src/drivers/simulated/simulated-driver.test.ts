@@ -154,6 +154,7 @@ describe('the simulated driver', () => {
       instance({ uuid: OTHER }),
       instance({ uuid: OTHER.replace('9b', '9c'), vmState: 'stopped' }),
     ]);
+    assert.deepEqual(await driver.list(), [UUID, OTHER, OTHER.replace('9b', '9c')]);
     assert.equal(await driver.powerState(UUID), 'stopped');
     assert.equal(await driver.powerState(OTHER), 'running');
     assert.equal(await driver.powerState(OTHER.replace('9b', '9c')), 'stopped');

@@ -49,7 +49,7 @@ export class SimulatedDriver implements Driver {
     guest?.stop();
   }
 
-  async restore(instances: readonly Instance[]): Promise<readonly string[]> {
+  async restore(instances: readonly Instance[]): Promise<void> {
     for (const instance of instances) {
       if (OFF_STATES.has(instance.vmState ?? '')) {
         this.#guests.set(instance.uuid, null);
@@ -58,7 +58,10 @@ export class SimulatedDriver implements Driver {
       // A guest that cannot be made anew is off; spawn says why when it is asked for.
       await this.spawn(instance).catch(() => this.#guests.set(instance.uuid, null));
     }
-    return [];
+  }
+
+  async list(): Promise<readonly string[]> {
+    return [...this.#guests.keys()];
   }
 
   async consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]> {

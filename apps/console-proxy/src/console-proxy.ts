@@ -3,6 +3,7 @@
  * knows the sessions; this one carries them. While consoleauth cannot be reached running sessions run on, and
  * only new ones are refused.
  */
+import { randomUUID } from 'node:crypto';
 import { RENEW_SESSIONS_MAX, type consoleauth } from '@gatehouse/contracts/consoleauth';
 import { ENDINGS } from '@gatehouse/errors/endings';
 import { isServiceError, ServiceError, toServiceError } from '@gatehouse/errors/service-error';
@@ -45,6 +46,8 @@ const RELEASE_TIMEOUT_MS = 5_000;
 /** Ended sessions that consoleauth could not be told of yet; beyond it the oldest are left to their lease. */
 const UNRELEASED_MAX = 10_000;
 const LEASE_MS_DEFAULT = 15_000;
+/** How long a drain waits for answers about clients that are being let in, so that what was granted is released. */
+const OPENING_DRAIN_MS = 2_000;
 
 /** consoleauth's own refusals are for the user; that it was not reached at all is said in words for one. */
 function sayForUsers(error: unknown): never {
@@ -62,7 +65,8 @@ export class ConsoleProxy {
   readonly #carried = new Map<string, Carried>();
   readonly #unreleased = new Map<string, Unreleased>();
   readonly #releasing = new Set<Promise<void>>();
-  #opening = 0;
+  /** Those that are being let in. */
+  readonly #opening = new Set<ProxiedSession>();
   #draining = false;
   #renewAt = 0;
 
@@ -89,11 +93,11 @@ export class ConsoleProxy {
     const context = newContext({ timeoutMs: CONNECT_TIMEOUT_MS, ...(visit.requestId === undefined ? {} : { requestId: visit.requestId }) });
     try {
       const token = this.#admit(visit.token);
-      this.#opening += 1;
+      this.#opening.add(client);
       try {
         await this.#connect(client, token, visit.clientAddress, context);
       } finally {
-        this.#opening -= 1;
+        this.#opening.delete(client);
       }
       return null;
     } catch (thrown) {
@@ -111,7 +115,7 @@ export class ConsoleProxy {
   #admit(token: string | null): string {
     if (this.#draining) throw new ServiceError('UNAVAILABLE', ENDINGS.proxy_draining.words);
     const { proxySessionsMax, proxyOpeningMax } = this.#settings;
-    if (this.#carried.size >= proxySessionsMax || this.#opening >= proxyOpeningMax) {
+    if (this.#carried.size >= proxySessionsMax || this.#opening.size >= proxyOpeningMax) {
       throw new ServiceError('RESOURCE_EXHAUSTED', 'This console proxy is full at the moment; try again in a minute.');
     }
     if (token === null) throw new ServiceError('UNAUTHENTICATED', 'No token was shown; open the console from its link.');
@@ -121,7 +125,7 @@ export class ConsoleProxy {
 
   async #connect(client: ProxiedSession, token: string, clientAddress: string, context: RequestContext): Promise<void> {
     const proxy = this.#settings.proxyName;
-    const grant = await this.#auth.connect({ token, proxy, clientAddress }, context).catch(sayForUsers);
+    const grant = await this.#auth.connect({ sessionId: randomUUID(), token, proxy, clientAddress }, context).catch(sayForUsers);
     const { id, instanceUuid, consoleType } = grant.session;
     const facts = { requestId: context.requestId, sessionId: id, instanceUuid, consoleType, clientAddress };
     // From here on the session can be ended by its id, also while its console is still being opened.
@@ -189,11 +193,18 @@ export class ConsoleProxy {
    */
   async drain(seconds: number): Promise<void> {
     this.#draining = true;
+    // Whoever is still being let in finds nothing to open any more, whenever the answers come.
+    for (const client of this.#opening) client.end('proxy_draining');
     for (const { client } of this.#carried.values()) client.warnOfDrain(seconds);
-    const until = this.#clock.now().getTime() + seconds * 1_000;
-    while (this.#carried.size > 0 && this.#clock.now().getTime() < until) await this.#clock.sleep(50);
+    await this.#waitWhile(() => this.#carried.size > 0, seconds * 1_000);
     for (const { client } of [...this.#carried.values()]) client.end('proxy_draining');
+    await this.#waitWhile(() => this.#opening.size > 0, OPENING_DRAIN_MS);
     await Promise.all(this.#releasing);
+  }
+
+  async #waitWhile(isSo: () => boolean, timeoutMs: number): Promise<void> {
+    const until = this.#clock.now().getTime() + timeoutMs;
+    while (isSo() && this.#clock.now().getTime() < until) await this.#clock.sleep(50);
   }
 
   #leaseMs(): number {

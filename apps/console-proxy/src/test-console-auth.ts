@@ -19,8 +19,9 @@ export interface TestConsole {
   readonly access?: Access;
   /** One client at a time. */
   readonly exclusive?: boolean;
+  /** Reached through a host's console stream instead of by TCP. */
+  readonly endpoint?: string;
 }
-
 
 export class TestConsoleAuth {
   readonly consoles = new Map<string, TestConsole>();
@@ -34,6 +35,8 @@ export class TestConsoleAuth {
   /** How many sessions each renewal named. */
   readonly renewals: number[] = [];
   leaseSeconds = 15;
+  /** connect is worked on once this is resolved. */
+  hold: Promise<void> = Promise.resolve();
 
   serve(transport: Transport): Promise<RpcServer> {
     return serve(consoleauth, transport, { server: 'test', handlers: this.#handlers() });
@@ -49,7 +52,10 @@ export class TestConsoleAuth {
       sweep: unused,
       revokeInstance: unused,
       report: ({ binary, host }) => void this.reports.push(`${binary} ${host}`),
-      connect: ({ token, proxy, clientAddress }) => this.#connect(token, proxy, clientAddress),
+      connect: async ({ sessionId, token, proxy, clientAddress }) => {
+        await this.hold;
+        return this.#connect(sessionId, token, proxy, clientAddress);
+      },
       renew: ({ sessions }) => {
         this.renewals.push(sessions.length);
         return Object.fromEntries(sessions.flatMap(({ id }) => (this.toEnd.has(id) ? [[id, this.toEnd.get(id)!]] : [])));
@@ -61,30 +67,29 @@ export class TestConsoleAuth {
     };
   }
 
-  #connect(token: string, proxy: string, clientAddress: string): ConsoleGrant {
+  #connect(id: string, token: string, proxy: string, clientAddress: string): ConsoleGrant {
     const refusal = this.refusals.get(token);
     if (refusal !== undefined) throw refusal;
     const target = this.consoles.get(token);
     if (target === undefined) throw new ServiceError('UNAUTHENTICATED', 'This console link is unknown or has expired.');
     const taken = [...this.open.values()].includes(token);
     if (target.exclusive && taken) throw new ServiceError('PORT_IN_USE', 'This port is in use since 12:00:00 UTC.');
-    const id = randomUUID();
     this.open.set(id, token);
     return grantOf(id, target, proxy, clientAddress, this.leaseSeconds);
   }
 }
 
-function grantOf(id: string, { instanceName, consoleType, port, access = 'full' }: TestConsole, proxy: string, clientAddress: string, leaseSeconds: number): ConsoleGrant {
+function grantOf(id: string, { instanceName, consoleType, port, access = 'full', endpoint }: TestConsole, proxy: string, clientAddress: string, leaseSeconds: number): ConsoleGrant {
   const where = { instanceUuid: randomUUID(), host: 'localhost', port, consoleType };
   const now = new Date(Math.floor(Date.now() / 1_000) * 1_000);
   return ConsoleGrant.make({
     session: ConsoleSession.make({
       ...where, id, proxy, clientAddress, userId: null, projectId: null, access, startedAt: now, leaseExpires: now, endedAt: null, endReason: null,
     }),
-    connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: { transport: 'tcp', address: '127.0.0.1' }, expires: null }),
+    connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: endpoint === undefined ? { transport: 'tcp', address: '127.0.0.1' } : { transport: 'attach' }, expires: null }),
     instanceName,
-    endpoint: null,
-    attachSecret: null,
+    endpoint: endpoint ?? null,
+    attachSecret: endpoint === undefined ? null : 'secret',
     leaseSeconds,
   });
 }

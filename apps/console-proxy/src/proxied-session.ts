@@ -18,6 +18,9 @@ export interface ClientSocket {
   readonly protocol: Subprotocol | null;
 }
 
+/** How long a guest may take for the last input of a client that has left. */
+const LAST_INPUT_TIMEOUT_MS = 1_000;
+
 export class ProxiedSession implements WebSocketEvents {
   /** From the client to the guest. */
   bytesIn = 0;
@@ -107,8 +110,20 @@ export class ProxiedSession implements WebSocketEvents {
     this.#early = [];
     this.#tell({ type: 'end', code, reason: words });
     this.#connection.close(code, words);
-    this.#stream?.destroy();
+    if (reason === 'client_closed') this.#letGo();
+    else this.#stream?.destroy();
     this.#onEnded?.(reason);
+  }
+
+  /** What the client sent last before it left is on its way to the guest: it gets a moment to arrive. */
+  #letGo(): void {
+    const stream = this.#stream;
+    if (stream === null || stream.destroyed) return;
+    const timer = setTimeout(() => stream.destroy(), LAST_INPUT_TIMEOUT_MS).unref();
+    stream.once('close', () => clearTimeout(timer));
+    stream.end();
+    // Its output has no reader any more, and must not hold up the end.
+    stream.resume();
   }
 
   /** A control message, where the client agreed to hear them. */

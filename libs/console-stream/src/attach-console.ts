@@ -125,7 +125,11 @@ function openChannel(call: Call, opened: Opened, windowBytes: number): Channel {
         if (!over) call.write({ data });
       },
       sendEnd: (end) => finish(() => { call.write({ end }); call.end(); }),
-      abort: () => finish(() => call.cancel()),
+      abort() {
+        // Also after our own end: its user has waited long enough for the host's.
+        over = true;
+        call.cancel();
+      },
     },
     sendOffset: opened.inputOffset,
     receiveOffset: opened.outputOffset,

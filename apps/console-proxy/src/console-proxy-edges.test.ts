@@ -1,0 +1,105 @@
+/** What happens to a console between its states: input behind which the client leaves, clients still being let in. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Duplex } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+import WebSocket from 'ws';
+import { serveConsoleStream } from '@gatehouse/console-stream/serve-console-stream';
+import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
+import type { Transport } from '@gatehouse/rpc/transport';
+import type { App } from '@gatehouse/runtime/app';
+import { systemClock } from '@gatehouse/runtime/clock';
+import { silentLogger } from '@gatehouse/runtime/logger';
+import { createMetrics, type Metrics } from '@gatehouse/runtime/metrics';
+import { startConsoleProxy } from './app.module.ts';
+import { consoleProxyConfig } from './config.ts';
+import { dial } from './open-stream.ts';
+import { TestConsoleAuth } from './test-console-auth.ts';
+import { startGuest, type TestGuest } from './test-guests.ts';
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let i = 0; !condition(); i++) {
+    assert.ok(i < 800, `waited 4 seconds in vain: ${what}`);
+    await pause(5);
+  }
+}
+
+describe('the console proxy, between the states of a console,', () => {
+  let transport: Transport;
+  let auth: TestConsoleAuth;
+  let app: App;
+  let metrics: Metrics;
+  let guest: TestGuest;
+  let heard: Buffer[];
+
+  beforeEach(async () => {
+    heard = [];
+    transport = createMemoryTransport();
+    auth = new TestConsoleAuth();
+    await auth.serve(transport);
+    guest = await startGuest((socket) => void socket.on('data', (bytes) => heard.push(bytes)));
+    auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'serial', port: guest.port });
+    metrics = createMetrics('console-proxy');
+    const config = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'proxy-1', proxyDrain: '0' });
+    app = await startConsoleProxy({ config, transport, log: silentLogger, metrics, clock: systemClock });
+  });
+
+  afterEach(async () => {
+    await app.drain();
+    await transport.close();
+    await guest.close();
+  });
+
+  const open = (token = 'good'): WebSocket => new WebSocket(app.addresses[0]!.url.replace('http', 'ws'), ['gatehouse.v1', 'binary', `token.${token}`]);
+  const closeCode = async (socket: WebSocket): Promise<number> => ((await once(socket, 'close')) as [number])[0];
+
+  it('gives the guest what a client sent just before it left, through its host and by TCP', async () => {
+    const host = await serveConsoleStream({ listen: '127.0.0.1:0', log: silentLogger, attach: async () => ({ stream: await dial('127.0.0.1', guest.port), offset: 0 }) });
+    for (const endpoint of [host.endpoint, undefined]) {
+      heard = [];
+      auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'serial', port: guest.port, ...(endpoint === undefined ? {} : { endpoint }) });
+      const socket = open();
+      await once(socket, 'message');
+      socket.send(Buffer.alloc(100_000, 'q'));
+      socket.send(Buffer.from('poweroff\n'));
+      socket.close();
+      await until(() => guest.sockets.size === 0 && heard.length > 0, 'the guest is let go');
+      const text = Buffer.concat(heard).toString();
+      assert.equal(text.length, 100_009);
+      assert.ok(text.endsWith('poweroff\n'));
+    }
+    await host.drain(1_000);
+  });
+
+  it('lets go of a guest that does not take the last input within a second', async () => {
+    const deaf = new Duplex({ read() {}, write() {} });
+    const host = await serveConsoleStream({ listen: '127.0.0.1:0', log: silentLogger, attach: async () => ({ stream: deaf, offset: 0 }) });
+    auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'serial', port: guest.port, endpoint: host.endpoint });
+    const socket = open();
+    await once(socket, 'message');
+    socket.send(Buffer.alloc(200_000));
+    socket.close();
+    await until(() => auth.released.length === 1, 'the release');
+    assert.equal(host.openAttaches, 1);
+    await until(() => host.openAttaches === 0, 'the guest is let go');
+    await host.drain(1_000);
+  });
+
+  it('opens nothing once it drains, and has released by the end of the drain what was granted late', async () => {
+    let letGo = (): void => {};
+    auth.hold = new Promise((resolve) => (letGo = resolve));
+    const socket = open();
+    const messages: string[] = [];
+    socket.on('message', (bytes: Buffer) => messages.push(bytes.toString()));
+    const closed = closeCode(socket);
+    await once(socket, 'open');
+    await pause(50);
+    const drained = app.drain();
+    setTimeout(letGo, 150);
+    await drained;
+    assert.equal(await closed, 1012);
+    assert.deepEqual(auth.released.map(({ reason }) => reason), ['proxy_draining']);
+    assert.ok(messages.every((text) => !text.includes('"session"')), messages.join());
+    assert.equal(guest.sockets.size, 0);
+  });
+});

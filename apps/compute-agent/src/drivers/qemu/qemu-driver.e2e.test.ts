@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -129,6 +131,21 @@ describe('the qemu driver', function () {
     again.type('echo still-$keep\n');
     await again.sees('still-safe');
     again.close();
+  });
+
+  it('takes up a machine that did not answer at first, as soon as it answers', async () => {
+    const before = await makeDriver();
+    const uuid = await spawn(before);
+    await before.close();
+    // A control socket serves one client; the next ones wait in silence.
+    const other = connect(`${folder}/m/${uuid}/qmp`);
+    await once(other, 'data');
+    const after = await makeDriver();
+    await after.restore(instances);
+    assert.deepEqual(await after.consoles(uuid, 'serial'), []);
+    other.destroy();
+    assert.deepEqual(await Promise.all([after.powerState(uuid), after.powerState(uuid)]), ['running', 'running']);
+    assert.equal((await after.consoles(uuid, 'serial')).length, 1);
   });
 
   it('does not take another process for a machine, and kills none', async () => {

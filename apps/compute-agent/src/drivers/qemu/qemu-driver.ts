@@ -31,8 +31,10 @@ interface Machine {
   readonly uuid: string;
   readonly paths: MachinePaths;
   readonly serialPorts: number;
-  /** Null once it has died, or when it never answered. */
+  /** Null once it has died, or while it has not answered. */
   control: QmpClient | null;
+  /** The attempt to take its control socket that is under way; a second client would wait for the first. */
+  holding: Promise<void> | null;
 }
 
 const START_TIMEOUT_MS = 20_000;
@@ -40,6 +42,8 @@ const START_POLL_MS = 20;
 const QUIT_TIMEOUT_MS = 3_000;
 const KILL_TIMEOUT_MS = 5_000;
 const OPEN_TIMEOUT_MS = 5_000;
+/** One that does not answer takes seconds; the others need not wait for it. */
+const RESTORED_AT_ONCE = 8;
 
 /** Throws ServiceError FAILED_PRECONDITION when the host's folder cannot be used. */
 export async function createQemuDriver({ host, settings, log }: QemuDriverOptions): Promise<Driver> {
@@ -74,14 +78,18 @@ class QemuDriver implements Driver {
     }
     const serialPorts = serialPortCount(instance.metadata);
     const paths = machinePaths(this.#settings.stateDir, uuid);
+    let machine = this.#machines.get(uuid);
     if ((await findMachine(paths.pidFile, uuid)) === null) {
+      machine = undefined;
       await rm(paths.folder, { recursive: true, force: true });
       await mkdir(paths.folder, { mode: 0o700 });
       await writeFile(paths.record, JSON.stringify({ serialPorts }), { mode: 0o600 });
       const args = machineArguments({ uuid, settings: this.#settings, paths, accelerator: this.#accelerator, serialPorts });
       await this.#start(args, paths);
     }
-    await this.#hold({ uuid, paths, serialPorts, control: null });
+    machine ??= { uuid, paths, serialPorts, control: null, holding: null };
+    this.#machines.set(uuid, machine);
+    await this.#hold(machine);
   }
 
   async destroy(instanceUuid: string): Promise<void> {
@@ -103,13 +111,11 @@ class QemuDriver implements Driver {
   }
 
   async restore(instances: readonly Instance[]): Promise<void> {
-    for (const { uuid } of instances) {
-      try {
-        await this.#find(uuid);
-      } catch (error) {
-        this.#log.warn({ instanceUuid: uuid, err: error }, 'a machine could not be taken up again');
-      }
-    }
+    const rest = instances.values();
+    const takeUp = async (): Promise<void> => {
+      for (const { uuid } of rest) await this.#find(uuid);
+    };
+    await Promise.all(Array.from({ length: RESTORED_AT_ONCE }, takeUp));
   }
 
   async list(): Promise<readonly string[]> {
@@ -142,6 +148,8 @@ class QemuDriver implements Driver {
   async powerState(instanceUuid: string): Promise<PowerState> {
     const machine = this.#machines.get(instanceUuid);
     if (!machine) return 'absent';
+    // A machine that did not answer once may answer now.
+    await this.#takeUp(machine);
     return machine.control?.isOpen ? 'running' : 'stopped';
   }
 
@@ -160,9 +168,17 @@ class QemuDriver implements Driver {
     const paths = machinePaths(this.#settings.stateDir, uuid);
     const serialPorts = await recordedSerialPorts(paths);
     if (serialPorts === null) return;
-    const machine: Machine = { uuid, paths, serialPorts, control: null };
-    if ((await findMachine(paths.pidFile, uuid)) === null) this.#machines.set(uuid, machine);
-    else await this.#hold(machine);
+    const machine: Machine = { uuid, paths, serialPorts, control: null, holding: null };
+    this.#machines.set(uuid, machine);
+    await this.#takeUp(machine);
+  }
+
+  /** Holds the machine if its process runs and nobody does; its control stays null where it does not answer. */
+  async #takeUp(machine: Machine): Promise<void> {
+    if (machine.control?.isOpen || (await findMachine(machine.paths.pidFile, machine.uuid)) === null) return;
+    await this.#hold(machine).catch((error: unknown) => {
+      this.#log.warn({ instanceUuid: machine.uuid, err: error }, 'a machine could not be taken up again');
+    });
   }
 
   /** Resolves when the machine answers; one that does not start leaves nothing. */
@@ -185,14 +201,24 @@ class QemuDriver implements Driver {
     throw new ServiceError('FAILED_PRECONDITION', `the machine did not start: ${words}`);
   }
 
-  /** Takes the machine's control socket, and notices its death from then on. */
-  async #hold(machine: Machine): Promise<void> {
-    this.#machines.set(machine.uuid, machine);
+  /** Takes the machine's control socket, and notices its death from then on. Who comes meanwhile shares the attempt. */
+  #hold(machine: Machine): Promise<void> {
+    machine.holding ??= this.#takeControl(machine).finally(() => {
+      machine.holding = null;
+    });
+    return machine.holding;
+  }
+
+  async #takeControl(machine: Machine): Promise<void> {
+    if (machine.control?.isOpen) return;
     const control = await connectQmp(machine.paths.qmp);
-    const answer = await control.command('query-uuid');
-    if (!isAnswerOf(answer, machine.uuid)) {
+    try {
+      const answer = await control.command('query-uuid');
+      if (!isAnswerOf(answer, machine.uuid)) throw new ServiceError('INTERNAL', 'a control socket belongs to another machine');
+      if (this.#machines.get(machine.uuid) !== machine) throw new ServiceError('UNAVAILABLE', 'the machine was let go meanwhile');
+    } catch (error) {
       control.close();
-      throw new ServiceError('INTERNAL', 'a control socket belongs to another machine');
+      throw error;
     }
     machine.control = control;
     void control.closed.then(() => {

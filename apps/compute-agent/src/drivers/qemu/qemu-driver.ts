@@ -3,7 +3,7 @@
  * folder that only this user may enter. A machine does not need the agent: an agent that comes back finds it by its
  * folder, looks that the process is the one it takes it for, and connects to its control socket again.
  */
-import { chmod, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -19,6 +19,7 @@ import type { MachinePaths, QemuSettings } from './machine.ts';
 import { findMachine, killMachine, startMachine, waitUntilGone } from './machine-process.ts';
 import { connectQmp } from './qmp-client.ts';
 import type { QmpClient } from './qmp-client.ts';
+import { openStateDir } from './state-dir.ts';
 
 export interface QemuDriverOptions {
   /** This host's name, for the connections. */
@@ -48,8 +49,7 @@ const RESTORED_AT_ONCE = 8;
 /** Throws ServiceError FAILED_PRECONDITION when the host's folder cannot be used. */
 export async function createQemuDriver({ host, settings, log }: QemuDriverOptions): Promise<Driver> {
   checkStateDir(settings.stateDir);
-  await mkdir(settings.stateDir, { recursive: true, mode: 0o700 });
-  await chmod(settings.stateDir, 0o700);
+  await openStateDir(settings.stateDir);
   const accelerator = await chooseAccelerator(settings.accelerator, settings.binary, settings.stateDir);
   log.info({ accelerator, wanted: settings.accelerator }, 'QEMU machines run with this accelerator');
   return new QemuDriver(host, settings, accelerator, log);

@@ -12,6 +12,8 @@ await runProcess({
   config: computeAgentProcessConfig,
   async start({ config, log, clock, signal }) {
     const transport = createAmqpTransport({ url: config.transportUrl, exchange: config.rpcExchange, connectionName: `gatehouse-compute-agent ${config.host}`, log });
+    // A start that is called off does not wait for its broker.
+    signal.addEventListener('abort', () => void transport.close(), { once: true });
     const cellDb = await openCellDb({ url: config.cellDatabaseUrl });
     await waitFor({ what: 'the cell database and its tables', attempt: () => cellDb.instances.count({ host: config.host }), log, signal });
     const app = await startComputeAgent({ config, transport, cellDb, log, clock });

@@ -8,9 +8,11 @@ await runProcess({
   name: 'console-proxy',
   env: process.env,
   config: consoleProxyProcessConfig,
-  async start({ config, log, metrics, clock }) {
+  async start({ config, log, metrics, clock, signal }) {
     const connectionName = `gatehouse-console-proxy ${config.proxyName}`;
     const transport = createAmqpTransport({ url: config.transportUrl, exchange: config.rpcExchange, connectionName, log });
+    // A start that is called off does not wait for its broker.
+    signal.addEventListener('abort', () => void transport.close(), { once: true });
     const app = await startConsoleProxy({ config, transport, log, metrics, clock });
     return composeApp('console-proxy', { apps: [app], resources: [{ name: 'message broker', close: () => transport.close() }], log });
   },

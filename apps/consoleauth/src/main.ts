@@ -14,6 +14,8 @@ await runProcess({
   async start({ config, log, clock, signal }) {
     const server = config.consoleauthName ?? `${hostname()}.${process.pid}`;
     const transport = createAmqpTransport({ url: config.transportUrl, exchange: config.rpcExchange, connectionName: `gatehouse-consoleauth ${server}`, log });
+    // A start that is called off does not wait for its broker.
+    signal.addEventListener('abort', () => void transport.close(), { once: true });
     const cellDb = await openCellDb({ url: config.cellDatabaseUrl });
     await waitFor({ what: 'the cell database', attempt: () => cellDb.check(), log, signal });
     const app = await startConsoleAuth({ config, server, transport, cellDb, log, clock });

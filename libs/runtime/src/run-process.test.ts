@@ -127,6 +127,7 @@ describe('the life of a process', function () {
     assert.equal(code, 0);
     const messages = [...stdout.matchAll(/"msg":"([^"]*)"/g)].map((match) => match[1]);
     assert.deepEqual(messages, ['ready', 'draining', 'drain begins', 'drain ends', 'stopped']);
+    assert.match(stdout, /"called_off":false/);
   });
 
   it('says 503 when the app is not ready', async () => {

@@ -30,7 +30,10 @@ export interface Boot<C> {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  /** Aborts when the process is told to stop before its start has finished. */
+  /**
+   * Aborts when the process is told to stop before its start has finished, and only then. Whatever the start waits
+   * for without a signal of its own must be closed then: a transport whose broker is not there.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -58,6 +61,8 @@ interface Running {
   readonly log: Logger;
   readonly drainTimeoutMs: number;
   readonly stopping: AbortController;
+  /** Aborted with `stopping`, but only while the app starts: one that serves still needs what it stands on. */
+  readonly callingOff: AbortController;
   ops: OpsServer | null;
   app: App | null;
 }
@@ -92,13 +97,15 @@ async function run<S extends ConfigShape>(
   log: Logger,
 ): Promise<void> {
   const { drainTimeoutMs = 10_000 } = options;
-  const running: Running = { service, log, drainTimeoutMs, stopping: new AbortController(), ops: null, app: null };
+  const running: Running = { service, log, drainTimeoutMs, stopping: new AbortController(), callingOff: new AbortController(), ops: null, app: null };
   const metrics = createMetrics(service);
   exitOnUnhandled(log);
   const starting = (async () => {
     const { opsPort, bindAddress } = config;
     running.ops = await startOpsServer({ port: opsPort, bindAddress, service, version: VERSION, metrics, log });
-    running.app = await options.start({ config, log, metrics, clock: systemClock, signal: running.stopping.signal });
+    const { signal } = running.callingOff;
+    signal.throwIfAborted();
+    running.app = await options.start({ config, log, metrics, clock: systemClock, signal });
   })();
   drainOnSignal(running, starting);
   try {
@@ -128,6 +135,7 @@ function drainOnSignal(running: Running, starting: Promise<void>): void {
     firstMs = performance.now();
     running.log.info({ signal }, 'draining');
     running.stopping.abort();
+    if (running.app === null) running.callingOff.abort();
     void drain(running, starting).then((code) => process.exit(code));
   };
   process.on('SIGINT', onSignal);

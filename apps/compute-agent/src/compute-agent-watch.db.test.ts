@@ -4,6 +4,7 @@ import { openCellDb } from '@gatehouse/cell-db/cell-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import type { StoredInstance } from '@gatehouse/cell-db/instances-store';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import { createClient } from '@gatehouse/rpc/client';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
@@ -60,6 +61,24 @@ describe('a compute agent that looks after its guests', function () {
     return { agent: new ComputeAgent({ ...parts, ...change }), driver };
   }
 
+  /** The instances of a database that goes away before the first write. */
+  function awayOnce(): ComputeAgentParts['instances'] {
+    const { instances } = cellDb;
+    let away = true;
+    return {
+      find: (uuid) => instances.find(uuid),
+      list: (page) => instances.list(page),
+      listDeleted: (uuids, host) => instances.listDeleted(uuids, host),
+      async update(uuid, changes, at, owner) {
+        if (away) {
+          away = false;
+          throw new ServiceError('UNAVAILABLE', 'the database is away');
+        }
+        return instances.update(uuid, changes, at, owner);
+      },
+    };
+  }
+
   async function store(change: object = {}): Promise<StoredInstance> {
     return cellDb.instances.create({
       uuid: randomUUID(), projectId: 'blue', userId: 'alice', displayName: 'web', hostname: 'web', host: HOST,
@@ -80,5 +99,34 @@ describe('a compute agent that looks after its guests', function () {
     await agent.watch();
     assert.deepEqual(await driver.list(), guests.filter((uuid) => uuid !== deleted.uuid));
     assert.match((await ended).message, /deleted/);
+  });
+
+  it('writes how a making ended as soon as the database takes it', async () => {
+    const { agent, driver } = makeAgent({ instances: awayOnce() });
+    const made = await store();
+    await assert.rejects(agent.createInstance(made), { code: 'UNAVAILABLE' });
+    assert.equal(await driver.powerState(made.uuid), 'running');
+    // As the api does with a making that failed.
+    await cellDb.instances.update(made.uuid, { vmState: 'error' }, new Date());
+    await agent.watch();
+    const { vmState, launchedAt } = await cellDb.instances.get(made.uuid);
+    assert.deepEqual([vmState, launchedAt instanceof Date], ['active', true]);
+    await assert.rejects(driver.open(made.uuid, 'serial', 0), { code: 'PORT_IN_USE' }, 'its line is not held');
+
+    const { agent: other } = makeAgent({ instances: awayOnce() });
+    const failed = await store({ metadata: { 'hw:serial_port_count': 'many' } });
+    await assert.rejects(other.createInstance(failed), { code: 'INVALID_ARGUMENT' });
+    await other.watch();
+    assert.equal((await cellDb.instances.get(failed.uuid)).vmState, 'error');
+  });
+
+  it('forgets how a making ended when the instance is deleted', async () => {
+    const { agent, driver } = makeAgent({ instances: awayOnce() });
+    const instance = await store();
+    const { uuid } = instance;
+    await assert.rejects(agent.createInstance(instance), { code: 'UNAVAILABLE' });
+    await agent.deleteInstance(uuid);
+    await agent.watch();
+    assert.deepEqual([(await cellDb.instances.get(uuid)).vmState, await driver.powerState(uuid)], ['building', 'absent']);
   });
 });

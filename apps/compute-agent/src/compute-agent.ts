@@ -28,7 +28,7 @@ export interface ComputeAgentParts {
   readonly host: string;
   readonly driver: Driver;
   readonly lines: SerialLines;
-  readonly instances: InstancesStore;
+  readonly instances: Pick<InstancesStore, 'find' | 'list' | 'listDeleted' | 'update'>;
   readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -45,6 +45,8 @@ export class ComputeAgent {
   readonly #streams = new Map<string, Set<Duplex>>();
   /** Work on one guest happens one after the other. */
   readonly #turns = new Map<string, Promise<unknown>>();
+  /** How a making ended, where the database did not take it; one an instance. watch() writes it again. */
+  readonly #unwritten = new Map<string, InstanceChanges>();
   /** Guests of no instance that were there the last time: told once, not at every watch. */
   #strangers: ReadonlySet<string> = new Set();
 
@@ -72,10 +74,11 @@ export class ComputeAgent {
   }
 
   /**
-   * Writes down which guests have started or ended by themselves since the last time, and ends those whose
-   * instances were deleted without this agent hearing of it.
+   * Writes down how makings ended, where that failed before, and which guests have started or ended by themselves
+   * since the last time; ends the guests whose instances were deleted without this agent hearing of it.
    */
   async watch(): Promise<void> {
+    for (const uuid of [...this.#unwritten.keys()]) await this.#inTurn(uuid, () => this.#conclude(uuid)).catch(unlessGone);
     // The guests before the rows: a guest's row is there before the guest, so one made meanwhile is not taken for a stranger.
     const guests = await this.#parts.driver.list();
     const instances = await this.#list();
@@ -114,6 +117,7 @@ export class ComputeAgent {
   /** Ends the instance's consoles and its guest. No error when there is none. */
   async deleteInstance(instanceUuid: string): Promise<void> {
     await this.#inTurn(instanceUuid, async () => {
+      this.#unwritten.delete(instanceUuid);
       await this.#endConsoles(instanceUuid, 'instance_deleted');
       await this.#parts.driver.destroy(instanceUuid);
     });
@@ -136,24 +140,38 @@ export class ComputeAgent {
   }
 
   async #create(instance: Instance): Promise<void> {
-    const { driver, lines, log } = this.#parts;
+    const { driver, clock, log } = this.#parts;
     const { uuid } = instance;
     try {
       await driver.spawn(instance);
     } catch (error) {
-      await this.#write(uuid, { vmState: 'error', taskState: null }).catch((unwritten: unknown) => {
+      this.#unwritten.set(uuid, { vmState: 'error', taskState: null });
+      await this.#conclude(uuid).catch((unwritten: unknown) => {
         log.error({ instanceUuid: uuid, err: unwritten }, 'the state of an instance could not be stored');
       });
       throw error;
     }
+    this.#unwritten.set(uuid, { vmState: 'active', taskState: null, launchedAt: clock.now() });
+    await this.#conclude(uuid);
+  }
+
+  /** Writes how a making ended and opens the guest's lines. Until the database takes it, it stays to be written. */
+  async #conclude(uuid: string): Promise<void> {
+    const { driver, lines } = this.#parts;
+    const changes = this.#unwritten.get(uuid);
+    if (changes === undefined) return;
     try {
-      await this.#write(uuid, { vmState: 'active', taskState: null, launchedAt: this.#parts.clock.now() });
+      await this.#write(uuid, changes);
     } catch (error) {
-      // Deleted while its guest was made.
-      if (isServiceError(error) && error.code === 'NOT_FOUND') await driver.destroy(uuid);
+      if (isGone(error)) {
+        // Deleted while its guest was made.
+        this.#unwritten.delete(uuid);
+        await driver.destroy(uuid);
+      }
       throw error;
     }
-    await lines.openAll(uuid);
+    this.#unwritten.delete(uuid);
+    if (changes.vmState === 'active') await lines.openAll(uuid);
   }
 
   /** Ends the guests, with their consoles, whose instances are deleted. One that the database never knew is not ours to end. */
@@ -181,9 +199,7 @@ export class ComputeAgent {
     if (seen === vmState) return;
     this.#parts.log.info({ instanceUuid: uuid, vmState: seen }, 'a guest changed its state by itself');
     if (!running) await this.#endConsoles(uuid, 'instance_stopped');
-    await this.#write(uuid, { vmState: seen }).catch((error: unknown) => {
-      if (!isServiceError(error) || error.code !== 'NOT_FOUND') throw error;
-    });
+    await this.#write(uuid, { vmState: seen }).catch(unlessGone);
   }
 
   async #list(): Promise<readonly StoredInstance[]> {
@@ -231,4 +247,12 @@ export class ComputeAgent {
       if (this.#turns.get(instanceUuid) === turn) this.#turns.delete(instanceUuid);
     }
   }
+}
+
+function isGone(error: unknown): boolean {
+  return isServiceError(error) && error.code === 'NOT_FOUND';
+}
+
+function unlessGone(error: unknown): void {
+  if (!isGone(error)) throw error;
 }

@@ -23,6 +23,9 @@ interface Databases {
   readonly resources: readonly Resource[];
 }
 
+/** For all parts together; main.ts cuts off what has not ended in 4.5 s. */
+const PARTS_DRAIN_MS = 4_000;
+
 /** Starts everything; what was opened is closed again when a part does not start. */
 export async function startStandalone(boot: Boot<StandaloneConfig>, terminal: Terminal): Promise<App> {
   const { log } = boot;
@@ -37,9 +40,9 @@ export async function startStandalone(boot: Boot<StandaloneConfig>, terminal: Te
       boot.signal.throwIfAborted();
       apps.push(await start());
     }
-    return composeApp('standalone', { apps, resources, log });
+    return composeApp('standalone', { apps, resources, log, drainTimeoutMs: PARTS_DRAIN_MS });
   } catch (error) {
-    await composeApp('standalone', { apps, resources, log }).drain();
+    await composeApp('standalone', { apps, resources, log, drainTimeoutMs: PARTS_DRAIN_MS }).drain();
     throw error;
   }
 }

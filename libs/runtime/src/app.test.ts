@@ -24,6 +24,16 @@ describe('an app made of several', () => {
     assert.equal(log.lines().find((line) => line['level'] === 'error')?.['part'], 'agent');
   });
 
+  it('stops the rest in time when one part does not end', async () => {
+    const log = captureLog();
+    const stuck = app('api', () => new Promise(() => {}));
+    const startedMs = performance.now();
+    await composeApp('all', { apps: [app('proxy'), stuck], resources: [resource('db')], log: log.logger, drainTimeoutMs: 200 }).drain();
+    assert.ok(performance.now() - startedMs < 400);
+    assert.deepEqual(stopped, ['proxy', 'db']);
+    assert.equal(log.lines().find((line) => line['level'] === 'error')?.['part'], 'api');
+  });
+
   it('drains the last started first, one after the other, and then the resources, last opened first', async () => {
     const slow = app('proxy', async () => {
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -23,16 +23,24 @@ export interface Resource {
   close(): Promise<void>;
 }
 
+export interface AppParts {
+  readonly apps: readonly App[];
+  readonly resources?: readonly Resource[];
+  readonly log: Logger;
+  /** For all parts together; somewhat less than the process has (runProcess), 9 s. */
+  readonly drainTimeoutMs?: number;
+}
+
+/** What is kept for each of the parts that follow, however long one takes. */
+const RESERVE_MS = 500;
+
 /**
  * Makes one App of several. `apps` and `resources` are in the order in which they were started;
  * drain goes backwards, one at a time: the last app first, then the resources that they stood on.
- * A part that fails to stop is logged and does not keep the others from stopping.
+ * A part that fails to stop, or does not in its time, is logged and does not keep the others from stopping.
  */
-export function composeApp(
-  name: string,
-  parts: { readonly apps: readonly App[]; readonly resources?: readonly Resource[]; readonly log: Logger },
-): App {
-  const { apps, resources = [], log } = parts;
+export function composeApp(name: string, parts: AppParts): App {
+  const { apps, resources = [], log, drainTimeoutMs = 9_000 } = parts;
   return {
     name,
     addresses: apps.flatMap((app) => app.addresses),
@@ -40,20 +48,37 @@ export function composeApp(
       await Promise.all(apps.map((app) => app.checkReady()));
     },
     async drain() {
-      for (const app of apps.toReversed()) await stopPart(app.name, () => app.drain(), log);
-      for (const resource of resources.toReversed()) {
-        await stopPart(resource.name, () => resource.close(), log);
+      const stops: readonly Stop[] = [
+        ...apps.toReversed().map((app) => ({ part: app.name, stop: () => app.drain() })),
+        ...resources.toReversed().map((resource) => ({ part: resource.name, stop: () => resource.close() })),
+      ];
+      const untilMs = performance.now() + drainTimeoutMs;
+      const reserveMs = Math.min(RESERVE_MS, drainTimeoutMs / (2 * stops.length));
+      for (const [index, { part, stop }] of stops.entries()) {
+        const partsAfter = stops.length - index - 1;
+        await stopPart(part, stop, untilMs - performance.now() - partsAfter * reserveMs, log);
       }
     },
   };
 }
 
-async function stopPart(name: string, stop: () => Promise<void>, log: Logger): Promise<void> {
+interface Stop {
+  readonly part: string;
+  readonly stop: () => Promise<void>;
+}
+
+async function stopPart(part: string, stop: () => Promise<void>, timeoutMs: number, log: Logger): Promise<void> {
   const startedMs = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${Math.round(timeoutMs)} ms`)), timeoutMs);
+  });
   try {
-    await stop();
-    log.debug({ part: name, durationMs: Math.round(performance.now() - startedMs) }, 'stopped');
+    await Promise.race([stop(), late]);
+    log.debug({ part, durationMs: Math.round(performance.now() - startedMs) }, 'stopped');
   } catch (error) {
-    log.error({ part: name, err: error }, 'did not stop cleanly');
+    log.error({ part, err: error }, 'did not stop cleanly');
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { Body, Controller, Get, Inject, Module, Post } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ERRORS } from '@gatehouse/errors/error-table';
@@ -119,6 +121,34 @@ describe('Nest at the edge', () => {
     assert.match(text, /^gatehouse_http_request_seconds_count\{.*method="GET",route="\/hello",status="200"\} 1$/m);
     assert.match(text, /route="none",status="404"/);
     assert.ok(!text.includes('/nowhere'));
+  });
+
+  it('cuts off a client that does not finish the head of its request, and lets in only so many', async function () {
+    this.timeout(20_000);
+    const server = app.getHttpServer();
+    assert.deepEqual([server.headersTimeout, server.requestTimeout, server.maxConnections], [5_000, 30_000, 1_024]);
+    const slow = connect(Number(new URL(base).port), '127.0.0.1');
+    slow.on('error', () => {});
+    await once(slow, 'connect');
+    slow.write('GET /hello HTTP/1.1\r\n');
+    const startedMs = performance.now();
+    slow.resume();
+    await once(slow, 'close');
+    assert.ok(performance.now() - startedMs < 8_000);
+  });
+
+  it('closes soon although a client does not finish its request', async () => {
+    const own = await createHttpApp({ module: TestModule, log: log.logger, renderError: () => ({ status: 500, body: {} }) });
+    const url = new URL(await listenHttp(own, 0, '127.0.0.1'));
+    const slow = connect(Number(url.port), '127.0.0.1');
+    slow.on('error', () => {});
+    await once(slow, 'connect');
+    slow.write('POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const startedMs = performance.now();
+    await own.close();
+    assert.ok(performance.now() - startedMs < 2_500);
+    slow.destroy();
   });
 
   it('makes an app without HTTP too, and keeps Nest\'s chatter at debug', async () => {

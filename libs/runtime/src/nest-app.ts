@@ -15,6 +15,16 @@ type Module = Type<unknown> | DynamicModule;
 
 /** Anyone may ask for a path of any length; a line tells this much of it. */
 const LOGGED_PATH_LENGTH_MAX = 256;
+/** A request's head must be whole within this, and the request within that, however slowly they drip. */
+const HEAD_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_MS = 65_000;
+/** How often both are looked at; node's own 30 s would double them. */
+const CHECK_EVERY_MS = 1_000;
+/** More than a process needs for its clients, and fewer than it may open files. */
+const CONNECTIONS_MAX = 1_024;
+/** What requests get that run while the app closes; a client that does not finish its own must not hold it up. */
+const CLOSE_WAIT_MS = 1_500;
 
 /** What an app answers to a failed request; the edge's own shape (Nova's error body, plain text). */
 export interface ErrorAnswer {
@@ -57,8 +67,9 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
   const adapter = new FastifyAdapter({
     logger: false,
     bodyLimit: bodyBytesMax,
-    requestTimeout: 30_000,
-    keepAliveTimeout: 65_000,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    http: { headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: CHECK_EVERY_MS },
     forceCloseConnections: 'idle',
     trustProxy: false,
     genReqId: () => `req-${randomUUID()}`,
@@ -73,6 +84,11 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
     abortOnError: false,
   });
   const fastify = app.getHttpAdapter().getInstance();
+  fastify.server.maxConnections = CONNECTIONS_MAX;
+  fastify.addHook('preClose', (done) => {
+    setTimeout(() => fastify.server.closeAllConnections(), CLOSE_WAIT_MS).unref();
+    done();
+  });
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-openstack-request-id', request.id);
     done();

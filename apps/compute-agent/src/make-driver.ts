@@ -4,6 +4,7 @@ import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { ComputeAgentConfig } from './config.ts';
 import type { Driver } from './drivers/driver.ts';
+import { absoluteOrNull, findProgram } from './drivers/qemu/host-files.ts';
 import { createQemuDriver } from './drivers/qemu/qemu-driver.ts';
 import { SimulatedDriver } from './drivers/simulated/simulated-driver.ts';
 
@@ -15,14 +16,14 @@ export async function makeDriver(config: ComputeAgentConfig, clock: Clock, log: 
   }
   const settings = {
     stateDir: config.stateDir ?? path.join(config.dataDir, 'qemu'),
-    binary: config.qemuBinary,
+    binary: await findProgram(config.qemuBinary),
     accelerator: config.qemuAccelerator,
     memoryMb: config.qemuMemoryMb,
     machinesMax: config.qemuMachinesMax,
-    kernel: config.qemuKernel,
-    initrd: config.qemuInitrd,
+    kernel: absoluteOrNull(config.qemuKernel),
+    initrd: absoluteOrNull(config.qemuInitrd),
     append: config.qemuAppend,
-    disk: config.qemuDisk,
+    disk: absoluteOrNull(config.qemuDisk),
   };
   return createQemuDriver({ host, settings, log });
 }

@@ -73,6 +73,7 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
     this.#rounds = [
       round('sign of life to clients', BEAT_EVERY_MS, async () => this.#proxy.beat()),
       round('renewal of sessions', BEAT_EVERY_MS, () => this.#proxy.renewWhenDue()),
+      round('ends that were not told', BEAT_EVERY_MS, () => this.#proxy.tellEnds()),
       round('report to consoleauth', REPORT_EVERY_MS, () => this.#report()),
     ];
     const sessions = { name: 'proxy_sessions', help: 'Consoles carried now', collect: (gauge: { set(value: number): void }) => gauge.set(this.#proxy.sessionCount) };

@@ -5,6 +5,7 @@ import { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import WebSocket from 'ws';
 import { serveConsoleStream } from '@gatehouse/console-stream/serve-console-stream';
+import { ServiceError } from '@gatehouse/errors/service-error';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import type { Transport } from '@gatehouse/rpc/transport';
 import type { App } from '@gatehouse/runtime/app';
@@ -83,6 +84,19 @@ describe('the console proxy, between the states of a console,', () => {
     assert.equal(host.openAttaches, 1);
     await until(() => host.openAttaches === 0, 'the guest is let go');
     await host.drain(1_000);
+  });
+
+  it('releases the session of a client whose grant it never heard', async () => {
+    // The answer is lost with the connection; the request has run.
+    const request = transport.request.bind(transport);
+    transport.request = async (asked) => {
+      const reply = await request(asked);
+      if (asked.message.method === 'connect') throw new ServiceError('UNAVAILABLE', 'the connection was lost; it may have run');
+      return reply;
+    };
+    assert.equal(await closeCode(open()), 4503);
+    await until(() => auth.released.length === 1 && auth.open.size === 0, 'the release');
+    assert.equal(auth.released[0]?.reason, 'lease_lost');
   });
 
   it('opens nothing once it drains, and has released by the end of the drain what was granted late', async () => {

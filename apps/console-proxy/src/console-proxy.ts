@@ -15,6 +15,7 @@ import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { OpenStream } from './open-stream.ts';
 import type { ProxiedSession } from './proxied-session.ts';
+import { SessionEnds } from './session-ends.ts';
 import { TOKEN_LENGTH_MAX } from './token-intake.ts';
 
 export interface ProxySettings {
@@ -36,24 +37,17 @@ interface Carried {
   readonly client: ProxiedSession;
 }
 
-interface Unreleased {
-  readonly use: ConsoleSessionUse;
-  readonly reason: string;
-}
-
 const CONNECT_TIMEOUT_MS = 10_000;
 const RELEASE_TIMEOUT_MS = 5_000;
-/** Ended sessions that consoleauth could not be told of yet; beyond it the oldest are left to their lease. */
-const UNRELEASED_MAX = 10_000;
+/** A request that was taken on just before its deadline has been worked on by then. */
+const CONNECT_SPARE_MS = 2_000;
 const LEASE_MS_DEFAULT = 15_000;
 /** How long a drain waits for answers about clients that are being let in, so that what was granted is released. */
 const OPENING_DRAIN_MS = 2_000;
 
-/** consoleauth's own refusals are for the user; that it was not reached at all is said in words for one. */
-function sayForUsers(error: unknown): never {
-  const isUnreached = isServiceError(error) && ['UNAVAILABLE', 'DEADLINE_EXCEEDED'].includes(error.code) && error.details['remoteClass'] === undefined;
-  if (!isUnreached) throw error;
-  throw new ServiceError('UNAVAILABLE', 'The console service does not answer at the moment; try again in a minute.', { cause: error });
+/** True when the error is not consoleauth's own word: its answer was not heard, and it may still do what it was asked. */
+function isUnheard(error: unknown): boolean {
+  return isServiceError(error) && ['UNAVAILABLE', 'DEADLINE_EXCEEDED'].includes(error.code) && error.details['remoteClass'] === undefined;
 }
 
 export class ConsoleProxy {
@@ -63,8 +57,7 @@ export class ConsoleProxy {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #carried = new Map<string, Carried>();
-  readonly #unreleased = new Map<string, Unreleased>();
-  readonly #releasing = new Set<Promise<void>>();
+  readonly #ends: SessionEnds;
   /** Those that are being let in. */
   readonly #opening = new Set<ProxiedSession>();
   #draining = false;
@@ -76,6 +69,7 @@ export class ConsoleProxy {
     this.#settings = settings;
     this.#clock = clock;
     this.#log = log;
+    this.#ends = new SessionEnds((use, reason) => this.#release(use, reason), clock, log);
   }
 
   /** How many sessions are carried now. */
@@ -124,8 +118,7 @@ export class ConsoleProxy {
   }
 
   async #connect(client: ProxiedSession, token: string, clientAddress: string, context: RequestContext): Promise<void> {
-    const proxy = this.#settings.proxyName;
-    const grant = await this.#auth.connect({ sessionId: randomUUID(), token, proxy, clientAddress }, context).catch(sayForUsers);
+    const grant = await this.#ask(token, clientAddress, context);
     const { id, instanceUuid, consoleType } = grant.session;
     const facts = { requestId: context.requestId, sessionId: id, instanceUuid, consoleType, clientAddress };
     // From here on the session can be ended by its id, also while its console is still being opened.
@@ -140,6 +133,20 @@ export class ConsoleProxy {
     } catch (error) {
       this.#over(id, client, client.endReason ?? 'host_unreachable');
       throw error;
+    }
+  }
+
+  async #ask(token: string, clientAddress: string, context: RequestContext): Promise<ConsoleGrant> {
+    const sessionId = randomUUID();
+    try {
+      return await this.#auth.connect({ sessionId, token, proxy: this.#settings.proxyName, clientAddress }, context);
+    } catch (error) {
+      if (!isUnheard(error)) throw error;
+      // The session may be there all the same, or be made yet by a request that still waits to be worked on.
+      const use = { id: sessionId, bytesIn: 0, bytesOut: 0 };
+      this.#ends.tell(use, 'lease_lost');
+      this.#ends.tellAt(context.deadline + CONNECT_SPARE_MS, use, 'lease_lost');
+      throw new ServiceError('UNAVAILABLE', 'The console service does not answer at the moment; try again in a minute.', { cause: error });
     }
   }
 
@@ -172,7 +179,7 @@ export class ConsoleProxy {
    */
   async renewWhenDue(): Promise<void> {
     const now = this.#clock.now().getTime();
-    if (now < this.#renewAt || (this.#carried.size === 0 && this.#unreleased.size === 0)) return;
+    if (now < this.#renewAt || this.#carried.size === 0) return;
     const periodMs = this.#leaseMs() / 2;
     const uses = [...this.uses()];
     for (let start = 0; start < uses.length; start += RENEW_SESSIONS_MAX) {
@@ -181,10 +188,11 @@ export class ConsoleProxy {
       this.endSessions(await this.#auth.renew({ proxy: this.#settings.proxyName, sessions }, context));
     }
     this.#renewAt = now + periodMs;
-    for (const [id, { use, reason }] of [...this.#unreleased]) {
-      await this.#release(use, reason);
-      this.#unreleased.delete(id);
-    }
+  }
+
+  /** About once a second: tell consoleauth of ends that it has not heard yet. */
+  async tellEnds(): Promise<void> {
+    await this.#ends.tellDue();
   }
 
   /**
@@ -199,7 +207,7 @@ export class ConsoleProxy {
     await this.#waitWhile(() => this.#carried.size > 0, seconds * 1_000);
     for (const { client } of [...this.#carried.values()]) client.end('proxy_draining');
     await this.#waitWhile(() => this.#opening.size > 0, OPENING_DRAIN_MS);
-    await Promise.all(this.#releasing);
+    await this.#ends.settled();
   }
 
   async #waitWhile(isSo: () => boolean, timeoutMs: number): Promise<void> {
@@ -213,18 +221,10 @@ export class ConsoleProxy {
     return Number.isFinite(shortest) ? shortest : LEASE_MS_DEFAULT;
   }
 
-  /** Forget a session that is over and tell consoleauth, now or with the next renewal. */
+  /** Forget a session that is over and tell consoleauth. */
   #over(id: string, client: ProxiedSession, reason: string): void {
     this.#carried.delete(id);
-    const use = { id, bytesIn: client.bytesIn, bytesOut: client.bytesOut };
-    const told = this.#release(use, reason).catch((error: unknown) => {
-      this.#log.warn({ sessionId: id, err: error }, 'the end of a session was not told yet');
-      this.#unreleased.set(id, { use, reason });
-      const oldest = this.#unreleased.size > UNRELEASED_MAX ? this.#unreleased.keys().next() : null;
-      if (oldest?.value !== undefined) this.#unreleased.delete(oldest.value);
-    });
-    this.#releasing.add(told);
-    void told.then(() => this.#releasing.delete(told));
+    this.#ends.tell({ id, bytesIn: client.bytesIn, bytesOut: client.bytesOut }, reason);
   }
 
   async #release(session: ConsoleSessionUse, reason: string): Promise<void> {

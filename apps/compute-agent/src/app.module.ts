@@ -52,7 +52,8 @@ async function makeParts({ config, transport, cellDb, log, clock }: ComputeAgent
   const driver = await makeDriver(config, clock, log);
   const lines = new SerialLines(driver, config.serialScrollbackBytes, clock, log);
   const consoleAuth = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS });
-  const agent = new ComputeAgent({ host: config.host, driver, lines, instances: cellDb.instances, consoleAuth, clock, log });
+  const { instances, instanceExtra } = cellDb;
+  const agent = new ComputeAgent({ host: config.host, driver, lines, instances, instanceExtra, consoleAuth, clock, log });
   return { agent, driver, lines, consoleAuth };
 }
 

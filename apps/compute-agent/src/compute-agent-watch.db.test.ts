@@ -6,6 +6,7 @@ import type { StoredInstance } from '@gatehouse/cell-db/instances-store';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
+import { KeyPair } from '@gatehouse/objects/key-pair';
 import { createClient } from '@gatehouse/rpc/client';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import { serve } from '@gatehouse/rpc/server';
@@ -57,8 +58,23 @@ describe('a compute agent that looks after its guests', function () {
     const driver = new SimulatedDriver({ host: HOST, clock: systemClock });
     drivers.push(driver);
     const lines = new SerialLines(driver, 131_072, systemClock, silentLogger);
-    const parts = { host: HOST, driver, lines, instances: cellDb.instances, consoleAuth: createClient(consoleauth, transport), clock: systemClock, log: silentLogger };
+    const { instances, instanceExtra } = cellDb;
+    const consoleAuth = createClient(consoleauth, transport);
+    const parts = { host: HOST, driver, lines, instances, instanceExtra, consoleAuth, clock: systemClock, log: silentLogger };
     return { agent: new ComputeAgent({ ...parts, ...change }), driver };
+  }
+
+  /** What the guest's shell prints from the command to its next prompt. */
+  async function answerTo(agent: ComputeAgent, driver: SimulatedDriver, uuid: string, command: string): Promise<string> {
+    granted = (await driver.consoles(uuid, 'serial'))[0]!;
+    const { stream } = await agent.attach({ sessionId: randomUUID(), attachSecret: 's', offset: null, signal: NEVER });
+    stream.write(`\r${command}\r`);
+    let text = '';
+    for await (const chunk of stream) {
+      text += String(chunk);
+      if (new RegExp(`${command}\r\n[^]*[$#] $`).test(text)) break;
+    }
+    return text;
   }
 
   /** The instances of a database that goes away before the first write. */
@@ -99,6 +115,25 @@ describe('a compute agent that looks after its guests', function () {
     await agent.watch();
     assert.deepEqual(await driver.list(), guests.filter((uuid) => uuid !== deleted.uuid));
     assert.match((await ended).message, /deleted/);
+  });
+
+  it('gives its guests their keys also when it starts: those that ran, those half made; one with unreadable keys runs without', async () => {
+    const { instanceExtra } = cellDb;
+    const [ran, half, unreadable] = [await store({ vmState: 'active' }), await store(), await store({ vmState: 'active' })];
+    const keypairs = { objects: [KeyPair.make({ name: 'laptop', type: 'ssh', publicKey: 'ssh-ed25519 AAAA', fingerprint: 'SHA256:abc' })] };
+    for (const { uuid } of [ran, half]) await instanceExtra.saveKeyPairs(uuid, keypairs, new Date());
+    const { agent, driver } = makeAgent({
+      instanceExtra: {
+        async findKeyPairs(uuid) {
+          if (uuid === unreadable.uuid) throw new ServiceError('INTERNAL', 'the stored key pairs cannot be read');
+          return instanceExtra.findKeyPairs(uuid);
+        },
+      },
+    });
+    await agent.start();
+    assert.match(await answerTo(agent, driver, ran.uuid, 'keys'), /laptop {2}ssh {2}SHA256:abc/);
+    assert.match(await answerTo(agent, driver, half.uuid, 'keys'), /laptop {2}ssh {2}SHA256:abc/);
+    assert.match(await answerTo(agent, driver, unreadable.uuid, 'keys'), /no key pairs/);
   });
 
   it('writes how a making ended as soon as the database takes it', async () => {

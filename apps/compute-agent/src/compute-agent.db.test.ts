@@ -234,7 +234,8 @@ describe('a compute agent with simulated guests', function () {
     });
     const lines = new SerialLines(driver, 131_072, systemClock, silentLogger);
     const consoleAuth = createClient(consoleauth, transport);
-    await new ComputeAgent({ host: HOST, driver, lines, instances: cellDb.instances, consoleAuth, clock: systemClock, log: silentLogger }).start();
+    const { instances, instanceExtra } = cellDb;
+    await new ComputeAgent({ host: HOST, driver, lines, instances, instanceExtra, consoleAuth, clock: systemClock, log: silentLogger }).start();
     assert.deepEqual(ended, [deleted.uuid]);
     await driver.close();
   });

@@ -6,6 +6,7 @@
  * names must still be a console of that instance at that moment.
  */
 import type { Duplex } from 'node:stream';
+import type { InstanceExtraStore } from '@gatehouse/cell-db/instance-extra-store';
 import type { InstanceChanges, InstancesStore, StoredInstance } from '@gatehouse/cell-db/instances-store';
 import { ConsoleEnded } from '@gatehouse/console-stream/console-ended';
 import type { AttachOpen, GuestConsole } from '@gatehouse/console-stream/attach-call';
@@ -29,6 +30,8 @@ export interface ComputeAgentParts {
   readonly driver: Driver;
   readonly lines: SerialLines;
   readonly instances: Pick<InstancesStore, 'find' | 'list' | 'listDeleted' | 'update'>;
+  /** The key pairs of instances; read only where a guest is made here. */
+  readonly instanceExtra: Pick<InstanceExtraStore, 'findKeyPairs'>;
   readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -57,7 +60,8 @@ export class ComputeAgent {
   /** Takes up the guests that the database places here, and makes those whose making was interrupted. Throws UNAVAILABLE while the database is not there. */
   async start(): Promise<void> {
     const { driver, lines, log } = this.#parts;
-    const instances = await this.#list();
+    const instances: Instance[] = [];
+    for (const instance of await this.#list()) instances.push(await this.#withKeys(instance));
     await driver.restore(instances);
     await this.#removeDeleted(await driver.list(), instances);
     for (const instance of instances) {
@@ -175,7 +179,7 @@ export class ComputeAgent {
   }
 
   /** Ends the guests, with their consoles, whose instances are deleted. One that the database never knew is not ours to end. */
-  async #removeDeleted(guests: readonly string[], present: readonly StoredInstance[]): Promise<void> {
+  async #removeDeleted(guests: readonly string[], present: readonly Instance[]): Promise<void> {
     const { instances, host, log } = this.#parts;
     const known = new Set(present.map(({ uuid }) => uuid));
     const missing = guests.filter((uuid) => !known.has(uuid));
@@ -192,7 +196,7 @@ export class ComputeAgent {
   }
 
   /** Brings an instance's written state in line with its guest's. */
-  async #settle({ uuid, vmState, taskState }: StoredInstance): Promise<void> {
+  async #settle({ uuid, vmState, taskState }: Instance): Promise<void> {
     if (!SETTLED.has(vmState) || taskState === 'deleting') return;
     const running = (await this.#parts.driver.powerState(uuid)) === 'running';
     const seen = running ? 'active' : 'stopped';
@@ -210,6 +214,18 @@ export class ComputeAgent {
       const page = await instances.list({ host, limit: PAGE, ...(marker === undefined ? {} : { marker }) });
       all.push(...page);
       if (page.length < PAGE) return all;
+    }
+  }
+
+  /** The instance as its guest is made from it. Without its keys where they cannot be read: that holds up no other guest. */
+  async #withKeys(instance: StoredInstance): Promise<Instance> {
+    try {
+      const keypairs = await this.#parts.instanceExtra.findKeyPairs(instance.uuid);
+      return keypairs === null ? instance : { ...instance, keypairs };
+    } catch (error) {
+      if (!isServiceError(error) || error.code !== 'INTERNAL') throw error;
+      this.#parts.log.error({ instanceUuid: instance.uuid, err: error }, 'a guest is taken up without its keys');
+      return instance;
     }
   }
 

@@ -14,6 +14,7 @@ import { StepError, failTool, say } from './steps/say.mjs';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const SERVICES = ['consoleauth', 'compute-agent', 'console-proxy', 'metadata', 'api'];
 const DRAIN_LIMIT_MS = 20_000;
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 const REQUIRED = {
   GATEHOUSE_TRANSPORT_URL: 'the message broker, such as amqp://guest:guest@127.0.0.1:5672/',
@@ -75,7 +76,13 @@ function launch(service, env) {
 }
 
 async function run(service, env) {
-  const ended = await launch(service, env).ended;
+  const { child, ended: whenEnded } = launch(service, env);
+  const stop = () => kill(child, 'SIGTERM');
+  for (const signal of STOP_SIGNALS) process.on(signal, stop);
+  process.on('exit', stop);
+  const ended = await whenEnded;
+  for (const signal of STOP_SIGNALS) process.off(signal, stop);
+  process.off('exit', stop);
   if (ended !== 0) throw new StepError(`${service} ended with ${ended}; nothing was started`);
 }
 
@@ -93,7 +100,7 @@ async function runServices(plans) {
       for (const { child } of running) kill(child, 'SIGKILL');
     }, DRAIN_LIMIT_MS).unref();
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stopAll);
+  for (const signal of STOP_SIGNALS) process.on(signal, stopAll);
   process.on('exit', () => {
     for (const { child } of running) kill(child, 'SIGKILL');
   });

@@ -72,7 +72,7 @@ const EMBEDDED_CELL: HomeCell = { name: 'cell1', transportUrl: 'memory:', databa
  * the operator's word for it, and what the system says about a port that is taken.
  */
 export async function startApi(resources: ApiResources): Promise<App> {
-  const { config, transport, apiDb, cellDb, log, clock } = resources;
+  const { config, transport, apiDb, cellDb, log, metrics, clock } = resources;
   refuseOpenDoor(config);
   const rpc = { compute: createClient(compute, transport), consoleauth: createClient(consoleauth, transport) };
   const placement = new Placement(cellDb, clock);
@@ -81,7 +81,7 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const instances = new Instances({ apiDb, cellDb }, cell, placement, guests, clock);
   const keyPairs = new KeyPairs(apiDb, config, clock);
   const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute) });
-  const http = await createHttpApp({ module, log, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => faultOf(error) });
+  const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => faultOf(error) });
   prepareHttpEdge(http, { identity: identityNone, guard: hostGuard([config.bindAddress, ...config.apiHosts]) });
   const url = await listenHttp(http, config.apiPort, config.bindAddress);
   return {

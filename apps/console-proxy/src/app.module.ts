@@ -20,6 +20,7 @@ import { consoleProxyHandlers } from './console-proxy.server.ts';
 import { openStream } from './open-stream.ts';
 import { originPolicy } from './origin-policy.ts';
 import { Pages } from './pages.ts';
+import { ProxyRecord } from './proxy-record.ts';
 
 export interface ConsoleProxyResources {
   readonly config: ConsoleProxyConfig;
@@ -35,12 +36,12 @@ const RPC_TIMEOUT_MS = 4_000;
 const RESOURCES = Symbol('console-proxy resources');
 const CONSOLEAUTH = Symbol('consoleauth client');
 
-function makeProxy({ config, clock, log }: ConsoleProxyResources, auth: Client<typeof consoleauth>): ConsoleProxy {
-  return new ConsoleProxy(auth, openStream, config, clock, log);
+function makeProxy({ config, clock, log, metrics }: ConsoleProxyResources, auth: Client<typeof consoleauth>): ConsoleProxy {
+  return new ConsoleProxy(auth, openStream, config, clock, new ProxyRecord(log, metrics));
 }
 
-function makeGateway({ config, log }: ConsoleProxyResources, proxy: ConsoleProxy): ConsoleGateway {
-  return new ConsoleGateway(proxy, originPolicy(config), new Pages(), config.proxySessionsMax, log);
+function makeGateway({ config, log, metrics }: ConsoleProxyResources, proxy: ConsoleProxy): ConsoleGateway {
+  return new ConsoleGateway(proxy, originPolicy(config), new Pages(), config.proxySessionsMax, new ProxyRecord(log, metrics));
 }
 
 class ConsoleProxyLife implements BeforeApplicationShutdown {

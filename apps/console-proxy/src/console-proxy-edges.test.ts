@@ -86,6 +86,19 @@ describe('the console proxy, between the states of a console,', () => {
     await host.drain(1_000);
   });
 
+  it('counts who was let in, why each ended, and tells refusals apart', async () => {
+    const socket = open();
+    await once(socket, 'message');
+    socket.close();
+    await until(() => auth.released.length === 1, 'the release');
+    assert.equal(await closeCode(open('bad')), 4401);
+    const stranger = new WebSocket(app.addresses[0]!.url.replace('http', 'ws'), ['binary', 'token.good'], { headers: { origin: 'http://evil.example' } });
+    assert.equal(await closeCode(stranger), 4403);
+    const text = await metrics.registry.metrics();
+    for (const line of ['opened_total{', 'ended_total{reason="client_closed",']) assert.ok(text.includes(`gatehouse_proxy_sessions_${line}`), text);
+    for (const code of ['UNAUTHENTICATED', 'PERMISSION_DENIED']) assert.match(text, new RegExp(`^gatehouse_proxy_refusals_total{code="${code}",.*} 1$`, 'm'));
+  });
+
   it('releases the session of a client whose grant it never heard', async () => {
     // The answer is lost with the connection; the request has run.
     const request = transport.request.bind(transport);

@@ -15,6 +15,7 @@ import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { OpenStream } from './open-stream.ts';
 import type { ProxiedSession } from './proxied-session.ts';
+import type { ProxyRecord } from './proxy-record.ts';
 import { SessionEnds } from './session-ends.ts';
 import { TOKEN_LENGTH_MAX } from './token-intake.ts';
 
@@ -55,6 +56,7 @@ export class ConsoleProxy {
   readonly #openStream: OpenStream;
   readonly #settings: ProxySettings;
   readonly #clock: Clock;
+  readonly #record: ProxyRecord;
   readonly #log: Logger;
   readonly #carried = new Map<string, Carried>();
   readonly #ends: SessionEnds;
@@ -63,13 +65,14 @@ export class ConsoleProxy {
   #draining = false;
   #renewAt = 0;
 
-  constructor(auth: Client<typeof consoleauth>, openStream: OpenStream, settings: ProxySettings, clock: Clock, log: Logger) {
+  constructor(auth: Client<typeof consoleauth>, openStream: OpenStream, settings: ProxySettings, clock: Clock, record: ProxyRecord) {
     this.#auth = auth;
     this.#openStream = openStream;
     this.#settings = settings;
     this.#clock = clock;
-    this.#log = log;
-    this.#ends = new SessionEnds((use, reason) => this.#release(use, reason), clock, log);
+    this.#record = record;
+    this.#log = record.log;
+    this.#ends = new SessionEnds((use, reason) => this.#release(use, reason), clock, record.log);
   }
 
   /** How many sessions are carried now. */
@@ -96,6 +99,7 @@ export class ConsoleProxy {
       return null;
     } catch (thrown) {
       const error = toServiceError(thrown);
+      this.#record.refused(error.code);
       const facts = { requestId: context.requestId, clientAddress: visit.clientAddress, code: error.code, problem: error.message };
       if (error.code === 'INTERNAL') this.#log.error({ ...facts, err: error }, 'console not opened');
       else this.#log.info(facts, 'console refused');
@@ -127,8 +131,10 @@ export class ConsoleProxy {
     try {
       await this.#join(client, grant, (reason) => {
         this.#log.info({ ...facts, reason, bytesIn: client.bytesIn, bytesOut: client.bytesOut }, 'console closed');
+        this.#record.ended(reason);
         this.#over(id, client, reason);
       });
+      this.#record.opened();
       this.#log.info(facts, 'console open');
     } catch (error) {
       this.#over(id, client, client.endReason ?? 'host_unreachable');

@@ -8,11 +8,11 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { Logger } from '@gatehouse/runtime/logger';
 import type { ConsoleProxy } from './console-proxy.ts';
 import type { CheckOrigin } from './origin-policy.ts';
 import type { Pages } from './pages.ts';
 import { ProxiedSession } from './proxied-session.ts';
+import type { ProxyRecord } from './proxy-record.ts';
 import { readToken } from './token-intake.ts';
 import { readHandshake } from './websocket/handshake.ts';
 
@@ -28,13 +28,13 @@ const SPARE_CONNECTIONS = 1_024;
 export class ConsoleGateway {
   readonly #proxy: ConsoleProxy;
   readonly #checkOrigin: CheckOrigin;
-  readonly #log: Logger;
+  readonly #record: ProxyRecord;
   readonly #server: Server;
 
-  constructor(proxy: ConsoleProxy, checkOrigin: CheckOrigin, pages: Pages, sessionsMax: number, log: Logger) {
+  constructor(proxy: ConsoleProxy, checkOrigin: CheckOrigin, pages: Pages, sessionsMax: number, record: ProxyRecord) {
     this.#proxy = proxy;
     this.#checkOrigin = checkOrigin;
-    this.#log = log;
+    this.#record = record;
     this.#server = createServer(
       {
         headersTimeout: HEAD_TIMEOUT_MS,
@@ -75,7 +75,7 @@ export class ConsoleGateway {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const handshake = readHandshake(request);
     if (!handshake.ok) {
-      this.#log.debug({ reason: handshake.reason, clientAddress: clientAddress(request) }, 'handshake refused');
+      this.#record.log.debug({ reason: handshake.reason, clientAddress: clientAddress(request) }, 'handshake refused');
       socket.on('error', () => socket.destroy());
       socket.end(handshake.answer, () => socket.destroy());
       return;
@@ -85,7 +85,8 @@ export class ConsoleGateway {
     const client = new ProxiedSession({ socket, head, protocol: handshake.protocol });
     const refusal = this.#checkOrigin(request.headers.origin, request.headers.host);
     if (refusal !== null) {
-      this.#log.info({ clientAddress: clientAddress(request), problem: refusal }, 'console refused');
+      this.#record.log.info({ clientAddress: clientAddress(request), problem: refusal }, 'console refused');
+      this.#record.refused('PERMISSION_DENIED');
       client.refuse(new ServiceError('PERMISSION_DENIED', refusal));
       return;
     }

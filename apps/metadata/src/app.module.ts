@@ -41,9 +41,9 @@ export class MetadataModule {
 }
 
 /** Serves metadata. Throws INVALID_ARGUMENT for an empty secret, and what the system says about a port that is taken. */
-export async function startMetadata({ config, cellDb, log }: MetadataResources): Promise<App> {
+export async function startMetadata({ config, cellDb, log, metrics }: MetadataResources): Promise<App> {
   const module = MetadataModule.of(new InstanceMetadata(cellDb), signatureCheck(config.metadataSecrets), log);
-  const http = await createHttpApp({ module, log, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => refusalOf(error, '') });
+  const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => refusalOf(error, '') });
   const fastify = http.getHttpAdapter().getInstance();
   fastify.removeAllContentTypeParsers();
   http.useBodyParser('*', { bodyLimit: BODY_BYTES_MAX }, (_request, _body, done) => done(null, null));

@@ -138,7 +138,7 @@ describe('Nest at the edge', () => {
   });
 
   it('closes soon although a client does not finish its request', async () => {
-    const own = await createHttpApp({ module: TestModule, log: log.logger, renderError: () => ({ status: 500, body: {} }) });
+    const own = await createHttpApp({ module: TestModule, log: log.logger, metrics: createMetrics('gatehouse-test'), renderError: () => ({ status: 500, body: {} }) });
     const url = new URL(await listenHttp(own, 0, '127.0.0.1'));
     const slow = connect(Number(url.port), '127.0.0.1');
     slow.on('error', () => {});

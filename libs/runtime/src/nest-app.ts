@@ -37,7 +37,7 @@ export interface HttpAppOptions {
   readonly module: Module;
   readonly log: Logger;
   /** Counts and times requests by route and status. */
-  readonly metrics?: Metrics;
+  readonly metrics: Metrics;
   /** Longest request body accepted, in bytes; 1 MiB. */
   readonly bodyBytesMax?: number;
   /** Turns a refusal into the answer that this app's clients understand. */
@@ -61,7 +61,7 @@ function sendError(reply: HttpReply, answer: ErrorAnswer): void {
 /** Makes a Nest application over Fastify, not listening yet; see listenHttp. */
 export async function createHttpApp(options: HttpAppOptions): Promise<NestFastifyApplication> {
   const { module, log, metrics, bodyBytesMax = 1_048_576, renderError } = options;
-  const seconds = metrics?.histogram({
+  const seconds = metrics.histogram({
     name: 'http_request_seconds', help: 'Time to answer an HTTP request.', labels: ['method', 'route', 'status'],
   });
   const adapter = new FastifyAdapter({
@@ -99,7 +99,7 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
     log.info({ ...fields, durationMs: Math.round(reply.elapsedTime) }, 'request');
     // The route's pattern and not the path: labels must come from a small closed set.
     const labels = { method: request.method, route: request.routeOptions.url ?? 'none', status: reply.statusCode };
-    seconds?.observe(labels, reply.elapsedTime / 1_000);
+    seconds.observe(labels, reply.elapsedTime / 1_000);
     done();
   });
   app.useGlobalFilters({

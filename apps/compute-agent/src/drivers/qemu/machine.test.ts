@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import { checkStateDir, machineArguments, machinePaths, serialPortCount } from './machine.ts';
+import { checkStateDir, machineArguments, machinePaths } from './machine.ts';
 import type { QemuSettings } from './machine.ts';
 
 const SETTINGS: QemuSettings = {
@@ -11,17 +11,9 @@ const SETTINGS: QemuSettings = {
 
 describe('a QEMU machine', () => {
   it('refuses a name that is no uuid, so that no path leads elsewhere', () => {
-    for (const name of ['../etc', '', 'a/b', randomUUID().toUpperCase().replace(/\d/g, 'A'), `${randomUUID()}/..`]) {
+    for (const name of ['../etc', '', 'a/b', randomUUID().replace(/.$/, 'A'), `${randomUUID()}/..`]) {
       assert.throws(() => machinePaths('/var/lib/gh', name), refusal('INVALID_ARGUMENT', /uuid/));
     }
-  });
-
-  it('refuses a number of serial ports that it cannot have, and says which it can', () => {
-    for (const wanted of ['0', '5', '-1', '1e1', '', ' 2', '2; rm', 'two']) {
-      assert.throws(() => serialPortCount({ 'hw:serial_port_count': wanted }), refusal('INVALID_ARGUMENT', /from 1 to 4/));
-    }
-    assert.equal(serialPortCount({}), 1);
-    assert.equal(serialPortCount({ 'hw:serial_port_count': '4' }), 4);
   });
 
   it('refuses a folder whose sockets would have too long a name, and names the setting', () => {

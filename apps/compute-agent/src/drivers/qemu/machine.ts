@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { isUuid } from '@gatehouse/objects/fields';
 
 export interface QemuSettings {
   /** The folder of all machines; private to this user. Short: see SOCKET_PATH_BYTES_MAX. */
@@ -31,21 +32,17 @@ export interface MachinePaths {
   serial(port: number): string;
 }
 
-export const SERIAL_PORTS_MAX = 4;
-const SERIAL_PORT_COUNT_KEY = 'hw:serial_port_count';
-
 /** sun_path holds 108 bytes, one of them the final zero. */
 export const SOCKET_PATH_BYTES_MAX = 107;
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
-export function isUuid(text: string): boolean {
-  return UUID.test(text);
+/** Whether a folder of this name may be a machine's. Lower case alone: one instance has one folder. */
+export function isMachineName(text: string): boolean {
+  return isUuid(text) && text === text.toLowerCase();
 }
 
 /** Throws ServiceError INVALID_ARGUMENT: a uuid becomes part of paths here, so it is looked at here. */
 export function machinePaths(stateDir: string, uuid: string): MachinePaths {
-  if (!isUuid(uuid)) throw new ServiceError('INVALID_ARGUMENT', 'an instance is named by a uuid in lower case');
+  if (!isMachineName(uuid)) throw new ServiceError('INVALID_ARGUMENT', 'an instance is named by a uuid in lower case');
   const folder = path.join(path.resolve(stateDir), uuid);
   return {
     folder,
@@ -66,14 +63,6 @@ export function checkStateDir(stateDir: string): void {
     'FAILED_PRECONDITION',
     `the folder ${path.resolve(stateDir)} is too long for unix sockets by ${bytes - SOCKET_PATH_BYTES_MAX} bytes; set GATEHOUSE_STATE_DIR to a shorter one`,
   );
-}
-
-/** How many serial ports the instance wants: `hw:serial_port_count` in its metadata, 1 by default. Throws ServiceError INVALID_ARGUMENT. */
-export function serialPortCount(metadata: Readonly<Record<string, string>>): number {
-  const wanted = metadata[SERIAL_PORT_COUNT_KEY];
-  if (wanted === undefined) return 1;
-  if (/^[1-9]$/.test(wanted) && Number(wanted) <= SERIAL_PORTS_MAX) return Number(wanted);
-  throw new ServiceError('INVALID_ARGUMENT', `${SERIAL_PORT_COUNT_KEY} is '${wanted.slice(0, 20)}'; expected a number from 1 to ${SERIAL_PORTS_MAX}`);
 }
 
 export interface MachineCommand {

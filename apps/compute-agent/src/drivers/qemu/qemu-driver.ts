@@ -13,8 +13,9 @@ import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { Instance } from '@gatehouse/objects/instance';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { ConsoleType, Driver, OpenOptions, PowerState } from '../driver.ts';
+import { SERIAL_PORTS_MAX, serialPortCount } from '../serial-ports.ts';
 import { chooseAccelerator } from './accelerator.ts';
-import { SERIAL_PORTS_MAX, checkStateDir, isUuid, machineArguments, machinePaths, serialPortCount } from './machine.ts';
+import { checkStateDir, isMachineName, machineArguments, machinePaths } from './machine.ts';
 import type { MachinePaths, QemuSettings } from './machine.ts';
 import { findMachine, killMachine, startMachine, waitUntilGone } from './machine-process.ts';
 import { connectQmp } from './qmp-client.ts';
@@ -119,7 +120,7 @@ class QemuDriver implements Driver {
   }
 
   async list(): Promise<readonly string[]> {
-    return (await readdir(this.#settings.stateDir)).filter(isUuid);
+    return (await readdir(this.#settings.stateDir)).filter(isMachineName);
   }
 
   async consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]> {

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '@gatehouse/runtime/clock';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Instance } from '@gatehouse/objects/instance';
+import { serialPortCount } from '../serial-ports.ts';
 import { printable } from './guest-words.ts';
 import { serveRfb } from './rfb-session.ts';
 import { Screen } from './screen.ts';
@@ -10,10 +11,6 @@ import { SerialLine } from './serial-line.ts';
 import type { Machine, ShellKey } from './shell.ts';
 import { streamPair } from './stream-pair.ts';
 
-export const SERIAL_PORTS_MAX = 4;
-const SERIAL_PORTS_DEFAULT = 1;
-/** Nova's name for it in image and flavor metadata. */
-const SERIAL_PORT_COUNT = 'hw:serial_port_count';
 const VIEWERS_MAX = 64;
 const HOSTNAME_CHARACTERS_MAX = 63;
 const KEYS_MAX = 100;
@@ -36,7 +33,7 @@ export class SimulatedGuest {
 
   /** INVALID_ARGUMENT for metadata that no guest can be made from. */
   constructor(instance: Instance, clock: Clock, onRefused: RefusalListener) {
-    const lines = serialPortCount(instance);
+    const lines = serialPortCount(instance.metadata);
     this.uuid = instance.uuid;
     this.#name = printable(instance.displayName ?? '') || printable(instance.hostname ?? '') || instance.uuid;
     this.#hostname = hostnameOf(instance);
@@ -109,18 +106,6 @@ export class SimulatedGuest {
     this.#bootedAt = this.#clock.now();
     for (const line of this.#lines) line.restarted();
   }
-}
-
-/** How many serial ports the instance's metadata asks for; INVALID_ARGUMENT when it is no such number. */
-export function serialPortCount(instance: Instance): number {
-  const asked = instance.metadata[SERIAL_PORT_COUNT];
-  if (asked === undefined) return SERIAL_PORTS_DEFAULT;
-  const count = /^\d{1,3}$/.test(asked) ? Number(asked) : Number.NaN;
-  if (count >= 1 && count <= SERIAL_PORTS_MAX) return count;
-  const words = `metadata ${SERIAL_PORT_COUNT} is "${printable(asked, 20)}"; it must be a number from 1 to ${SERIAL_PORTS_MAX}`;
-  throw new ServiceError('INVALID_ARGUMENT', words, {
-    details: { field: `metadata.${SERIAL_PORT_COUNT}`, max: SERIAL_PORTS_MAX },
-  });
 }
 
 function hostnameOf(instance: Instance): string {

@@ -13,7 +13,7 @@ import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
 import { createContextApp } from '@gatehouse/runtime/nest-app';
 import { periodic, type Periodic } from '@gatehouse/runtime/periodic';
-import type { ConsoleProxyConfig } from './config.ts';
+import { proxyNameOf, type ConsoleProxyConfig } from './config.ts';
 import { ConsoleGateway } from './console.gateway.ts';
 import { ConsoleProxy } from './console-proxy.ts';
 import { consoleProxyHandlers } from './console-proxy.server.ts';
@@ -37,7 +37,7 @@ const RESOURCES = Symbol('console-proxy resources');
 const CONSOLEAUTH = Symbol('consoleauth client');
 
 function makeProxy({ config, clock, log, metrics }: ConsoleProxyResources, auth: Client<typeof consoleauth>): ConsoleProxy {
-  return new ConsoleProxy(auth, openStream, config, clock, new ProxyRecord(log, metrics));
+  return new ConsoleProxy(auth, openStream, { ...config, proxyName: proxyNameOf(config) }, clock, new ProxyRecord(log, metrics));
 }
 
 function makeGateway({ config, log, metrics }: ConsoleProxyResources, proxy: ConsoleProxy): ConsoleGateway {
@@ -69,7 +69,7 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
     const { config, transport, log, clock, metrics } = this.#resources;
     // The port first: a taken one is told at once, though the broker may keep us waiting.
     const url = await this.#gateway.listen(config.proxyPort, config.bindAddress);
-    this.#server = await serve(consoleProxy, transport, { server: config.proxyName, handlers: consoleProxyHandlers(this.#proxy), log });
+    this.#server = await serve(consoleProxy, transport, { server: proxyNameOf(config), handlers: consoleProxyHandlers(this.#proxy), log });
     const round = (name: string, everyMs: number, work: () => Promise<void>): Periodic => periodic({ name, everyMs, clock, log, work });
     this.#rounds = [
       round('sign of life to clients', BEAT_EVERY_MS, async () => this.#proxy.beat()),
@@ -93,7 +93,7 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
   }
 
   async #report(): Promise<void> {
-    const report = { binary: 'console-proxy', host: this.#resources.config.proxyName, topic: consoleProxy.topic, version: consoleProxy.version, endpoint: null };
+    const report = { binary: 'console-proxy', host: proxyNameOf(this.#resources.config), topic: consoleProxy.topic, version: consoleProxy.version, endpoint: null };
     await this.#auth.report(report, newContext({ timeoutMs: RPC_TIMEOUT_MS }));
   }
 }

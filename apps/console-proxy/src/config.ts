@@ -6,8 +6,11 @@ import { z } from 'zod';
 export const consoleProxyConfig = z.object({
   proxyPort: port(6080),
   bindAddress: address('127.0.0.1'),
-  /** This proxy among others; consoleauth directs messages to it by this name. */
-  proxyName: name(hostname()),
+  /**
+   * This proxy among others; consoleauth directs messages to it by this name. Two
+   * proxies of one name would take each other's messages; unset: see proxyNameOf.
+   */
+  proxyName: name().optional(),
   /** Pages of other hosts that may open consoles: host names or whole origins. */
   allowedOrigins: csv([]),
   /** Refuse clients that say no Origin, which are programs. */
@@ -22,6 +25,14 @@ export const consoleProxyConfig = z.object({
   proxyDrain: durationSeconds(2, { min: 0, max: 86_400 }),
 });
 export type ConsoleProxyConfig = Readonly<z.output<typeof consoleProxyConfig>>;
+
+/**
+ * The name as set, or one that no other proxy of this machine has: by its port, which stays the same when it is
+ * started again; by its process where the system picks the port.
+ */
+export function proxyNameOf({ proxyName, proxyPort }: Pick<ConsoleProxyConfig, 'proxyName' | 'proxyPort'>): string {
+  return proxyName ?? `${hostname()}-${proxyPort === 0 ? `pid${process.pid}` : proxyPort}`;
+}
 
 /** What a process of its own needs besides. */
 export const consoleProxyProcessConfig = consoleProxyConfig.extend({

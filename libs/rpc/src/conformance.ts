@@ -318,10 +318,11 @@ export function describeTransport(title: string, open: () => Promise<{ client: T
     });
 
     it('finishes what runs when it is drained, and takes nothing more', async () => {
-      const server = await bench.serve('a');
+      const seen = newNotes();
+      const server = await bench.serve('a', { seen });
       const client = createClient(probe, bench.transport, { retries: 0 });
       const running = client.wait({ ms: 200 }, newContext());
-      await sleep(50);
+      await until(() => seen.running === 1);
       const drained = server.drain();
       assert.equal(await running, 'waited');
       await drained;

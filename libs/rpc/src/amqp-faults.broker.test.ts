@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { connect as connectTcp, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'amqplib';
@@ -99,6 +101,33 @@ describe('RPC over a broker where things go wrong', function () {
     assert.equal(seen.runningMax, 1);
   });
 
+  it('repairs an answer that is lost with the connection: an idempotent call runs again, any other is refused', async () => {
+    await server.drain();
+    const relay = await startRelay(broker.url);
+    const cutOff = createAmqpTransport({ url: relay.url, exchange: EXCHANGE, connectionName: 'cut off' });
+    const runs = { echo: 0, who: 0 };
+    const cutFirst = (name: keyof typeof runs): void => {
+      runs[name] += 1;
+      if (runs[name] === 1) relay.cut();
+    };
+    const { echo, who, ...others } = probeHandlers('a', seen);
+    const handlers = {
+      ...others,
+      echo: (...given: Parameters<typeof echo>) => (cutFirst('echo'), echo(...given)),
+      who: (...given: Parameters<typeof who>) => (cutFirst('who'), who(...given)),
+    };
+    server = await serve(probe, cutOff, { server: 'a', handlers });
+    try {
+      assert.equal(await impatient.echo({ value: 1 }, newContext({ timeoutMs: 15_000 })), 1);
+      await assert.rejects(impatient.who({}, newContext({ timeoutMs: 15_000 })), refusal('UNAVAILABLE', /it may have run/));
+      assert.deepEqual(runs, { echo: 2, who: 1 });
+    } finally {
+      await server.drain(100);
+      await cutOff.close();
+      relay.close();
+    }
+  });
+
   it('makes queues again that were deleted under it', async () => {
     const { channel, close } = await rawChannel(broker);
     for (const queue of ['probe', 'probe.a']) await channel.deleteQueue(queue);
@@ -134,7 +163,7 @@ describe('RPC over a broker where things go wrong', function () {
     await server.drain();
     const first = await startProbe(broker.url, 'first');
     const idempotent = client.echo({ value: { holdMs: 60_000 } }, newContext());
-    const single = assert.rejects(impatient.wait({ ms: 60_000 }, newContext()), refusal('UNAVAILABLE', /was lost; it may have run|nobody serves/));
+    const single = assert.rejects(impatient.wait({ ms: 60_000 }, newContext()), refusal('UNAVAILABLE', /was lost, or its connection; it may have run|nobody serves/));
     const cast = client.note({ text: 'hold' }, newContext());
     await Promise.all([first.lineWith('echo'), first.lineWith('wait'), first.lineWith('note'), cast]);
     first.process.kill('SIGKILL');
@@ -245,6 +274,39 @@ async function closeConnectionNamed(broker: OwnRabbitmq, name: string): Promise<
   await broker.evaluate(
     `[rabbit_networking:close_connection(P, "cut by a test") || [{pid, P}, {client_properties, Props}] <- rabbit_networking:connection_info_all([pid, client_properties]), lists:member({<<"connection_name">>, longstr, <<"${name}">>}, Props)]`,
   );
+}
+
+/** Stands between a transport and the broker: what is sent towards the broker from a cut on is lost with its connection. */
+async function startRelay(brokerUrl: string): Promise<{ readonly url: string; cut(): void; close(): void }> {
+  const { hostname, port } = new URL(brokerUrl);
+  const address = new URL(brokerUrl);
+  const pairs = new Set<readonly [Socket, Socket]>();
+  const drop = (pair: readonly [Socket, Socket]): void => {
+    pairs.delete(pair);
+    for (const socket of pair) socket.destroy();
+  };
+  const listener = createServer((near) => {
+    const far = connectTcp(Number(port), hostname);
+    const pair = [near, far] as const;
+    pairs.add(pair);
+    near.pipe(far).pipe(near);
+    for (const socket of pair) socket.on('error', () => {}).on('close', () => drop(pair));
+  }).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  address.port = String((listener.address() as AddressInfo).port);
+  return {
+    url: address.href,
+    cut: () => {
+      for (const pair of pairs) {
+        pair[0].unpipe(pair[1]);
+        setTimeout(drop, 100, pair);
+      }
+    },
+    close: () => {
+      for (const pair of pairs) drop(pair);
+      listener.close();
+    },
+  };
 }
 
 interface ProbeProcess {

@@ -2,9 +2,10 @@
  * The serving side over AMQP: a topic's queues, their requests, the answers.
  *
  * A request is acknowledged when it has been answered, so that one whose server is lost goes to another at once
- * instead of vanishing. What comes a second time that way is dropped here when this process has it (its connection
- * was cut, not the process), and marked `redelivered` otherwise. The channel is set up again, from the declarations
- * on, whenever it ends: connection lost, closed by the broker, a queue deleted under its consumer.
+ * instead of vanishing. What comes a second time that way is marked `redelivered`, or dropped here while this process
+ * works on it (its connection was cut, not the process). One that has ended here is not dropped where a caller waits:
+ * its answer may have been lost with the connection. The channel is set up again, from the declarations on, whenever
+ * it ends: connection lost, closed by the broker, a queue deleted under its consumer.
  */
 import type { Channel, ConsumeMessage, Message, Options } from 'amqplib';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -145,11 +146,14 @@ class AmqpListener implements Listening {
     acks.delivered(message);
     const decoded = this.#decode(acks, message);
     if (decoded === null) return;
-    const { uniqueId } = decoded.address;
-    if (uniqueId !== null && !this.#known.begin(uniqueId)) {
+    const { uniqueId, msgId } = decoded.address;
+    const state = uniqueId === null ? null : this.#known.stateOf(uniqueId);
+    const isAnswerLost = state === 'ended' && message.fields.redelivered && msgId !== null;
+    if (state !== null && !isAnswerLost) {
       this.#log.debug({ topic: this.#listener.topic, uniqueId }, 'a request came twice');
       return acks.done(message);
     }
+    if (uniqueId !== null) this.#known.begin(uniqueId);
     void this.#serve(acks, message, decoded);
   }
 

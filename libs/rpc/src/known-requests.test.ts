@@ -6,10 +6,11 @@ describe('the requests a server has taken', () => {
     const known = new KnownRequests();
     known.begin('slow');
     for (let i = 0; i < 5_000; i++) {
-      assert.equal(known.begin(String(i)), true);
+      assert.equal(known.stateOf(String(i)), null);
+      known.begin(String(i));
       known.end(String(i));
     }
-    assert.equal(known.begin('slow'), false);
+    assert.equal(known.stateOf('slow'), 'running');
   });
 
   it('are known for a while after they have ended, and then forgotten', () => {
@@ -18,7 +19,7 @@ describe('the requests a server has taken', () => {
       known.begin(String(i));
       known.end(String(i));
     }
-    for (let i = 1_488; i < 2_000; i++) assert.equal(known.begin(String(i)), false, String(i));
-    assert.equal(known.begin('0'), true);
+    for (let i = 1_488; i < 2_000; i++) assert.equal(known.stateOf(String(i)), 'ended', String(i));
+    assert.equal(known.stateOf('0'), null);
   });
 });

@@ -11,11 +11,14 @@ export class KnownRequests {
   #ended = new Set<string>();
   #endedBefore = new Set<string>();
 
-  /** False when it is known already. */
-  begin(uniqueId: string): boolean {
-    if (this.#running.has(uniqueId) || this.#ended.has(uniqueId) || this.#endedBefore.has(uniqueId)) return false;
+  /** Null when it is not known. */
+  stateOf(uniqueId: string): 'running' | 'ended' | null {
+    if (this.#running.has(uniqueId)) return 'running';
+    return this.#ended.has(uniqueId) || this.#endedBefore.has(uniqueId) ? 'ended' : null;
+  }
+
+  begin(uniqueId: string): void {
     this.#running.add(uniqueId);
-    return true;
   }
 
   end(uniqueId: string): void {

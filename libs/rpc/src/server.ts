@@ -123,7 +123,7 @@ class Dispatcher {
   async #run(request: IncomingRequest): Promise<Reply> {
     const { name, method } = this.#find(request.message);
     if (request.redelivered && request.wantsReply && !method.idempotent) {
-      throw new ServiceError('UNAVAILABLE', `the server that took ${request.message.method} was lost; it may have run`);
+      throw new ServiceError('UNAVAILABLE', `the server that took ${request.message.method} was lost, or its connection; it may have run`);
     }
     const context = contextFromWire(request.message.context, request.expirationMs);
     if (context.deadline <= Date.now()) throw new ServiceError('DEADLINE_EXCEEDED', `the deadline of ${request.message.method} passed before it could run`);

@@ -36,7 +36,7 @@ export interface IncomingRequest {
   readonly message: RequestMessage;
   /** Whether somebody waits for the answer. */
   readonly wantsReply: boolean;
-  /** The broker gave it out before, to a server that was lost: it may have run, in part or whole. */
+  /** The broker gave it out before, to a server that was lost or cut off: it may have run, in part or whole. */
   readonly redelivered: boolean;
   /** The message's own lifetime in milliseconds, when it has one. */
   readonly expirationMs: number | null;

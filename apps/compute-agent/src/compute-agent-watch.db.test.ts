@@ -102,6 +102,16 @@ describe('a compute agent that looks after its guests', function () {
     });
   }
 
+  it('starts the guests that should run when the host comes back without them, and no others', async () => {
+    const [active, stopped] = [await store({ vmState: 'active' }), await store({ vmState: 'stopped' })];
+    const { agent, driver } = makeAgent();
+    // A host that was down: its guests are known to nobody.
+    Object.assign(driver, { restore: async () => {} });
+    await agent.start();
+    assert.equal(await driver.powerState(active.uuid), 'running');
+    assert.equal(await driver.powerState(stopped.uuid), 'absent');
+  });
+
   it('ends the guest and the consoles of an instance that was deleted without its hearing of it, and no stranger', async () => {
     const { agent, driver } = makeAgent();
     const [deleted, kept, stranger] = [await store(), await store(), await store()];

@@ -57,7 +57,11 @@ export class ComputeAgent {
     this.#parts = parts;
   }
 
-  /** Takes up the guests that the database places here, and makes those whose making was interrupted. Throws UNAVAILABLE while the database is not there. */
+  /**
+   * Takes up the guests that the database places here, starts again those that should run and do not (the host was
+   * down), and makes those whose making was interrupted. Throws UNAVAILABLE
+   * while the database is not there.
+   */
   async start(): Promise<void> {
     const { driver, lines, log } = this.#parts;
     const instances: Instance[] = [];
@@ -70,6 +74,7 @@ export class ComputeAgent {
           log.error({ instanceUuid: instance.uuid, err: error }, 'an interrupted guest could not be made');
         });
       } else {
+        await this.#resume(instance);
         await this.#settle(instance);
         if ((await driver.powerState(instance.uuid)) === 'running') await lines.openAll(instance.uuid);
       }
@@ -193,6 +198,15 @@ export class ComputeAgent {
       log.info({ instanceUuid }, 'ending the guest of an instance that was deleted meanwhile');
       await this.deleteInstance(instanceUuid).catch((error: unknown) => log.error({ instanceUuid, err: error }, 'the guest of a deleted instance could not be ended'));
     }
+  }
+
+  /** Only at the start: a guest that ends later has ended by itself, and is left as it is. */
+  async #resume(instance: Instance): Promise<void> {
+    const { driver, log } = this.#parts;
+    const { uuid, vmState, taskState } = instance;
+    if (vmState !== 'active' || taskState === 'deleting' || (await driver.powerState(uuid)) === 'running') return;
+    log.info({ instanceUuid: uuid }, 'a guest that should run does not: starting it');
+    await driver.spawn(instance).catch((error: unknown) => log.error({ instanceUuid: uuid, err: error }, 'a guest that should run could not be started'));
   }
 
   /** Brings an instance's written state in line with its guest's. */

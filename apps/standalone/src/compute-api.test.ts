@@ -45,7 +45,7 @@ describe('the api as standalone uses it', () => {
   });
 
   for (const [what, answer, message] of [
-    ['a refusal', { status: 409, body: { conflictingRequest: { code: 409, message: 'not now' } } }, /GET \/servers\/detail was answered 409: not now/],
+    ['a refusal', { status: 409, body: { conflictingRequest: { code: 409, message: 'not now' } } }, /^ServiceError: not now$/],
     ['an answer that is no JSON', { status: 200, body: '<html>' }, /no list servers/],
     ['an answer of another shape', { status: 200, body: { servers: [{ id: 7 }] } }, /no text id/],
     ['a failure without words', { status: 502, body: '' }, /answered 502: no explanation/],
@@ -63,18 +63,22 @@ describe('the api as standalone uses it', () => {
       return { status: 200, body: { remote_console: { url: 'http://proxy/vnc#token=x' } } };
     });
     const lines = (await consoleLinks(api)).map((line) => line.replace(/\s+/g, ' '));
-    assert.deepEqual(lines.map((line) => line.slice(0, 10)), [' a vnc (th', ' a serial ', ' b vnc (PO', ' b serial ', ' c vnc htt', ' c serial ']);
+    assert.deepEqual(lines.map((line) => line.slice(0, 10)), [' a vnc (th', ' a serial ', ' b vnc (th', ' b serial ', ' c vnc htt', ' c serial ']);
     assert.match(lines[0] ?? '', /the instance is build/);
     assert.match(lines[2] ?? '', /the host is not there/);
   });
 
-  it('says that a demo instance could not be built, and tries again at the next start', async () => {
+  it('says that a demo instance could not be built, having made anew one that an earlier start could not build', async () => {
+    const requests: string[] = [];
     const api = await use((_request, path) => {
+      requests.push(path);
+      if (path === 'POST /v2.1/servers') return { status: 202, body: { server: { id: 'id-demo-1' } } };
       if (path === 'GET /v2.1/os-keypairs') return { status: 200, body: { keypairs: [{ keypair: { name: 'demo-key' } }] } };
       return { status: 200, body: { servers: [serverOf('demo-1', 'ERROR'), serverOf('demo-2', 'ACTIVE')] } };
     });
     await assert.rejects(makeDemoOnce({ api, dataDir: folder, clock: systemClock, log: silentLogger }), /demo-1 could not be built/);
     assert.ok(!existsSync(join(folder, 'demo-made')));
+    assert.deepEqual(requests.slice(2, 4), ['DELETE /v2.1/servers/id-demo-1', 'POST /v2.1/servers']);
   });
 
   it('waits for a host, makes what is missing once, and never again', async () => {

@@ -53,8 +53,12 @@ export class ComputeApi {
   /** @returns the new instance's id */
   async makeServer(caller: Caller, server: { readonly name: string; readonly key_name: string }): Promise<string> {
     const { name, key_name } = server;
-    const wanted = { name, key_name, flavorRef: '1', imageRef: '', metadata: { purpose: 'demo' } };
+    const wanted = { name, key_name, flavorRef: '1', imageRef: '', metadata: { purpose: 'demo', 'hw:serial_port_count': '2' } };
     return text(record(await this.#request(caller, 'POST', '/servers', { server: wanted }), 'server'), 'id');
+  }
+
+  async deleteServer(caller: Caller, serverId: string): Promise<void> {
+    await this.#request(caller, 'DELETE', `/servers/${serverId}`);
   }
 
   /** @returns the URL that opens the console: a secret, for its user's eyes only */
@@ -77,8 +81,9 @@ export class ComputeApi {
     });
     const answer: unknown = await response.json().catch(() => null);
     if (response.ok) return answer;
-    throw new ServiceError(response.status >= 500 ? 'UNAVAILABLE' : 'FAILED_PRECONDITION',
-      `${method} ${path.split('?', 1)[0]} was answered ${response.status}: ${faultMessage(answer)}`);
+    // A refusal's words are meant for the person who asked; a fault needs the place where it happened.
+    if (response.status < 500) throw new ServiceError('FAILED_PRECONDITION', faultMessage(answer));
+    throw new ServiceError('UNAVAILABLE', `${method} ${path.split('?', 1)[0]} was answered ${response.status}: ${faultMessage(answer)}`);
   }
 }
 

@@ -38,7 +38,12 @@ export async function makeDemoOnce({ api, dataDir, clock, log }: DemoMaker): Pro
     const privateKey = await api.makeKeyPair(DEMO_CALLER, KEY_NAME);
     writeFileSync(join(dataDir, `${KEY_NAME}.pem`), privateKey, { mode: 0o600 });
   }
-  const there = new Set((await api.listServers(DEMO_CALLER)).map(({ name }) => name));
+  const there = new Set<string>();
+  for (const { id, name, status } of await api.listServers(DEMO_CALLER)) {
+    // What stood in the way of an earlier start may be mended by now.
+    if (INSTANCE_NAMES.includes(name) && status === 'ERROR') await api.deleteServer(DEMO_CALLER, id);
+    else there.add(name);
+  }
   for (const name of INSTANCE_NAMES) {
     if (there.has(name)) continue;
     await waitFor({

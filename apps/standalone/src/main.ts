@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { makeDataDir } from './data-dir.ts';
 import { runProcess } from '@gatehouse/runtime/run-process';
 import { VERSION } from '@gatehouse/runtime/version';
 import { ComputeApi } from './compute-api.ts';
@@ -22,7 +22,7 @@ await runProcess({
   drainTimeoutMs: DRAIN_TIMEOUT_MS,
   async prepare(config) {
     const dataDir = dataDirOf(config);
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeDataDir(dataDir);
     const lock = lockDataDir(dataDir);
     process.once('exit', () => lock.release());
     const { apiPort, proxyPort, metadataPort, opsPort } = config;

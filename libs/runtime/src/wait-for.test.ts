@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { captureLog } from './fixtures/capture-log.ts';
 import { TestClock } from './test-clock.ts';
 import { waitFor } from './wait-for.ts';
@@ -56,4 +57,14 @@ describe('waiting for what is not there yet', () => {
     assert.ok(messages.length === 2 || messages.length === 3, messages.join());
     assert.ok(messages.every((message) => message === 'waiting for the broker'));
   });
+
+  it('keeps a process alive that has nothing else to do', () => {
+    const script = `import { waitFor } from './libs/runtime/src/wait-for.ts';
+      import { silentLogger } from './libs/runtime/src/logger.ts';
+      let tries = 0;
+      await waitFor({ what: 'x', log: silentLogger, attempt: async () => { tries += 1; if (tries < 4) throw new Error('no'); } });
+      process.exitCode = 40 + tries;`;
+    const { status } = spawnSync(process.execPath, ['--import=tsx', '--input-type=module', '--eval', script], { timeout: 30_000 });
+    assert.equal(status, 44);
+  }).timeout(40_000);
 });

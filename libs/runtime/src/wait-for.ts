@@ -5,6 +5,8 @@ import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import { systemClock, type Clock } from './clock.ts';
 import type { Logger } from './logger.ts';
 
+const ALIVE_EVERY_MS = 60_000;
+
 export interface WaitOptions<T> {
   /** What is waited for, as an operator would say it: `the cell database`. */
   readonly what: string;
@@ -31,6 +33,16 @@ export interface WaitOptions<T> {
  *   `isFinal` picked out.
  */
 export async function waitFor<T>(options: WaitOptions<T>): Promise<T> {
+  // The clock's timers let a process end; one that waits has nothing else to do and must not.
+  const alive = setInterval(() => {}, ALIVE_EVERY_MS);
+  try {
+    return await attemptUntil(options);
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+async function attemptUntil<T>(options: WaitOptions<T>): Promise<T> {
   const { what, attempt, log, clock = systemClock, signal, timeoutMs = 600_000 } = options;
   const { firstDelayMs = 100, delayMsMax = 5_000, logEveryMs = 10_000 } = options;
   const startMs = clock.now().getTime();

@@ -24,12 +24,19 @@ export const TEST_DATABASES: readonly { readonly name: string; readonly start: (
   {
     name: 'embedded PostgreSQL',
     start: async () => {
-      shared ??= openEmbeddedPostgresql('memory://');
+      shared ??= openShared();
       const embedded = await shared;
       return { source: async () => ({ embedded }), stop: async () => {} };
     },
   },
 ];
+
+async function openShared(): Promise<EmbeddedPostgresql> {
+  const embedded = await openEmbeddedPostgresql('memory://');
+  // The runner lets go of this process after its last file; no suite knows that it is the last one.
+  process.once('disconnect', () => void embedded.close());
+  return embedded;
+}
 
 /** Initdb on a busy machine. */
 export const START_TIMEOUT_MS = 60_000;

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { isFresh } from './locked-dependencies.mjs';
 import { checkNodeVersion } from './node-version.mjs';
 import { runStep } from './say.mjs';
+import { installSystemPackages } from './system-packages.mjs';
 
 describe('the steps before a start', () => {
   let root: string;
@@ -37,6 +38,18 @@ describe('the steps before a start', () => {
     lock({ left: '1.0.0', right: '2.0.0' });
     installed({ left: '1.0.0', right: '2.0.0' });
     assert.equal(isFresh(root), true);
+  });
+
+  it('name the one line that installs what is missing, to whoever is not root', async () => {
+    const packages = [
+      { name: 'there', file: join(root, 'package-*.json'), classes: ['db'] },
+      { name: 'not-there', file: join(root, 'nothing'), classes: ['db', 'e2e'] },
+      { name: 'nor-this', file: join(root, 'no/*/thing'), classes: ['db'] },
+      { name: 'not-needed', file: join(root, 'nothing'), classes: ['e2e'] },
+    ];
+    const line = /^ {2}sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends not-there nor-this'$/m;
+    await assert.rejects(installSystemPackages(new Set(['db']), { uid: 65534, packages }), line);
+    await installSystemPackages(new Set(['unit']), { uid: 65534, packages });
   });
 
   it('show what a failed command printed', async () => {

@@ -26,12 +26,13 @@ const PACKAGES = [
  * Installs what tests of these classes need and the machine lacks.
  *
  * @param {ReadonlySet<string>} classes
+ * @param {{ uid?: number | undefined, packages?: typeof PACKAGES }} [machine] this one unless told
  */
-export async function installSystemPackages(classes) {
-  const missing = missingPackages(classes);
+export async function installSystemPackages(classes, { uid = process.getuid?.(), packages = PACKAGES } = {}) {
+  const missing = missingPackages(classes, packages);
   if (missing.length === 0) return;
   const line = `apt-get update && apt-get install -y --no-install-recommends ${missing.join(' ')}`;
-  if (process.getuid?.() !== 0) {
+  if (uid !== 0) {
     throw new StepError(`the tests need packages that are not installed, and installing takes root. Run this once:\n\n  sudo sh -c '${line}'\n`);
   }
   if (!existsSync('/usr/bin/apt-get')) throw new StepError(`the tests need ${missing.join(', ')}, and this machine has no apt-get`);
@@ -46,13 +47,12 @@ export async function installSystemPackages(classes) {
       options,
     );
   });
-  const still = missingPackages(classes);
+  const still = missingPackages(classes, packages);
   if (still.length > 0) throw new StepError(`installed, and yet missing: ${still.join(', ')}`);
 }
 
-/** @param {ReadonlySet<string>} classes */
-export function missingPackages(classes) {
-  return PACKAGES.filter((entry) => entry.classes.some((name) => classes.has(name)) && !exists(entry.file)).map((entry) => entry.name);
+function missingPackages(classes, packages) {
+  return packages.filter((entry) => entry.classes.some((name) => classes.has(name)) && !exists(entry.file)).map((entry) => entry.name);
 }
 
 // Debian asks this file before a package starts or stops a service; 101 means "no".

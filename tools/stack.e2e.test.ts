@@ -43,6 +43,15 @@ describe('npm run stack', function () {
     assert.match(run.output(), /^GATEHOUSE_API_DATABASE_URL is not set: .+\nGATEHOUSE_CELL_DATABASE_URL is not set: .+$/m);
   });
 
+  it('ends the migration too on Ctrl-C, while that waits for a database', async () => {
+    const nowhere = `postgresql://x:y@127.0.0.1:${await freePort()}/x`;
+    const run = start({ GATEHOUSE_TRANSPORT_URL: 'amqp://127.0.0.1', GATEHOUSE_API_DATABASE_URL: nowhere, GATEHOUSE_CELL_DATABASE_URL: nowhere });
+    await until(run, () => /^migrate +\| /m.test(run.output()));
+    run.child.kill('SIGINT');
+    assert.equal(await run.ended, 1);
+    assert.match(run.output(), /migrate ended with SIGTERM; nothing was started/);
+  });
+
   it('starts five services from nothing, opens a console, and drains them all on Ctrl-C', async () => {
     const { env, apiPort } = await environment();
     const run = start(env);

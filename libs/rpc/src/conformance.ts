@@ -247,7 +247,7 @@ export function describeTransport(title: string, open: () => Promise<{ client: T
 
     it('rejects the calls that wait when the transport is closed', async () => {
       await bench.serve('a');
-      const call = createClient(probe, bench.transport).wait({ ms: 5_000 }, newContext());
+      const call = createClient(probe, bench.transport).wait({ ms: 900 }, newContext());
       await sleep(50);
       await Promise.all([assert.rejects(call, refusal('UNAVAILABLE', /may have run/)), bench.transport.close()]);
       await assert.rejects(createClient(probe, bench.transport).who({}, newContext()), refusal('UNAVAILABLE', /closed/));

@@ -95,6 +95,12 @@ describe('the consoles that npm start prints, in Chromium', function () {
     await page.screenshot({ path: artifactPath('vnc-unknown-token.png') });
   });
 
+  it('refuses a link to a screen on the page for serial consoles, with words', async () => {
+    const url = standalone.printedUrls('vnc')[0] ?? '';
+    await page.goto(url.replace('/vnc#', '/serial#'));
+    await awaitWords(page, /opens a screen, which this page cannot show/i);
+  });
+
   it("ends the session on the user's screen when the machine is deleted, and says why", async () => {
     const id = await compute.createServer('short-lived');
     await compute.awaitActive(id);

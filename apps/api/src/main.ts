@@ -3,6 +3,7 @@ import { openCellDb } from '@gatehouse/cell-db/cell-db';
 import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
 import { composeApp } from '@gatehouse/runtime/app';
 import { runProcess } from '@gatehouse/runtime/run-process';
+import { waitFor } from '@gatehouse/runtime/wait-for';
 import { startApi } from './app.module.ts';
 import { apiProcessConfig } from './config.ts';
 
@@ -10,11 +11,15 @@ await runProcess({
   name: 'api',
   env: process.env,
   config: apiProcessConfig,
-  async start({ config, log, metrics, clock }) {
+  async start({ config, log, metrics, clock, signal }) {
     const { transportUrl, rpcExchange, apiDatabaseUrl, cellDatabaseUrl } = config;
     const transport = createAmqpTransport({ url: transportUrl, exchange: rpcExchange, connectionName: 'gatehouse-api', log });
     const apiDb = await openApiDb({ url: apiDatabaseUrl });
     const cellDb = await openCellDb({ url: cellDatabaseUrl });
+    // The api answers meanwhile, with 503.
+    for (const [what, database] of [['the api database', apiDb], ['the cell database', cellDb]] as const) {
+      void waitFor({ what, attempt: () => database.check(), log, signal }).catch(() => {});
+    }
     const cell = { name: 'cell1', transportUrl, databaseUrl: cellDatabaseUrl };
     const api = await startApi({ config, transport, apiDb, cellDb, log, metrics, clock, cell });
     const resources = [

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { RENEW_SESSIONS_MAX, type consoleauth } from '@gatehouse/contracts/consoleauth';
 import { ENDINGS } from '@gatehouse/errors/endings';
 import { isServiceError, ServiceError, toServiceError } from '@gatehouse/errors/service-error';
+import type { ConsoleType } from '@gatehouse/objects/console-connection';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
 import type { Client } from '@gatehouse/rpc/client';
@@ -28,9 +29,13 @@ export interface ProxySettings {
 
 export interface Visit {
   readonly token: string | null;
+  /** What the asking page can show; undefined means any. */
+  readonly consoleTypes?: readonly ConsoleType[] | undefined;
   readonly clientAddress: string;
   readonly requestId?: string;
 }
+
+type AdmittedVisit = Visit & { readonly token: string };
 
 interface Carried {
   readonly id: string;
@@ -92,7 +97,7 @@ export class ConsoleProxy {
       const token = this.#admit(visit.token);
       this.#opening.add(client);
       try {
-        await this.#connect(client, token, visit.clientAddress, context);
+        await this.#connect(client, { ...visit, token }, context);
       } finally {
         this.#opening.delete(client);
       }
@@ -121,8 +126,9 @@ export class ConsoleProxy {
     return token;
   }
 
-  async #connect(client: ProxiedSession, token: string, clientAddress: string, context: RequestContext): Promise<void> {
-    const grant = await this.#ask(token, clientAddress, context);
+  async #connect(client: ProxiedSession, visit: AdmittedVisit, context: RequestContext): Promise<void> {
+    const { clientAddress } = visit;
+    const grant = await this.#ask(visit, context);
     const { id, instanceUuid, consoleType } = grant.session;
     const facts = { requestId: context.requestId, sessionId: id, instanceUuid, consoleType, clientAddress };
     // From here on the session can be ended by its id, also while its console is still being opened.
@@ -142,10 +148,10 @@ export class ConsoleProxy {
     }
   }
 
-  async #ask(token: string, clientAddress: string, context: RequestContext): Promise<ConsoleGrant> {
+  async #ask({ token, consoleTypes, clientAddress }: AdmittedVisit, context: RequestContext): Promise<ConsoleGrant> {
     const sessionId = randomUUID();
     try {
-      return await this.#auth.connect({ sessionId, token, proxy: this.#settings.proxyName, clientAddress }, context);
+      return await this.#auth.connect({ sessionId, token, consoleTypes, proxy: this.#settings.proxyName, clientAddress }, context);
     } catch (error) {
       if (!isUnheard(error)) throw error;
       // The session may be there all the same, or be made yet by a request that still waits to be worked on.

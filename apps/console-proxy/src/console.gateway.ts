@@ -13,7 +13,7 @@ import type { CheckOrigin } from './origin-policy.ts';
 import type { Pages } from './pages.ts';
 import { ProxiedSession } from './proxied-session.ts';
 import type { ProxyRecord } from './proxy-record.ts';
-import { readToken } from './token-intake.ts';
+import { readConsoleTypes, readToken } from './token-intake.ts';
 import { readHandshake } from './websocket/handshake.ts';
 
 /** A request's head must be whole within this, however slowly it drips. */
@@ -91,7 +91,8 @@ export class ConsoleGateway {
       return;
     }
     const token = readToken({ subprotocolToken: handshake.token, url: request.url ?? '/', cookie: request.headers.cookie });
-    void this.#proxy.open(client, { token, clientAddress: clientAddress(request) });
+    const consoleTypes = readConsoleTypes(request.url ?? '/');
+    void this.#proxy.open(client, { token, consoleTypes, clientAddress: clientAddress(request) });
   }
 }
 

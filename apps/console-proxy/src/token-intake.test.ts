@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readToken, type TokenPlaces } from './token-intake.ts';
+import { readConsoleTypes, readToken, type TokenPlaces } from './token-intake.ts';
 
 const places = (given: Partial<TokenPlaces>): TokenPlaces => ({ subprotocolToken: null, url: '/websockify', cookie: undefined, ...given });
 
@@ -28,5 +28,15 @@ describe('the token', () => {
   ];
   for (const [what, given, expected] of table) {
     it(what, () => assert.equal(readToken(places(given)), expected));
+  }
+});
+
+describe('what the asking page can show', () => {
+  for (const [title, url, types] of [
+    ['is read where the page says it', '/websockify?console_type=serial', ['serial']],
+    ['is anything where the page says nothing', '/websockify', undefined],
+    ['is anything where the word is no console type', '/websockify?console_type=constructor', undefined],
+  ] as const) {
+    it(title, () => assert.deepEqual(readConsoleTypes(url), types));
   }
 });

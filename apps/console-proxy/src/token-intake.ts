@@ -4,6 +4,7 @@
  * noVNC pages are given, and a cookie of noVNC's old pages (the last one, quotes stripped). A place that shows a
  * token ends the search, whether or not the token is any good: Nova does not fall back either.
  */
+import { CONSOLE_TYPES, type ConsoleType } from '@gatehouse/objects/console-connection';
 
 /** Longer than any token that was ever minted, and consoleauth's own limit. */
 export const TOKEN_LENGTH_MAX = 512;
@@ -19,6 +20,14 @@ export interface TokenPlaces {
 /** The token that counts, or null when none was shown. It may be too long; who uses it looks. */
 export function readToken({ subprotocolToken, url, cookie }: TokenPlaces): string | null {
   return subprotocolToken || queryToken(url) || cookieToken(cookie) || null;
+}
+
+/** What the asking page can show, where it says so (our pages do); a word that is no console type says nothing. */
+export function readConsoleTypes(url: string): readonly ConsoleType[] | undefined {
+  const start = url.indexOf('?');
+  const named = start < 0 ? null : new URLSearchParams(url.slice(start + 1)).get('console_type');
+  const known = CONSOLE_TYPES.find((type) => type === named);
+  return known === undefined ? undefined : [known];
 }
 
 function queryToken(url: string): string | null {

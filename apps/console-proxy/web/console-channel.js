@@ -23,8 +23,10 @@ export class ConsoleChannel {
   #endReason = null;
   #wasOpen = false;
 
-  constructor(token) {
+  /** `consoleType` is what the page can show; the proxy refuses a link to anything else. */
+  constructor(token, consoleType) {
     const url = new URL('websockify', location.href);
+    url.searchParams.set('console_type', consoleType);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     this.#socket = new WebSocket(url, ['gatehouse.v1', 'binary', `token.${token}`]);
     this.#socket.binaryType = 'arraybuffer';

@@ -10,10 +10,10 @@ import { readLink } from './link.js';
 const byId = (id) => document.getElementById(id);
 
 /**
- * Run a page. `kind` is its word in the title. `show(channel, element)` draws the console and answers a viewer:
+ * Run a page. `kind` is its word in the title, `consoleType` what it can show. `show(channel, element)` draws the console and answers a viewer:
  * { focus(), setFit(on), close() }.
  */
-export function runConsolePage({ kind, show }) {
+export function runConsolePage({ kind, consoleType, show }) {
   const link = readLink();
   let viewer = null;
   let fit = true;
@@ -24,7 +24,7 @@ export function runConsolePage({ kind, show }) {
     notice('');
     byId('message').hidden = true;
     delete document.body.dataset.session;
-    const channel = new ConsoleChannel(link.token);
+    const channel = new ConsoleChannel(link.token, consoleType);
     channel.oncontrol = (message) => control(channel, message);
     channel.onend = (ending) => end(describeEnd(ending));
   }

@@ -15,6 +15,7 @@ const ENDINGS = {
   4022: ['This session was ended', 'Ask whoever runs this service if you did not expect it.'],
   4023: ['Somebody else took over', 'This port serves one person at a time. Reconnect to take it back.'],
   4024: ['The session ran out', RETRY],
+  4400: ['This link is for another page', 'Open it as it is, without changing its address.'],
   4401: ['This link no longer works', `Console links work for a limited time. ${NEW_LINK}`],
   4403: ['This page may not open the console', 'It is served under a name that the console proxy does not know. Whoever runs the service can allow it.'],
   4404: ['The machine is gone', 'It was deleted, or has moved. Look for it where you got this link.'],
@@ -26,7 +27,7 @@ const ENDINGS = {
 };
 
 /** Endings after which the same link will hardly open the console again. */
-const FINAL = [4020, 4401, 4403, 4404];
+const FINAL = [4020, 4400, 4401, 4403, 4404];
 
 const LOST = ['The connection was lost', 'Check your network, then reconnect.'];
 const UNREACHABLE = ['The server cannot be reached', 'Check your network. If others cannot reach it either, it may be restarting.'];

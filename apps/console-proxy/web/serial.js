@@ -9,6 +9,7 @@ const encoder = new TextEncoder();
 
 runConsolePage({
   kind: 'Serial console',
+  consoleType: 'serial',
   show(channel, element) {
     const terminal = new Terminal({
       cursorBlink: true,

@@ -12,6 +12,7 @@ ctrlAltDel.addEventListener('click', () => {
 
 runConsolePage({
   kind: 'Screen',
+  consoleType: 'novnc',
   show(channel, element) {
     const screen = new RFB(element, channel, { shared: true });
     screen.background = 'transparent';

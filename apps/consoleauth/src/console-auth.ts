@@ -40,6 +40,9 @@ export interface ConnectRequest {
 
 type ConnectedToken = TokenWithConnection & { readonly connection: StoredConnection };
 
+/** Console types as people call them. */
+const NOUNS: Partial<Record<ConsoleType, string>> = { novnc: 'screen', serial: 'serial console' };
+
 /** Whose a reservation is when the request named no user. */
 const NOBODY = '';
 
@@ -169,7 +172,7 @@ export class ConsoleAuth {
       throw new ServiceError('UNAUTHENTICATED', 'this console link is unknown or has expired; ask for a new one');
     }
     if (consoleTypes !== undefined && !consoleTypes.includes(stored.consoleType)) {
-      throw new ServiceError('INVALID_ARGUMENT', `this link is for a ${stored.consoleType} console; this page shows ${consoleTypes.join(', ')}`);
+      throw new ServiceError('INVALID_ARGUMENT', `this link opens a ${NOUNS[stored.consoleType] ?? stored.consoleType}, which this page cannot show`);
     }
     return { ...stored, connection: stored.connection };
   }

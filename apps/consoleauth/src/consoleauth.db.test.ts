@@ -118,7 +118,7 @@ describe('consoleauth on PostgreSQL', function () {
   it('refuses a page that cannot show the console', async () => {
     const token = await mint(await makeInstance(), 'serial');
     const request = client.connect({ sessionId: randomUUID(), token, proxy: PROXY, clientAddress: 'x', consoleTypes: ['novnc'] }, newContext());
-    await assert.rejects(request, refused('INVALID_ARGUMENT', /link is for a serial console/));
+    await assert.rejects(request, refused('INVALID_ARGUMENT', /link opens a serial console, which this page cannot show/));
   });
 
   it('refuses to authorize no console, or consoles of two instances', async () => {

@@ -14,6 +14,8 @@ export interface Terminal {
 const WORTH_TELLING_MS = 500;
 
 export function terminalOf(stdout: NodeJS.WritableStream, stdin: NodeJS.ReadStream): Terminal {
+  // A terminal that was closed takes no more lines; what runs goes on, or drains.
+  stdout.on('error', () => {});
   const say = (line: string): void => void stdout.write(`${line}\n`);
   return {
     say,

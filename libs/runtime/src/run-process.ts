@@ -68,7 +68,7 @@ interface Running {
 }
 
 /**
- * Runs an app until SIGTERM or SIGINT, then drains it and exits 0; 1 when it could not start, did not
+ * Runs an app until SIGTERM, SIGINT or SIGHUP, then drains it and exits 0; 1 when it could not start, did not
  * drain in time or failed in the middle. A second signal exits at once. Never rejects.
  */
 export async function runProcess<S extends ConfigShape>(options: ProcessOptions<S>): Promise<void> {
@@ -138,8 +138,8 @@ function drainOnSignal(running: Running, starting: Promise<void>): void {
     if (running.app === null) running.callingOff.abort();
     void drain(running, starting).then((code) => process.exit(code));
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  // SIGHUP: the terminal is gone, and so is whoever could have said goodbye.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
 }
 
 /** Drains within the time limit; resolves with the process's exit code. */

@@ -1,7 +1,7 @@
 /**
  * What the proxy's relay costs beside the usual one, `ws` and net with back-pressure, in one run.
  *
- *   npx tsx bench/proxy-splice.ts [MB down a round, 400] [rounds, 3] [idle consoles, 500]
+ *   npx tsx bench/proxy-splice.ts [MB down a round, 400] [rounds, 3] [idle consoles, 2000]
  *
  * Each relay is a process of its own, and the CPU and memory figures are that process's alone. This process is the guest
  * and the client at once: the client counts raw bytes, so that it costs as little as possible. Rounds take
@@ -23,6 +23,8 @@ import { systemClock } from '@gatehouse/runtime/clock';
 import { silentLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
 
+/** Idle consoles that are open before the counting begins. */
+const IDLE_FLOOR = 500;
 const RELAYS = ['ours', 'ws + net'] as const;
 type Relay = (typeof RELAYS)[number];
 
@@ -168,19 +170,18 @@ class Bench {
 
   /** KB of proportional memory for each idle console. */
   async idle(relay: Relay, consoles: number): Promise<number> {
-    const warm = await Promise.all(Array.from({ length: 200 }, () => this.#console(relay)));
-    const closed = warm.map(([, guest]) => once(guest, 'close'));
-    for (const [client] of warm) client.destroy();
-    await Promise.all(closed);
-    await this.#ask(relay, 'collect');
-    const before = this.#pssKb(relay);
     const open: Socket[] = [];
-    for (let i = 0; i < consoles; i++) open.push(...(await this.#console(relay)));
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    await this.#ask(relay, 'collect');
-    const perConsole = (this.#pssKb(relay) - before) / consoles;
+    const grow = async (count: number): Promise<number> => {
+      for (let i = 0; i < count; i++) open.push(...(await this.#console(relay)));
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await this.#ask(relay, 'collect');
+      return this.#pssKb(relay);
+    };
+    // From some to many: the first ones find memory that the start has left behind, and would seem to cost nothing.
+    const some = await grow(IDLE_FLOOR);
+    const many = await grow(consoles);
     for (const socket of open) socket.destroy();
-    return perConsole;
+    return (many - some) / consoles;
   }
 
   async #console(relay: Relay): Promise<[Socket, Socket]> {
@@ -210,7 +211,7 @@ class Bench {
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 async function main(): Promise<void> {
-  const [megabytes = 400, rounds = 3, consoles = 500] = process.argv.slice(2).map(Number);
+  const [megabytes = 400, rounds = 3, consoles = 2_000] = process.argv.slice(2).map(Number);
   const bench = new Bench();
   await bench.start();
   const line = (name: string, unit: string, ours: number, theirs: number, digits: number): void =>

@@ -12,6 +12,7 @@ import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { Instance } from '@gatehouse/objects/instance';
 import type { Logger } from '@gatehouse/runtime/logger';
+import { attachConnections } from '../attach-connections.ts';
 import type { ConsoleType, Driver, OpenOptions, PowerState } from '../driver.ts';
 import { SERIAL_PORTS_MAX, serialPortCount } from '../serial-ports.ts';
 import { chooseAccelerator } from './accelerator.ts';
@@ -126,17 +127,7 @@ class QemuDriver implements Driver {
   async consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]> {
     const machine = this.#get(instanceUuid);
     if (!machine.control?.isOpen) return [];
-    const ports = consoleType === 'novnc' ? 1 : consoleType === 'serial' ? machine.serialPorts : 0;
-    return Array.from({ length: ports }, (_, port) => ({
-      instanceUuid,
-      host: this.#host,
-      port,
-      consoleType,
-      tokenHash: null,
-      accessUrl: null,
-      options: { transport: 'attach' },
-      expires: null,
-    }));
+    return attachConnections({ host: this.#host, instanceUuid, serialPorts: machine.serialPorts }, consoleType);
   }
 
   async open(instanceUuid: string, consoleType: ConsoleType, port: number, options: OpenOptions = {}): Promise<Duplex> {

@@ -5,9 +5,10 @@
  */
 import type { Duplex } from 'node:stream';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import { ConsoleConnection } from '@gatehouse/objects/console-connection';
+import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { Instance } from '@gatehouse/objects/instance';
 import type { Clock } from '@gatehouse/runtime/clock';
+import { attachConnections, portCount } from '../attach-connections.ts';
 import type { ConsoleType, Driver, OpenOptions, PowerState } from '../driver.ts';
 import { SimulatedGuest } from './simulated-guest.ts';
 import type { RefusalListener } from './simulated-guest.ts';
@@ -67,25 +68,14 @@ export class SimulatedDriver implements Driver {
   async consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]> {
     const guest = this.#known(instanceUuid);
     if (guest === null) return [];
-    return Array.from({ length: portsOf(guest, consoleType) }, (_, port) =>
-      ConsoleConnection.make({
-        instanceUuid,
-        host: this.#options.host,
-        port,
-        consoleType,
-        tokenHash: null,
-        accessUrl: null,
-        options: { transport: 'attach' },
-        expires: null,
-      }),
-    );
+    return attachConnections({ host: this.#options.host, instanceUuid, serialPorts: guest.serialPorts }, consoleType);
   }
 
   async open(instanceUuid: string, consoleType: ConsoleType, port: number, options: OpenOptions = {}): Promise<Duplex> {
     if (options.signal?.aborted) throw new ServiceError('CANCELLED', 'opening the console was given up');
     const guest = this.#known(instanceUuid);
     if (guest === null) throw new ServiceError('UNAVAILABLE', `instance ${instanceUuid} is off; start it to open its console`);
-    if (port < 0 || port >= portsOf(guest, consoleType)) {
+    if (port < 0 || port >= portCount(guest.serialPorts, consoleType)) {
       throw new ServiceError('NOT_FOUND', `instance ${instanceUuid} has no ${consoleType} console ${port}`);
     }
     return consoleType === 'serial' ? guest.openSerial(port) : guest.openScreen();
@@ -107,9 +97,4 @@ export class SimulatedDriver implements Driver {
     if (guest === undefined) throw new ServiceError('NOT_FOUND', `instance ${instanceUuid} is not on this host`);
     return guest;
   }
-}
-
-function portsOf(guest: SimulatedGuest, consoleType: ConsoleType): number {
-  if (consoleType === 'novnc') return 1;
-  return consoleType === 'serial' ? guest.serialPorts : 0;
 }

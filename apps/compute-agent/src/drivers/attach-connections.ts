@@ -1,0 +1,25 @@
+/** The consoles of a guest that has one screen and some serial ports, all reached through the agent's stream. */
+import { ConsoleConnection } from '@gatehouse/objects/console-connection';
+import type { ConsoleType } from './driver.ts';
+
+export interface GuestPorts {
+  readonly host: string;
+  readonly instanceUuid: string;
+  readonly serialPorts: number;
+}
+
+/** Of that type, by ascending port; empty where the guest has none. */
+export function attachConnections({ host, instanceUuid, serialPorts }: GuestPorts, consoleType: ConsoleType): ConsoleConnection[] {
+  return Array.from({ length: portCount(serialPorts, consoleType) }, (_, port) =>
+    ConsoleConnection.make({
+      ...{ instanceUuid, host, port, consoleType },
+      ...{ tokenHash: null, accessUrl: null, expires: null },
+      options: { transport: 'attach' },
+    }),
+  );
+}
+
+export function portCount(serialPorts: number, consoleType: ConsoleType): number {
+  if (consoleType === 'serial') return serialPorts;
+  return consoleType === 'novnc' ? 1 : 0;
+}

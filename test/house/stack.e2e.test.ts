@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { createHmac, randomUUID } from 'node:crypto';
 import { openApiDb } from '@gatehouse/api-db/api-db';
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
+import { makeCertificate } from '../servers/certificates.ts';
+import { freePort } from '../servers/free-port.ts';
 import { startOwnPostgresql } from '../servers/postgresql.ts';
 import type { OwnPostgresql } from '../servers/postgresql.ts';
 import { startOwnRabbitmq } from '../servers/rabbitmq.ts';
 import type { OwnRabbitmq } from '../servers/rabbitmq.ts';
-import { runCommand } from '../servers/server-process.ts';
+import { makeTempFolder, removeTempFolder, runCommand } from '../servers/server-process.ts';
 import { ComputeClient } from './compute-client.ts';
 import { ConsoleSocket, RFB_GREETING } from './console-socket.ts';
 import { FiveProcesses, SERVICES, buildBundles } from './five-processes.ts';
@@ -22,12 +24,23 @@ describe('five processes over RabbitMQ and PostgreSQL', function () {
   let stack: FiveProcesses;
   let compute: ComputeClient;
   let serverId: string;
+  let folder: string;
   const urls: string[] = [];
 
   before(async () => {
     [rabbitmq, postgresql] = await Promise.all([startOwnRabbitmq(), startOwnPostgresql(), buildBundles()]);
     databases = [await postgresql.createDatabase(), await postgresql.createDatabase()];
-    stack = await FiveProcesses.prepare({ transportUrl: rabbitmq.url, apiDatabaseUrl: databases[0], cellDatabaseUrl: databases[1] });
+    folder = makeTempFolder('certificates');
+    const { certificate, key } = makeCertificate(folder, 'stream');
+    const agentPort = await freePort();
+    stack = await FiveProcesses.prepare({ transportUrl: rabbitmq.url, apiDatabaseUrl: databases[0], cellDatabaseUrl: databases[1] }, {
+      // The agent listens on every address, as one beyond the proxy's machine would: it does so only with TLS.
+      GATEHOUSE_AGENT_LISTEN: `0.0.0.0:${agentPort}`,
+      GATEHOUSE_AGENT_ENDPOINT: `127.0.0.1:${agentPort}`,
+      GATEHOUSE_STREAM_TLS_CERT: certificate,
+      GATEHOUSE_STREAM_TLS_KEY: key,
+      GATEHOUSE_STREAM_TLS_CA: certificate,
+    });
     compute = new ComputeClient(stack.apiUrl);
   });
 
@@ -35,6 +48,7 @@ describe('five processes over RabbitMQ and PostgreSQL', function () {
     await stack?.stopAll();
     await rabbitmq?.stop();
     await postgresql?.stop();
+    removeTempFolder(folder);
   });
 
   async function openConsole(protocol: 'vnc' | 'serial'): Promise<ConsoleSocket> {

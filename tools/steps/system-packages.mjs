@@ -12,6 +12,7 @@ const PACKAGES = [
   { name: 'erlang-base', file: '/usr/bin/erl_call', classes: ['broker', 'e2e'] },
   { name: 'python3-oslo.messaging', file: '/usr/lib/python3/dist-packages/oslo_messaging', classes: ['broker'] },
   { name: 'python3-openstackclient', file: '/usr/bin/openstack', classes: ['e2e'] },
+  { name: 'openssl', file: '/usr/bin/openssl', classes: ['e2e'] },
   { name: 'redis-server', file: '/usr/bin/redis-server', classes: ['e2e'] },
   { name: 'memcached', file: '/usr/bin/memcached', classes: ['e2e'] },
   { name: 'chromium', file: '/usr/bin/chromium', classes: ['e2e'] },

@@ -4,6 +4,7 @@ import type { BeforeApplicationShutdown, DynamicModule, OnApplicationBootstrap }
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import { serveConsoleStream } from '@gatehouse/console-stream/serve-console-stream';
 import type { ConsoleStreamServer } from '@gatehouse/console-stream/serve-console-stream';
+import { readTlsFiles } from '@gatehouse/console-stream/tls-files';
 import { compute } from '@gatehouse/contracts/compute';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { createClient } from '@gatehouse/rpc/client';
@@ -73,9 +74,10 @@ class ComputeAgentLife implements OnApplicationBootstrap, BeforeApplicationShutd
     const { config, transport, log } = this.#resources;
     const { agent } = this.#parts;
     await agent.start();
-    this.#streams = await serveConsoleStream({ listen: config.agentListen, attach: (open) => agent.attach(open), log });
+    const tls = readTlsFiles(config);
+    this.#streams = await serveConsoleStream({ listen: config.agentListen, attach: (open) => agent.attach(open), log, ...(tls === undefined ? {} : { tls }) });
     this.#server = await serve(compute, transport, { server: config.host, handlers: computeHandlers(agent), log });
-    const report = this.#report(this.#streams.endpoint);
+    const report = this.#report(config.agentEndpoint ?? this.#streams.endpoint);
     this.#rounds = this.#startRounds(report);
   }
 

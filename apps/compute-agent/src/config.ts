@@ -10,6 +10,12 @@ export const computeAgentConfig = z.object({
   driver: choice(['simulated', 'qemu'], 'simulated'),
   /** Where console proxies attach. */
   agentListen: hostPort('127.0.0.1:0'),
+  /** What proxies are told to reach; where it listens unless told. */
+  agentEndpoint: orNull(hostPort()),
+  /** PEM files for TLS between proxies and agents: all three, or none. */
+  streamTlsCert: orNull(text('the path of a PEM certificate')),
+  streamTlsKey: orNull(text('the path of a PEM key')),
+  streamTlsCa: orNull(text('the path of a PEM certificate')),
   /** What is kept of each serial line's output for whoever opens it next. */
   serialScrollbackBytes: integer({ min: SCROLLBACK_BYTES_MIN, max: 16_777_216, fallback: SCROLLBACK_BYTES_MIN }),
   dataDir: text('a folder', '.gatehouse'),

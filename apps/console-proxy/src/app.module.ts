@@ -1,6 +1,7 @@
 /** Puts the console proxy together: the application class, its three edges (HTTP, RPC, streams) and its rounds. */
 import { Inject, Module } from '@nestjs/common';
 import type { BeforeApplicationShutdown, DynamicModule } from '@nestjs/common';
+import { readTlsFiles } from '@gatehouse/console-stream/tls-files';
 import { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { createClient, type Client } from '@gatehouse/rpc/client';
@@ -17,7 +18,7 @@ import { proxyNameOf, type ConsoleProxyConfig } from './config.ts';
 import { ConsoleGateway } from './console.gateway.ts';
 import { ConsoleProxy } from './console-proxy.ts';
 import { consoleProxyHandlers } from './console-proxy.server.ts';
-import { openStream } from './open-stream.ts';
+import { openStreamWith } from './open-stream.ts';
 import { originPolicy } from './origin-policy.ts';
 import { Pages } from './pages.ts';
 import { ProxyRecord } from './proxy-record.ts';
@@ -37,7 +38,7 @@ const RESOURCES = Symbol('console-proxy resources');
 const CONSOLEAUTH = Symbol('consoleauth client');
 
 function makeProxy({ config, clock, log, metrics }: ConsoleProxyResources, auth: Client<typeof consoleauth>): ConsoleProxy {
-  return new ConsoleProxy(auth, openStream, { ...config, proxyName: proxyNameOf(config) }, clock, new ProxyRecord(log, metrics));
+  return new ConsoleProxy(auth, openStreamWith(readTlsFiles(config)), { ...config, proxyName: proxyNameOf(config) }, clock, new ProxyRecord(log, metrics));
 }
 
 function makeGateway({ config, log, metrics }: ConsoleProxyResources, proxy: ConsoleProxy): ConsoleGateway {

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { address, csv, durationSeconds, flag, integer, name, port, secretUrl } from '@gatehouse/runtime/config';
+import { address, csv, durationSeconds, flag, integer, name, orNull, port, secretUrl, text } from '@gatehouse/runtime/config';
 import { z } from 'zod';
 
 /** How the console proxy serves; the same in a process of its own and in the standalone. */
@@ -17,6 +17,10 @@ export const consoleProxyConfig = z.object({
   originRequired: flag(false),
   /** Schemes that an Origin may have (https); any when empty. */
   originSchemes: csv([]),
+  /** PEM files for TLS between proxies and agents: all three, or none. */
+  streamTlsCert: orNull(text('the path of a PEM certificate')),
+  streamTlsKey: orNull(text('the path of a PEM key')),
+  streamTlsCa: orNull(text('the path of a PEM certificate')),
   /** Consoles at one time. */
   proxySessionsMax: integer({ min: 1, max: 100_000, fallback: 10_000 }),
   /** Clients that are being let in at one time. */

@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { attachConsole } from '@gatehouse/console-stream/attach-console';
+import type { TlsFiles } from '@gatehouse/console-stream/tls-files';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 
@@ -10,8 +11,11 @@ export type OpenStream = (grant: ConsoleGrant) => Promise<Duplex>;
 /** A host that does not answer within this is not there. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** @throws ServiceError, UNAVAILABLE or DEADLINE_EXCEEDED when the host is not there */
-export const openStream: OpenStream = (grant) => {
+/**
+ * `tls` is how agents beyond this machine are reached.
+ * @throws ServiceError, UNAVAILABLE or DEADLINE_EXCEEDED when the host is not there
+ */
+export const openStreamWith = (tls: TlsFiles | undefined): OpenStream => (grant) => {
   const { session, connection, endpoint, attachSecret } = grant;
   if (connection.options['transport'] === 'tcp') {
     if (connection.options['internal_access_path'] !== undefined) {
@@ -22,7 +26,7 @@ export const openStream: OpenStream = (grant) => {
   if (endpoint === null || attachSecret === null) {
     return Promise.reject(new ServiceError('UNAVAILABLE', `The host of this console (${connection.host}) does not serve it at the moment.`));
   }
-  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: CONNECT_TIMEOUT_MS });
+  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: CONNECT_TIMEOUT_MS, ...(tls === undefined ? {} : { tls }) });
 };
 
 /** A TCP connection, open, with small writes sent at once. */

@@ -12,7 +12,7 @@ import { streamEnding } from './console-ended.ts';
 import type { StreamEnding } from './console-ended.ts';
 import { takeConnection } from './connections.ts';
 import { errorOf } from './grpc-errors.ts';
-import type { TlsFiles } from './serve-console-stream.ts';
+import type { TlsFiles } from './tls-files.ts';
 
 export interface AttachOptions {
   /** The agent's host:port. */

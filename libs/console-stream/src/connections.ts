@@ -5,7 +5,7 @@
  */
 import { Client, credentials } from '@grpc/grpc-js';
 import { MESSAGE_BYTES_MAX } from './attach-messages.ts';
-import type { TlsFiles } from './serve-console-stream.ts';
+import type { TlsFiles } from './tls-files.ts';
 
 export interface Connection {
   readonly client: Client;

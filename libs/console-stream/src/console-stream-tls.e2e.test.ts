@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { makeCertificate } from '../../../test/servers/certificates.ts';
 import { attachConsole } from './attach-console.ts';
 import { serveConsoleStream } from './serve-console-stream.ts';
-import type { ConsoleStreamServer, TlsFiles } from './serve-console-stream.ts';
+import type { ConsoleStreamServer } from './serve-console-stream.ts';
+import { readTlsFiles } from './tls-files.ts';
+import type { TlsFiles } from './tls-files.ts';
 
 const log = { warn() {}, debug() {} };
 
@@ -18,8 +20,8 @@ describe('the console stream over TLS', () => {
   let strangers: TlsFiles;
 
   before(async () => {
-    ours = makeCertificate(folder, 'ours');
-    strangers = makeCertificate(folder, 'strangers');
+    ours = readCertificate(folder, 'ours');
+    strangers = readCertificate(folder, 'strangers');
     const attach = async () => ({ stream: new PassThrough(), offset: 0 });
     // Every address of the machine: what it refuses to do without TLS.
     server = await serveConsoleStream({ listen: '0.0.0.0:0', tls: ours, attach, log });
@@ -58,10 +60,8 @@ function unreached(error: unknown): boolean {
   return error instanceof ServiceError && (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED');
 }
 
-/** Self-signed, so that it is its own authority. */
-function makeCertificate(folder: string, name: string): TlsFiles {
-  const [key, certificate] = [path.join(folder, `${name}.key`), path.join(folder, `${name}.pem`)];
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate], { stdio: 'ignore' });
-  return { key: readFileSync(key), certificate: readFileSync(certificate), authority: readFileSync(certificate) };
+function readCertificate(folder: string, name: string): TlsFiles {
+  const { certificate, key } = makeCertificate(folder, name);
+  const files = readTlsFiles({ streamTlsCert: certificate, streamTlsKey: key, streamTlsCa: certificate });
+  return files ?? assert.fail('no files');
 }

@@ -11,13 +11,7 @@ import { formatAddress, isLoopback, parseAddress } from './address.ts';
 import { DEFAULT_LIMITS, serveAttachCall } from './attach-call.ts';
 import type { AttachCall, AttachOpen, AttachServerCall, ConsoleStreamLimits, GuestConsole, StreamLog } from './attach-call.ts';
 import { ATTACH_PATH, MESSAGE_BYTES_MAX, encodeResponse } from './attach-messages.ts';
-
-export interface TlsFiles {
-  readonly certificate: Buffer;
-  readonly key: Buffer;
-  /** Those who may sign the other side's certificate; given, the other side must show one. */
-  readonly authority?: Buffer;
-}
+import type { TlsFiles } from './tls-files.ts';
 
 export interface ServeOptions {
   /** host:port; port 0 takes a free one. */

@@ -8,6 +8,7 @@ export const TEST_PREFIX = 'GATEHOUSE_TEST_';
 
 /** variable -> what it is for, in one line. */
 export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
+  ['GATEHOUSE_AGENT_ENDPOINT', 'host:port that proxies are told to reach a compute agent at'],
   ['GATEHOUSE_AGENT_LISTEN', 'host:port on which a compute agent serves console streams'],
   ['GATEHOUSE_ALLOWED_ORIGINS', 'pages of other hosts that may open consoles'],
   ['GATEHOUSE_ALLOW_WEAK_KEYS', 'import DSA keys and short RSA keys too'],
@@ -52,6 +53,9 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_RPC_EXCHANGE', 'AMQP exchange of the RPC messages'],
   ['GATEHOUSE_SERIAL_SCROLLBACK_BYTES', 'what is kept of each serial line\'s output'],
   ['GATEHOUSE_STATE_DIR', 'folder of QEMU machines\' sockets and files'],
+  ['GATEHOUSE_STREAM_TLS_CA', 'PEM file of who signs the certificates of proxies and agents'],
+  ['GATEHOUSE_STREAM_TLS_CERT', 'PEM certificate of this proxy or agent'],
+  ['GATEHOUSE_STREAM_TLS_KEY', 'PEM key of that certificate'],
   ['GATEHOUSE_TRANSPORT_URL', 'message broker, amqp://...'],
   ['GATEHOUSE_TRANSPORT_URL_FILE', 'file that holds GATEHOUSE_TRANSPORT_URL'],
 ]);

@@ -5,7 +5,7 @@
  *
  * Each relay is a process of its own, and the CPU and memory figures are that process's alone. This process is the guest
  * and the client at once: the client counts raw bytes, so that it costs as little as possible. Rounds take
- * turns, and the median counts. Goals: at most 20 KB of memory an idle console; see docs for the others.
+ * turns, and the median counts. The goal: at most 20 KB of memory an idle console.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

@@ -90,9 +90,11 @@ describe('five processes over RabbitMQ and PostgreSQL', function () {
     }
   }
 
-  it('starts in any order, before its databases have tables, and becomes ready when they have', async () => {
+  it('starts in any order, before its broker is there and its databases have tables, and becomes ready when they are', async () => {
+    await rabbitmq.kill();
     for (const name of [...SERVICES].reverse()) await stack.start(name);
-    assert.equal(await stack.isReady('api'), false);
+    for (const name of SERVICES) assert.equal(await stack.isReady(name), false, `${name} says that it is ready`);
+    await rabbitmq.start();
     const apiDb = await openApiDb({ url: databases[0] });
     const cellDb = await openCellDb({ url: databases[1] });
     await apiDb.migrate();

@@ -72,6 +72,21 @@ describe('an object definition', () => {
     refusal(() => Box.make({ list: [], text: '', free: deep as null }));
   });
 
+  it('refuses what is no set, number, word or moment of its field, and reads what is', () => {
+    const Box = defineObject('Box', '1.0', { ports: f.setOf(f.integer()), load: f.float(), mode: f.enumeration(['a', 'b']), at: f.datetime(), on: f.boolean().default(true) });
+    const data = { ports: [1, 2, 2], load: 0.5, mode: 'a', at: '2026-07-01T14:00:00+02:00' };
+    const read = (change: object) => Box.fromPrimitive({ 'nova_object.name': 'Box', 'nova_object.namespace': 'nova', 'nova_object.version': '1.0', 'nova_object.data': { ...data, ...change } });
+    assert.match(refusal(() => read({ ports: ['x'] })), /^Box\.ports\[0\]: expected an integer/);
+    assert.match(refusal(() => read({ load: 'much' })), /^Box\.load: expected a finite number/);
+    assert.match(refusal(() => read({ mode: 'c' })), /^Box\.mode: expected one of a, b, got "c"/);
+    assert.match(refusal(() => read({ at: '2026-13-01T00:00:00Z' })), /^Box\.at: a time that is not in the calendar/);
+    assert.match(refusal(() => read({ on: 'yes' })), /^Box\.on: expected true or false/);
+    const box = read({});
+    assert.deepEqual([...box.ports], [1, 2]);
+    assert.equal(box.on, true);
+    assert.deepEqual(Box.toPrimitive(box)['nova_object.data'], { ports: [1, 2], load: 0.5, mode: 'a', at: '2026-07-01T12:00:00Z', on: true });
+  });
+
   it('writes the primitive that oslo writes, and reads it back', () => {
     assert.deepEqual(ConsoleConnection.toPrimitive(connection), {
       'nova_object.name': 'ConsoleConnection',

@@ -29,8 +29,14 @@ export interface OutgoingRequest {
   readonly message: RequestMessage;
   /** Epoch milliseconds. */
   readonly deadline: number;
+  /** Aborted: a call rejects with CANCELLED, and a server of ours that has it aborts its own signal. */
   readonly signal?: AbortSignal | undefined;
+  /** A call rejects with DEADLINE_EXCEEDED when its server gives no sign of life for this long; at least MONITOR_MS_MIN. */
+  readonly monitorTimeoutMs?: number | undefined;
 }
+
+/** oslo's servers send signs of life twice in the whole seconds asked for, and none more often than each second. */
+export const MONITOR_MS_MIN = 2_000;
 
 export interface IncomingRequest {
   readonly message: RequestMessage;
@@ -40,6 +46,8 @@ export interface IncomingRequest {
   readonly redelivered: boolean;
   /** The message's own lifetime in milliseconds, when it has one. */
   readonly expirationMs: number | null;
+  /** Aborts when the caller has given up. Made when first read: most handlers never do. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Listener {

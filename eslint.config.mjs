@@ -69,7 +69,7 @@ const PROCESS_ENV = {
 
 // eslint-disable-next-line no-restricted-syntax -- ESLint asks for a default export
 export default [
-  { ignores: ['**/node_modules/**', '**/dist/**', '**/generated/**', '**/.nx/**', 'artifacts/**', '.gatehouse/**', 'apps/console-proxy/web/vendor/**'] },
+  { ignores: ['**/node_modules/**', '**/dist/**', '**/generated/**', '**/.nx/**', 'artifacts/**', '.gatehouse/**', 'apps/console-proxy/web/vendor/**', 'test/house/released/*/**'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.ts'],

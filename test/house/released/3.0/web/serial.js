@@ -1,0 +1,44 @@
+/** The serial line of a machine: xterm on our channel. */
+import { runConsolePage } from './console-page.js';
+import { allowStyleElements } from './style-nonce.js';
+import { fitTerminal } from './fit-terminal.js';
+import { Terminal } from '../xterm/lib/xterm.mjs';
+
+allowStyleElements();
+const encoder = new TextEncoder();
+
+runConsolePage({
+  kind: 'Serial console',
+  consoleType: 'serial',
+  show(channel, element) {
+    const terminal = new Terminal({
+      cursorBlink: true,
+      fontFamily: 'ui-monospace, "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
+      scrollback: 5000,
+      // The background is that of the stage in style.css.
+      theme: { background: '#0d0f12', foreground: '#e6e8ec' },
+    });
+    terminal.open(element);
+    terminal.onData((text) => channel.send(encoder.encode(text)));
+    // Mouse reports of old encodings are bytes, not text.
+    terminal.onBinary((bytes) => channel.send(Uint8Array.from(bytes, (each) => each.charCodeAt(0))));
+    channel.onmessage = ({ data }) => terminal.write(new Uint8Array(data));
+
+    let fit = true;
+    const refit = () => fitTerminal(terminal, element, fit);
+    const watcher = new ResizeObserver(refit);
+    watcher.observe(element);
+    return {
+      focus: () => terminal.focus(),
+      setFit(on) {
+        fit = on;
+        refit();
+      },
+      close() {
+        watcher.disconnect();
+        terminal.options.disableStdin = true;
+        terminal.options.cursorBlink = false;
+      },
+    };
+  },
+});

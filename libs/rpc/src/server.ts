@@ -11,21 +11,21 @@ import { isServiceError, ServiceError } from '@gatehouse/errors/service-error';
 import type { JsonValue } from '@gatehouse/objects/fields';
 import { refusalReply } from './answer.ts';
 import { contextFromWire } from './context.ts';
-import type { RequestContext } from './context.ts';
-import { methodsByWireName } from './contract.ts';
-import type { AnyMethod, ArgsOf, Contract, Methods, ResultOf } from './contract.ts';
+import type { AnyMethod, Contract, Methods } from './contract.ts';
+import { endpoint, findRoute } from './endpoint.ts';
+import type { Endpoint, Handlers } from './endpoint.ts';
 import { decodeFailure } from './failure.ts';
 import { SILENT } from './transport.ts';
 import type { IncomingRequest, Listening, Reply, RequestMessage, RpcLog, Transport } from './transport.ts';
-import { versionIsCompatible } from './version.ts';
 
-export type Handler<M> = (args: ArgsOf<M>, context: RequestContext) => Promise<ResultOf<M>> | ResultOf<M>;
-export type Handlers<C> = C extends Contract<infer M> ? { readonly [K in keyof M]: Handler<M[K]> } : never;
+export type { Handler, Handlers } from './endpoint.ts';
 
 export interface ServeOptions<M extends Methods> {
   /** This server's name: requests may be directed to it. */
   readonly server: string;
   readonly handlers: Handlers<Contract<M>>;
+  /** What this server answers on the same topic besides: an older major version, another namespace. */
+  readonly others?: readonly Endpoint[];
   /** Handlers at work at one time, 64 unless told; as many requests again may wait. */
   readonly concurrency?: number;
   readonly log?: RpcLog;
@@ -51,7 +51,10 @@ const SERVER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,150}$/;
 export async function serve<M extends Methods>(contract: Contract<M>, transport: Transport, options: ServeOptions<M>): Promise<RpcServer> {
   const { server, concurrency = CONCURRENCY_DEFAULT, log = SILENT } = options;
   if (!SERVER_NAME.test(server)) throw new ServiceError('INVALID_ARGUMENT', 'server: expected a name of letters, digits, dot, - and _');
-  const dispatcher = new Dispatcher(contract, options.handlers as Readonly<Record<string, Handler<never>>>, concurrency, log);
+  const endpoints = [endpoint(contract, options.handlers), ...(options.others ?? [])];
+  const foreign = endpoints.find((each) => each.contract.topic !== contract.topic);
+  if (foreign) throw new ServiceError('INVALID_ARGUMENT', `others: expected contracts of the topic ${contract.topic}, got one of ${foreign.contract.topic}`);
+  const dispatcher = new Dispatcher(contract.topic, endpoints, concurrency, log);
   const listening = await transport.listen({
     topic: contract.topic,
     server,
@@ -81,19 +84,17 @@ async function ping(contract: Contract, transport: Transport, server: string, ti
 }
 
 class Dispatcher {
-  readonly #contract: Contract;
-  readonly #methods: ReturnType<typeof methodsByWireName>;
-  readonly #handlers: Readonly<Record<string, Handler<never>>>;
+  readonly #topic: string;
+  readonly #endpoints: readonly Endpoint[];
   readonly #concurrency: number;
   readonly #log: RpcLog;
   readonly #waiting: (() => void)[] = [];
   readonly #idleWaiters: (() => void)[] = [];
   #running = 0;
 
-  constructor(contract: Contract, handlers: Readonly<Record<string, Handler<never>>>, concurrency: number, log: RpcLog) {
-    this.#contract = contract;
-    this.#methods = methodsByWireName(contract);
-    this.#handlers = handlers;
+  constructor(topic: string, endpoints: readonly Endpoint[], concurrency: number, log: RpcLog) {
+    this.#topic = topic;
+    this.#endpoints = endpoints;
     this.#concurrency = concurrency;
     this.#log = log;
   }
@@ -121,36 +122,21 @@ class Dispatcher {
   }
 
   async #run(request: IncomingRequest): Promise<Reply> {
-    const { name, method } = this.#find(request.message);
+    const { method, handler, title } = findRoute(this.#endpoints, request.message);
     if (request.redelivered && request.wantsReply && !method.idempotent) {
       throw new ServiceError('UNAVAILABLE', `the server that took ${request.message.method} was lost, or its connection; it may have run`);
     }
     const context = contextFromWire(request.message.context, request.expirationMs);
     if (context.deadline <= Date.now()) throw new ServiceError('DEADLINE_EXCEEDED', `the deadline of ${request.message.method} passed before it could run`);
-    const title = `${this.#contract.topic}.${request.message.method}`;
     const args = method.args.fromWire(request.message.args, title);
-    const value = await this.#handlers[name]?.(args as never, context);
+    const value = await handler(args, context);
     return { result: resultToWire(method, value, title), failure: null };
-  }
-
-  #find({ method, namespace, version }: RequestMessage): { readonly name: string; readonly method: AnyMethod } {
-    // oslo takes an absent version for 1.0.
-    const requested = version ?? '1.0';
-    if (namespace !== this.#contract.namespace || !versionIsCompatible(this.#contract.version, requested)) {
-      const words = `Endpoint does not support RPC version ${requested}. Attempted method: ${method}`;
-      throw new ServiceError('UNIMPLEMENTED', words, { details: { oslo: 'UnsupportedVersion', supported: this.#contract.version } });
-    }
-    const found = this.#methods.get(method);
-    if (found === undefined || this.#handlers[found.name] === undefined) {
-      throw new ServiceError('UNIMPLEMENTED', `Endpoint does not support RPC method ${method}`, { details: { oslo: 'NoSuchMethod' } });
-    }
-    return found;
   }
 
   #busy(): ServiceError | null {
     const [running, waiting] = [this.#running, this.#waiting.length];
     if (running < this.#concurrency || waiting < this.#concurrency) return null;
-    return new ServiceError('RESOURCE_EXHAUSTED', `${this.#contract.topic} is busy: ${running} requests run and ${waiting} wait`);
+    return new ServiceError('RESOURCE_EXHAUSTED', `${this.#topic} is busy: ${running} requests run and ${waiting} wait`);
   }
 
   #leave(): void {
@@ -161,7 +147,7 @@ class Dispatcher {
   }
 
   #report(message: RequestMessage, error: unknown): void {
-    const facts = { topic: this.#contract.topic, method: message.method, requestId: message.context['request_id'] ?? null };
+    const facts = { topic: this.#topic, method: message.method, requestId: message.context['request_id'] ?? null };
     if (isServiceError(error) && error.code !== 'INTERNAL') this.#log.debug({ ...facts, code: error.code, problem: error.message }, 'request refused');
     else this.#log.error({ ...facts, err: error }, 'request failed');
   }

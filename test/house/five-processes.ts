@@ -1,14 +1,13 @@
 /** The five services as processes of their own, from their bundles, over a broker and two databases: started, killed and started again one by one. */
 import { join } from 'node:path';
 import { freePort } from '../servers/free-port.ts';
-import { makeTempFolder, removeTempFolder, runCommand, startServer } from '../servers/server-process.ts';
-import type { ServerProcess } from '../servers/server-process.ts';
+import { makeTempFolder, removeTempFolder, runCommand } from '../servers/server-process.ts';
+import { isReadyAt, ServiceProcess } from './service-process.ts';
 
 export const SERVICES = ['api', 'consoleauth', 'compute-agent', 'console-proxy', 'metadata'] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
 const ROOT = new URL('../../', import.meta.url).pathname;
-const LOG_CHARS_MAX = 4_000_000;
 
 export interface Sources {
   readonly transportUrl: string;
@@ -22,8 +21,8 @@ export class FiveProcesses {
   readonly proxyUrl: string;
   readonly #env: Record<string, string>;
   readonly #opsPorts: ReadonlyMap<ServiceName, number>;
-  readonly #running = new Map<ServiceName, ServerProcess>();
-  readonly #ended: ServerProcess[] = [];
+  readonly #running = new Map<ServiceName, ServiceProcess>();
+  readonly #ended: ServiceProcess[] = [];
   readonly #folder: string;
 
   private constructor(sources: Sources, ports: readonly number[], opsPorts: ReadonlyMap<ServiceName, number>, env: Record<string, string>) {
@@ -45,7 +44,6 @@ export class FiveProcesses {
       GATEHOUSE_HOST: 'compute-1',
       GATEHOUSE_PROXY_NAME: 'proxy-1',
       GATEHOUSE_DATA_DIR: this.#folder,
-      NODE_NO_WARNINGS: '1',
       ...env,
     };
   }
@@ -58,17 +56,8 @@ export class FiveProcesses {
 
   /** Resolves when the process lives (/healthz), whether or not what it needs is there. */
   async start(name: ServiceName): Promise<void> {
-    const opsPort = String(this.#opsPorts.get(name));
-    const isReady = async () => (await statusOf(`http://127.0.0.1:${opsPort}/healthz`)) === 200;
-    const server = await startServer({
-      name,
-      command: process.execPath,
-      args: [join(ROOT, 'dist', name, 'main.js')],
-      env: { ...this.#env, GATEHOUSE_OPS_PORT: opsPort },
-      cwd: this.#folder,
-      isReady,
-      outputCharsMax: LOG_CHARS_MAX,
-    });
+    const entry = bundleOf(name);
+    const server = await ServiceProcess.start({ name, entry, env: this.#env, opsPort: this.#opsPorts.get(name) ?? 0, cwd: this.#folder });
     this.#running.set(name, server);
   }
 
@@ -82,8 +71,9 @@ export class FiveProcesses {
     await this.#take(name).stop();
   }
 
+  /** Asks its port, also when nobody should be there any more. */
   isReady(name: ServiceName): Promise<boolean> {
-    return statusOf(`http://127.0.0.1:${this.#opsPorts.get(name)}/readyz`).then((status) => status === 200);
+    return isReadyAt(this.#opsPorts.get(name) ?? 0);
   }
 
   async awaitReady(names: readonly ServiceName[] = SERVICES, timeoutMs = 60_000): Promise<void> {
@@ -98,7 +88,7 @@ export class FiveProcesses {
 
   /** Everything that all of them logged. */
   get logs(): string {
-    return [...this.#ended, ...this.#running.values()].map((server) => server.output()).join('\n');
+    return [...this.#ended, ...this.#running.values()].map((server) => server.log).join('\n');
   }
 
   async stopAll(): Promise<void> {
@@ -106,7 +96,7 @@ export class FiveProcesses {
     removeTempFolder(this.#folder);
   }
 
-  #take(name: ServiceName): ServerProcess {
+  #take(name: ServiceName): ServiceProcess {
     const server = this.#running.get(name);
     if (server === undefined) throw new Error(`${name} does not run`);
     this.#running.delete(name);
@@ -115,11 +105,12 @@ export class FiveProcesses {
   }
 }
 
+/** What node runs of a service, or of `migrate`, once buildBundles has made it. */
+export function bundleOf(name: string): string {
+  return join(ROOT, 'dist', name, 'main.js');
+}
+
 /** One bundle an app in dist/; about as long as it takes to read the sources. */
 export async function buildBundles(): Promise<void> {
   await runCommand(process.execPath, [join(ROOT, 'tools/build.mjs')], { cwd: ROOT, timeoutMs: 120_000 });
-}
-
-async function statusOf(url: string): Promise<number> {
-  return fetch(url, { signal: AbortSignal.timeout(5_000) }).then((response) => response.status, () => 0);
 }

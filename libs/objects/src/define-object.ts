@@ -4,70 +4,225 @@
  * Its primitive is oslo.versionedobjects', in Nova's namespace:
  *   {"nova_object.name", "nova_object.namespace": "nova", "nova_object.version", "nova_object.data": {...}}
  * Only fields that are set stand in the data; unset differs from null. A reader takes any minor version up
- * to its own and refuses a newer minor and every other major.
+ * to its own and refuses a newer minor and every other major. For an older reader the definition itself says what
+ * to leave out and in which versions the objects inside travel (see backward.ts); only a change that is more than
+ * an added field needs code.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { versionWithin } from './backward.ts';
+import type { Relation } from './backward.ts';
+import { changesFromWire, changesOf, setChanges } from './changes.ts';
 import { refuse } from './fields.ts';
-import type { Fields, JsonObject, ValuesOf } from './fields.ts';
-import { recordCodec } from './record-codec.ts';
+import type { AnyField, Fields, JsonObject, JsonValue, ValuesOf } from './fields.ts';
+import { parseVersion } from './object-version.ts';
+import type { Manifest } from './object-version.ts';
+import { recordCodec, wireName } from './record-codec.ts';
 
 export const NAMESPACE = 'nova';
-const VERSION = /^\d{1,4}\.\d{1,4}$/;
+
+export interface PrimitiveOptions {
+  /** What refusals call the object; its name unless told. */
+  readonly path?: string;
+  /** Names on the wire of the fields that a reader may take as changed; unless told those it was read with. */
+  readonly changes?: readonly string[];
+  /** The version to write, ours or an older one. */
+  readonly version?: string;
+  /** What the reader knows: the objects inside are written in these versions. */
+  readonly manifest?: Manifest;
+}
 
 export interface ObjectDefinition<T> {
   readonly name: string;
   readonly version: string;
   readonly fields: Fields;
+  readonly options: ObjectOptions<Fields>;
+  /** The versions of this object and of those inside it: what we, as a reader, know. */
+  readonly manifest: Manifest;
   /** Checked and frozen. @throws ServiceError INVALID_ARGUMENT naming the field */
   make(values: T): T;
-  /** @throws ServiceError INVALID_ARGUMENT: not this object, another major or a newer minor, a wrong field */
+  /**
+   * A copy with other values, which count as changed. @throws ServiceError INVALID_ARGUMENT naming the field: a
+   * wrong value, or another one for a field that is read-only and set (oslo's ReadOnlyFieldError)
+   */
+  change(value: T, changes: Partial<T>): T;
+  /**
+   * @throws ServiceError INVALID_ARGUMENT: another object (oslo's UnsupportedObjectError), another major or a newer
+   * minor (IncompatibleObjectVersion), a wrong field
+   */
   fromPrimitive(primitive: unknown, path?: string): T;
-  /** `changes` are wire names of fields a reader may take as changed; oslo writes the key only when there are some. */
-  toPrimitive(value: T, path?: string, changes?: readonly string[]): JsonObject;
+  /** @throws ServiceError INVALID_ARGUMENT: a wrong field, a version newer than ours (oslo's InvalidTargetVersion) */
+  toPrimitive(value: T, options?: PrimitiveOptions): JsonObject;
+  /** Whether a reader is told of changes, in it or inside of it. */
+  hasChanges(value: T): boolean;
+  /** As toPrimitive, as part of another object: never newer than ours, and `changes` as they were. */
+  toNested(value: T, path: string, manifest: Manifest | undefined, version: string | undefined): JsonObject;
 }
 
 export type ObjectOf<D> = D extends ObjectDefinition<infer T> ? T : never;
 
-export function defineObject<const F extends Fields>(name: string, version: string, fields: F): ObjectDefinition<ValuesOf<F>> {
+/** A definition whose type does not matter where it is used. */
+export type AnyDefinition = Omit<ObjectDefinition<unknown>, 'make' | 'change' | 'hasChanges' | 'toPrimitive' | 'toNested'> & {
+  hasChanges(value: never): boolean;
+  toPrimitive(value: never, options?: PrimitiveOptions): JsonObject;
+  toNested(value: never, path: string, manifest: Manifest | undefined, version: string | undefined): JsonObject;
+};
+
+/** Data in the making: names on the wire. */
+export type MutableData = Record<string, JsonValue>;
+
+export interface ObjectOptions<F extends Fields> {
+  /** By field: since which version of ours it holds which version of its object, ascending; for readers without a manifest. */
+  readonly relations?: { readonly [K in keyof F]?: Relation };
+  /** Of a list of objects (oslo's ObjectListBase, whose only field is `objects`): the children's version by the list's own. */
+  readonly childVersions?: Readonly<Record<string, string>>;
+  /** Signatures of the Python class's remotable methods, which its fingerprint contains. */
+  readonly methods?: readonly string[];
+  /** For the rare change that is more than an added field: edits the data for a reader of an older `version`. */
+  readonly backward?: (data: MutableData, version: string) => void;
+  /** Its counterpart: edits a copy of the data that a writer of an older `version` sent. */
+  readonly forward?: (data: Record<string, unknown>, version: string) => void;
+}
+
+export function defineObject<const F extends Fields>(name: string, version: string, fields: F, options: ObjectOptions<F> = {}): ObjectDefinition<ValuesOf<F>> {
   const codec = recordCodec(fields);
   const own = parseVersion(version, name);
+  type Values = ValuesOf<F>;
 
-  function dataOf(primitive: unknown, path: string): unknown {
+  function read(primitive: unknown, path: string): Values {
+    const parts = partsOf(primitive, path);
+    const received = checkedVersion(parts, path);
+    const older = received !== version && parseVersion(received, path).rank < own.rank;
+    const data = older && options.forward !== undefined ? edited(parts['nova_object.data'], path, received, options.forward) : parts['nova_object.data'];
+    const value = codec.fromWire(data, path, older ? received : undefined);
+    const changes = parts['nova_object.changes'];
+    if (changes !== undefined) setChanges(value, changesFromWire(changes, codec.wireNames, `${path}.changes`));
+    return value;
+  }
+
+  function partsOf(primitive: unknown, path: string): Readonly<Record<string, unknown>> {
     if (typeof primitive !== 'object' || primitive === null || Array.isArray(primitive)) {
       refuse(path, `expected a versioned object ${name} ${version}`);
     }
-    const parts = primitive as Record<string, unknown>;
-    if (parts['nova_object.namespace'] !== NAMESPACE) refuse(path, `expected the namespace ${NAMESPACE}`);
-    if (parts['nova_object.name'] !== name) refuse(path, `expected the object ${name}`);
-    const [major, minor] = parseVersion(parts['nova_object.version'], path);
-    if (major !== own[0] || minor > own[1]) throw incompatible(path, name, version, `${major}.${minor}`);
-    return parts['nova_object.data'];
+    return primitive as Readonly<Record<string, unknown>>;
+  }
+
+  function checkedVersion(parts: Readonly<Record<string, unknown>>, path: string): string {
+    const { 'nova_object.namespace': namespace, 'nova_object.name': found, 'nova_object.version': received } = parts;
+    if (namespace !== NAMESPACE) throw unsupported(path, `expected the namespace ${NAMESPACE}`, `${shownName(namespace)}.${shownName(found)}`);
+    if (found !== name) throw unsupported(path, `expected the object ${name}`, shownName(found));
+    if (received === version) return version;
+    const { major, minor } = parseVersion(received, path);
+    // A third part never makes an object newer: what it brought may be passed over.
+    if (major !== own.major || minor > own.minor) throw incompatible(path, name, version, `${major}.${minor}`);
+    return received as string;
+  }
+
+  /** The data for a reader of a version of ours, or of its manifest. */
+  function backported(value: Values, path: string, target: string, manifest: Manifest | undefined): JsonObject {
+    const data = codec.toWire(value, path, {
+      version: target,
+      manifest,
+      versionWithin: (field, kind) => versionWithin({ object: name, field, kind, target, manifest, options }),
+    }) as MutableData;
+    if (parseVersion(target, path).rank < own.rank) options.backward?.(data, target);
+    return data;
+  }
+
+  function primitive(target: string, data: JsonObject, changes: readonly string[]): JsonObject {
+    const parts = { 'nova_object.name': name, 'nova_object.namespace': NAMESPACE, 'nova_object.version': target, 'nova_object.data': data };
+    return changes.length > 0 ? { ...parts, 'nova_object.changes': changes } : parts;
+  }
+
+  const nestedFields = Object.entries(fields).filter(([, field]) => field.nested !== undefined && (field.typeName === 'Object' || options.childVersions !== undefined));
+
+  /** Its own changes, and the objects in it that have some. */
+  function changed(value: Values): readonly string[] {
+    const names = changesOf(value);
+    if (nestedFields.length === 0) return names;
+    const inner = nestedFields.filter(([field, kind]) => holdsChanges((value as Record<string, unknown>)[field], kind)).map(([field]) => wireName(field));
+    return inner.length === 0 ? names : [...new Set([...names, ...inner])];
+  }
+
+  function make(values: Values): Values {
+    return codec.fromWire(codec.toWire(values, name), name);
+  }
+
+  function refuseSecondValue(field: string, before: unknown, after: unknown): void {
+    const kind = fields[field];
+    if (before === undefined || !kind?.isReadOnly) return;
+    const text = (value: unknown): string => JSON.stringify(kind.toWire(value as never, `${name}.${wireName(field)}`));
+    if (after === undefined || text(before) !== text(after)) throw readOnly(name, wireName(field));
   }
 
   return {
     name,
     version,
     fields,
-    make: (values) => codec.fromWire(codec.toWire(values, name), name),
-    fromPrimitive: (primitive, path = name) => codec.fromWire(dataOf(primitive, path), path),
-    toPrimitive: (value, path = name, changes = []) => ({
-      'nova_object.name': name,
-      'nova_object.namespace': NAMESPACE,
-      'nova_object.version': version,
-      'nova_object.data': codec.toWire(value, path),
-      ...(changes.length > 0 ? { 'nova_object.changes': changes } : {}),
-    }),
+    options,
+    manifest: manifestOf(name, version, fields),
+    make,
+    change(value, changes) {
+      for (const [field, after] of Object.entries(changes)) refuseSecondValue(field, (value as Record<string, unknown>)[field], after);
+      const copy = make({ ...value, ...changes });
+      setChanges(copy, [...new Set([...changesOf(value), ...Object.keys(changes).map(wireName)])]);
+      return copy;
+    },
+    hasChanges: (value) => changed(value).length > 0,
+    fromPrimitive: (from, path = name) => read(from, path),
+    toPrimitive(value, { path = name, changes = changed(value), version: target = version, manifest } = {}) {
+      if (parseVersion(target, path).rank > own.rank) throw invalidTarget(path, name, version, target);
+      const asItIs = target === version && (manifest === undefined || Object.keys(manifest).length === 0);
+      const data = asItIs ? codec.toWire(value, path) : backported(value, path, target, manifest);
+      return primitive(target, data, changes.filter((each) => Object.hasOwn(data, each)));
+    },
+    toNested(value, path, manifest, wanted) {
+      const changes = changed(value);
+      if (wanted === undefined) return primitive(version, codec.toWire(value, path), changes);
+      const target = parseVersion(wanted, path).rank > own.rank ? version : wanted;
+      return primitive(target, backported(value, path, target, manifest), changes);
+    },
   };
 }
 
-function parseVersion(version: unknown, path: string): readonly [number, number] {
-  if (typeof version !== 'string' || !VERSION.test(version)) refuse(path, 'expected a version like 1.0');
-  const [major, minor] = version.split('.');
-  return [Number(major), Number(minor)];
+function edited(data: unknown, path: string, version: string, edit: (data: Record<string, unknown>, version: string) => void): unknown {
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) refuse(path, 'expected an object with named values');
+  const copy = { ...(data as Record<string, unknown>) };
+  edit(copy, version);
+  return copy;
 }
 
-function incompatible(path: string, name: string, supported: string, received: string): ServiceError {
-  return new ServiceError('INVALID_ARGUMENT', `${path}: version ${received} of ${name} is not supported, ${supported} is`, {
-    details: { path, oslo: 'IncompatibleObjectVersion', supported, received },
+function holdsChanges(value: unknown, { nested }: AnyField): boolean {
+  if (nested === undefined || typeof value !== 'object' || value === null) return false;
+  return Array.isArray(value) ? value.some((each) => nested.hasChanges(each as never)) : nested.hasChanges(value as never);
+}
+
+/** oslo's tree: this object, and those in its fields and lists. */
+function manifestOf(name: string, version: string, fields: Fields): Manifest {
+  const inner = Object.values(fields).map(({ nested }) => nested?.manifest ?? {});
+  return Object.freeze(Object.assign({ [name]: version }, ...inner) as Record<string, string>);
+}
+
+function shownName(name: unknown): string {
+  return typeof name === 'string' ? name.slice(0, 100) : '?';
+}
+
+function unsupported(path: string, problem: string, objtype: string): ServiceError {
+  return new ServiceError('INVALID_ARGUMENT', `${path}: ${problem}`, { details: { path, oslo: 'UnsupportedObjectError', objtype } });
+}
+
+function incompatible(path: string, objname: string, supported: string, received: string): ServiceError {
+  return new ServiceError('INVALID_ARGUMENT', `${path}: version ${received} of ${objname} is not supported, ${supported} is`, {
+    details: { path, oslo: 'IncompatibleObjectVersion', objname, supported, received },
   });
+}
+
+function invalidTarget(path: string, objname: string, supported: string, version: string): ServiceError {
+  return new ServiceError('INVALID_ARGUMENT', `${path}: cannot be written as version ${version} of ${objname}, which is newer than ${supported}`, {
+    details: { path, oslo: 'InvalidTargetVersion', objname, supported, version },
+  });
+}
+
+function readOnly(name: string, field: string): ServiceError {
+  const path = `${name}.${field}`;
+  return new ServiceError('INVALID_ARGUMENT', `${path}: is read-only and has another value already`, { details: { path, oslo: 'ReadOnlyFieldError', field } });
 }

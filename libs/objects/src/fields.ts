@@ -8,34 +8,65 @@
  * `typeName`).
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
+import type { Manifest } from './object-version.ts';
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export interface JsonObject {
   readonly [name: string]: JsonValue;
 }
 
-export interface Field<T> {
-  /** oslo.versionedobjects' name of the field class, without the suffix Field. */
-  readonly typeName: string;
+/** What is known of a field besides its type. oslo's fingerprint of an object is made of these. */
+export interface FieldFacts<T> {
   readonly isNullable: boolean;
-  /** An optional field may be unset: absent on the wire, which differs from null. */
+  /** An optional field may be unset: absent on the wire, which differs from null. In oslo every field is. */
   readonly isOptional: boolean;
+  /** Once set, a derived copy may not have another value (see ObjectDefinition.change). */
+  readonly isReadOnly: boolean;
+  /** oslo's default. It stands for null where the field takes none, and for absence where it is not optional. */
   readonly fallback: T | undefined;
+  /** Of a field that came with a later version: that version, and what it means that an older payload lacks it. */
+  readonly since: { readonly version: string; readonly meaning: T } | undefined;
+}
+
+/** What a field is in oslo's words, and what it holds. */
+export interface FieldKind {
+  /** oslo.versionedobjects' name of the type class, without the suffix Field. */
+  readonly typeName: string;
+  /** Of an enum, or a list of one. `form`: whether the Python definition writes them as a list or as a tuple. */
+  readonly validValues?: { readonly values: readonly string[]; readonly form: 'list' | 'tuple' };
+  /** The definition of a nested object or of a list of them. */
+  readonly nested?: NestedDefinition;
+}
+
+export interface Field<T> extends FieldFacts<T>, FieldKind {
   /** @throws ServiceError INVALID_ARGUMENT naming the path */
   fromWire(value: unknown, path: string): T;
-  /** @throws ServiceError INVALID_ARGUMENT naming the path */
-  toWire(value: T, path: string): JsonValue;
+  /**
+   * For a reader with `manifest`, nested objects are written in the versions it names (those that it does not
+   * name as they are); `version` is that of the field's own object, where the object around it says so.
+   * @throws ServiceError INVALID_ARGUMENT naming the path
+   */
+  toWire(value: T, path: string, manifest?: Manifest, version?: string): JsonValue;
   nullable(): Field<T | null>;
   optional(): Field<T | undefined>;
   /** The value taken when the sender left the field out. */
   default(value: T): Field<T>;
+  readOnly(): Field<T>;
 }
 
-export type Fields = Readonly<Record<string, Field<never> | AnyField>>;
+/** What a field needs of the object that it holds. */
+export interface NestedDefinition<T = never> {
+  readonly name: string;
+  readonly manifest: Manifest;
+  fromPrimitive(primitive: unknown, path?: string): unknown;
+  hasChanges(value: T): boolean;
+  /** As part of another object; without a version as it is. */
+  toNested(value: T, path: string, manifest: Manifest | undefined, version: string | undefined): JsonObject;
+}
+
+export type Fields = Readonly<Record<string, AnyField>>;
 // A field of some type, in positions where only its shape matters.
-type AnyField = Pick<Field<unknown>, 'typeName' | 'isNullable' | 'isOptional' | 'fallback' | 'fromWire'> & {
-  toWire(value: never, path: string): JsonValue;
-};
+export type AnyField = Omit<LaterField<unknown>, 'toWire'> & { toWire(value: never, path: string, manifest?: Manifest, version?: string): JsonValue };
 
 export type TypeOf<F> = F extends { fromWire(value: unknown, path: string): infer T } ? T : never;
 
@@ -55,8 +86,17 @@ export function refuse(path: string, problem: string): never {
   throw new ServiceError('INVALID_ARGUMENT', `${path}: ${problem}`, { details: { path } });
 }
 
+/**
+ * The same refusal as seen from outside: its path with `outer` before it. So a path costs nothing until something
+ * is refused: each level knows only its own name, and adds it as the refusal passes.
+ */
+export function within(outer: string, error: unknown): unknown {
+  if (!(error instanceof ServiceError) || typeof error.details['path'] !== 'string') return error;
+  return new ServiceError(error.code, outer + error.message, { details: { ...error.details, path: outer + error.details['path'] } });
+}
+
 /** A wrong value in words, cut short: its kind, and its text only where that cannot be long or secret. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   if (value === null) return 'null';
   if (value === undefined) return 'nothing';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
@@ -65,40 +105,48 @@ function shown(value: unknown): string {
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
-interface Codec<T> {
-  readonly typeName: string;
+interface Codec<T> extends FieldKind {
   readonly fromWire: (value: unknown, path: string) => T;
-  readonly toWire: (value: T, path: string) => JsonValue;
+  readonly toWire: (value: T, path: string, manifest?: Manifest, version?: string) => JsonValue;
 }
 
-interface Modifiers<T> {
-  readonly isNullable: boolean;
-  readonly isOptional: boolean;
-  readonly fallback: T | undefined;
-}
+const PLAIN = { isNullable: false, isOptional: false, isReadOnly: false, fallback: undefined, since: undefined } as const;
 
-const PLAIN = { isNullable: false, isOptional: false, fallback: undefined } as const;
-
-function field<T>(codec: Codec<T>, modifiers: Modifiers<T> = PLAIN): Field<T> {
+/** A field from its two directions. */
+export function field<T>(codec: Codec<T>, facts: FieldFacts<T> = PLAIN): Field<T> {
+  const { fallback, isNullable } = facts;
   return {
     ...codec,
-    ...modifiers,
-    nullable: () => field<T | null>(orNull(codec), { ...modifiers, isNullable: true }),
-    optional: () => field<T | undefined>(codec as Codec<T | undefined>, { ...modifiers, isOptional: true }),
-    default: (value) => field(codec, { ...modifiers, fallback: value }),
+    ...facts,
+    fromWire: fallback === undefined || isNullable ? codec.fromWire : (value, path) => (value === null ? fallback : codec.fromWire(value, path)),
+    nullable: () => field<T | null>(orNull(codec), { ...(facts as FieldFacts<T | null>), isNullable: true }),
+    optional: () => field<T | undefined>(codec as Codec<T | undefined>, { ...(facts as FieldFacts<T | undefined>), isOptional: true }),
+    default: (value) => field(codec, { ...facts, fallback: value }),
+    readOnly: () => field(codec, { ...facts, isReadOnly: true }),
   };
+}
+
+/** A field that says when it came; what else it is stands inside of it: `since('1.1', string().nullable(), null)`. */
+export type LaterField<T> = Omit<Field<T>, 'nullable' | 'optional' | 'default' | 'readOnly'>;
+
+/**
+ * A field that came with `version` of its object (or of the contract, among RPC arguments): left out for older
+ * readers, and of the value `meaning` in the payloads of older writers.
+ */
+export function since<T>(version: string, later: Field<T>, meaning: NoInfer<T>): LaterField<T> {
+  return { ...later, since: { version, meaning } };
 }
 
 function orNull<T>(codec: Codec<T>): Codec<T | null> {
   return {
-    typeName: codec.typeName,
+    ...codec,
     fromWire: (value, path) => (value === null ? null : codec.fromWire(value, path)),
-    toWire: (value, path) => (value === null ? null : codec.toWire(value, path)),
+    toWire: (value, path, manifest, version) => (value === null ? null : codec.toWire(value, path, manifest, version)),
   };
 }
 
 /** A field whose wire form is its own value. */
-function scalar<T extends JsonValue>(typeName: string, check: (value: unknown, path: string) => T): Field<T> {
+export function scalar<T extends JsonValue>(typeName: string, check: (value: unknown, path: string) => T): Field<T> {
   return field<T>({ typeName, fromWire: check, toWire: check });
 }
 
@@ -152,14 +200,17 @@ export function uuid(): Field<string> {
   });
 }
 
-export function enumeration<const V extends readonly string[]>(values: V): Field<V[number]> {
+/** `form`: how the Python definition of the same field writes its values; Nova's named enums write a tuple. */
+export function enumeration<const V extends readonly string[]>(values: V, as: { readonly typeName?: string; readonly form?: 'list' | 'tuple' } = {}): Field<V[number]> {
+  const { typeName = 'Enum', form = 'tuple' } = as;
   const known = new Set<string>(values);
-  return scalar<V[number]>('Enum', (value, path) => {
+  const check = (value: unknown, path: string): V[number] => {
     if (typeof value !== 'string' || !known.has(value)) {
       refuse(path, `expected one of ${values.join(', ')}, got ${typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : shown(value)}`);
     }
-    return value as V[number];
-  });
+    return value;
+  };
+  return field<V[number]>({ typeName, validValues: { values, form }, fromWire: check, toWire: check });
 }
 
 const DATETIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})?$/;
@@ -184,50 +235,67 @@ export function datetime(): Field<Date> {
   });
 }
 
-interface Codable<T> {
-  fromWire(value: unknown, path: string): T;
-  toWire(value: T, path: string): JsonValue;
-}
+/** What a list, set or map asks of its items. */
+type Item<T> = Pick<Field<T>, 'validValues' | 'nested' | 'fromWire' | 'toWire'>;
 
 /** At most `maxItems` items, LIST_ITEMS_MAX unless told. */
-export function listOf<T>(item: Codable<T>, limits: { readonly maxItems?: number } = {}): Field<readonly T[]> {
+export function listOf<T>(item: Item<T>, limits: { readonly maxItems?: number } = {}): Field<readonly T[]> {
   const { maxItems = LIST_ITEMS_MAX } = limits;
-  const checked = (value: unknown, path: string): readonly unknown[] => {
+  const items = (value: unknown, path: string): readonly unknown[] => {
     if (!Array.isArray(value)) refuse(path, `expected a list, got ${shown(value)}`);
     if (value.length > maxItems) refuse(path, `${value.length} items are more than ${maxItems}`);
     return value as unknown[];
   };
   return field<readonly T[]>({
     typeName: 'List',
-    fromWire: (value, path) => Object.freeze(checked(value, path).map((each, i) => item.fromWire(each, `${path}[${i}]`))),
-    toWire: (value, path) => checked(value, path).map((each, i) => item.toWire(each as T, `${path}[${i}]`)),
+    validValues: item.validValues,
+    nested: item.nested,
+    fromWire: (value, path) => Object.freeze(each(items(value, path), path, (one) => item.fromWire(one, ''))),
+    toWire: (value, path, manifest, version) => each(items(value, path), path, (one) => item.toWire(one as T, '', manifest, version)),
   });
 }
 
+function each<R>(items: readonly unknown[], path: string, convert: (one: unknown) => R): R[] {
+  const converted: R[] = [];
+  try {
+    for (const one of items) converted.push(convert(one));
+  } catch (error) {
+    throw within(`${path}[${converted.length}]`, error);
+  }
+  return converted;
+}
+
 /** A set travels as a list without order; doubled members are one. */
-export function setOf<T extends string | number>(item: Codable<T>): Field<ReadonlySet<T>> {
+export function setOf<T extends string | number>(item: Item<T>): Field<ReadonlySet<T>> {
   const list = listOf(item);
   return field<ReadonlySet<T>>({
     typeName: 'Set',
     fromWire: (value, path) => new Set(list.fromWire(value, path)),
-    toWire: (value, path) => list.toWire([...value], path),
+    toWire: (value, path) => (value instanceof Set ? list.toWire([...value], path) : refuse(path, `expected a Set, got ${shown(value)}`)),
   });
 }
 
 /** Text keys to values of one kind, at most LIST_ITEMS_MAX of them. */
-export function mapOf<T>(item: Codable<T>): Field<Readonly<Record<string, T>>> {
-  const entriesOf = (value: unknown, path: string): [string, unknown][] => {
+export function mapOf<T>(item: Item<T>): Field<Readonly<Record<string, T>>> {
+  const convert = <R>(value: unknown, path: string, convertOne: (one: unknown) => R): Record<string, R> => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(path, `expected an object, got ${shown(value)}`);
-    const entries = Object.entries(value);
-    if (entries.length > LIST_ITEMS_MAX) refuse(path, `${entries.length} entries are more than ${LIST_ITEMS_MAX}`);
-    return entries.map(([name, each]) => (name === '__proto__' ? refuse(path, 'the key __proto__ is not accepted') : [name, each]));
+    const names = Object.keys(value);
+    if (names.length > LIST_ITEMS_MAX) refuse(path, `${names.length} entries are more than ${LIST_ITEMS_MAX}`);
+    const converted: Record<string, R> = {};
+    for (const name of names) {
+      if (name === '__proto__') refuse(path, 'the key __proto__ is not accepted');
+      try {
+        converted[name] = convertOne((value as Record<string, unknown>)[name]);
+      } catch (error) {
+        throw within(`${path}[${JSON.stringify(name.slice(0, 40))}]`, error);
+      }
+    }
+    return converted;
   };
   return field<Readonly<Record<string, T>>>({
     typeName: 'Dict',
-    fromWire: (value, path) =>
-      Object.freeze(Object.fromEntries(entriesOf(value, path).map(([name, each]) => [name, item.fromWire(each, `${path}[${JSON.stringify(name.slice(0, 40))}]`)]))),
-    toWire: (value, path) =>
-      Object.fromEntries(entriesOf(value, path).map(([name, each]) => [name, item.toWire(each as T, `${path}[${JSON.stringify(name.slice(0, 40))}]`)])),
+    fromWire: (value, path) => Object.freeze(convert(value, path, (one) => item.fromWire(one, ''))),
+    toWire: (value, path, manifest) => convert(value, path, (one) => item.toWire(one as T, '', manifest)),
   });
 }
 
@@ -250,10 +318,13 @@ function checkJson(value: unknown, path: string, depth: number): void {
 }
 
 /** A nested object in its primitive form. */
-export function object<T>(definition: { readonly name: string; fromPrimitive(value: unknown, path?: string): T; toPrimitive(value: T, path?: string): JsonObject }): Field<T> {
+export function object<T>(definition: { fromPrimitive(primitive: unknown, path?: string): T } & NestedDefinition<T>): Field<T> {
   return field<T>({
     typeName: 'Object',
+    nested: definition,
     fromWire: (value, path) => definition.fromPrimitive(value, path),
-    toWire: (value, path) => definition.toPrimitive(value, path),
+    toWire: (value, path, manifest, version = manifest?.[definition.name]) =>
+      // A reader that does not say which version of it it knows gets the object as it is: oslo's rule.
+      definition.toNested(value, path, version === undefined ? undefined : manifest, version),
   });
 }

@@ -1,0 +1,27 @@
+/**
+ * What Nova's conductor does for its peers: rewrites an object that is newer than its reader in the versions that
+ * the reader knows.
+ */
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { refuse } from './fields.ts';
+import type { JsonObject } from './fields.ts';
+import type { Manifest } from './object-version.ts';
+import { OBJECTS } from './registry.ts';
+
+/**
+ * The primitive of any object in the registry, rewritten for a reader with this manifest, which names the object
+ * itself. @throws ServiceError INVALID_ARGUMENT: unknown object, newer than ours, wrong content, a version newer
+ * than ours asked for
+ */
+export function backport(primitive: unknown, manifest: Manifest): JsonObject {
+  const name: unknown = typeof primitive === 'object' && primitive !== null ? (primitive as Record<string, unknown>)['nova_object.name'] : undefined;
+  if (typeof name !== 'string') refuse('object', 'expected the primitive of a versioned object');
+  const definition = Object.hasOwn(OBJECTS, name) ? OBJECTS[name] : undefined;
+  if (definition === undefined) {
+    throw new ServiceError('INVALID_ARGUMENT', `object: ${JSON.stringify(name.slice(0, 100))} is not known here`, {
+      details: { path: 'object', oslo: 'UnsupportedObjectError', objtype: name.slice(0, 100) },
+    });
+  }
+  if (!Object.hasOwn(manifest, name)) refuse('manifest', `expected a version of ${name}`);
+  return definition.toPrimitive(definition.fromPrimitive(primitive) as never, { version: manifest[name], manifest });
+}

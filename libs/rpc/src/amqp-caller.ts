@@ -10,21 +10,25 @@ import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Message } f
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { AmqpConnection } from './amqp-connection.ts';
 import { problemOf } from './amqp-connection.ts';
-import { DIRECT_REPLY, declareFanoutExchange, declareReplyQueue, declareTopicExchange, fanoutExchange, hexId, properties } from './amqp-topology.ts';
+import { cancelKey, DIRECT_REPLY, declareFanoutExchange, declareReplyQueue, declareTopicExchange, fanoutExchange, hexId, properties } from './amqp-topology.ts';
 import type { TopologyOptions } from './amqp-topology.ts';
 import { ConsumerWatch } from './consumer-watch.ts';
 import { decodeReply, decodeRequest, encodeRequest, newMessageId } from './envelope.ts';
-import { addressOf, deadlineExceeded, nobodyListens, PendingCalls, titleOf } from './pending-calls.ts';
+import { addressOf, cancelled, deadlineExceeded, nobodyListens, PendingCalls, titleOf } from './pending-calls.ts';
+import type { PendingCall } from './pending-calls.ts';
 import type { OutgoingRequest, Reply, RpcLog } from './transport.ts';
 
 /** Casts that wait for the broker's confirmation; beyond, RESOURCE_EXHAUSTED. */
 const UNCONFIRMED_MAX = 1_000;
+/** A server that has not heard by then that a caller gave up need not hear it. */
+const CANCEL_MS_MAX = 10_000;
+const NO_BODY = Buffer.alloc(0);
 
 export class AmqpCaller {
   readonly #connection: AmqpConnection;
   readonly #topology: TopologyOptions;
   readonly #log: RpcLog;
-  readonly #calls = new PendingCalls();
+  readonly #calls = new PendingCalls((call) => this.#cancel(call));
   readonly #watch: ConsumerWatch;
   readonly #replyQueue = `reply_${hexId()}`;
   #callChannel: Channel | null = null;
@@ -46,7 +50,7 @@ export class AmqpCaller {
     const msgId = newMessageId();
     let body: Buffer;
     try {
-      body = encodeRequest(request.message, { msgId, replyQueue: this.#replyQueue });
+      body = encodeRequest(request.message, { msgId, replyQueue: this.#replyQueue, monitorTimeoutMs: request.monitorTimeoutMs });
     } catch (error) {
       return Promise.reject(error);
     }
@@ -59,8 +63,9 @@ export class AmqpCaller {
 
   /** Resolves when the broker has it. */
   async cast(request: OutgoingRequest): Promise<void> {
-    const { topic, deadline, message, kind } = request;
+    const { topic, deadline, message, kind, signal } = request;
     const body = encodeRequest(message, null);
+    if (signal?.aborted) throw cancelled(titleOf(request));
     if (deadline <= Date.now()) throw deadlineExceeded(titleOf(request), 0);
     if (this.#unconfirmed >= UNCONFIRMED_MAX) {
       throw new ServiceError('RESOURCE_EXHAUSTED', `${UNCONFIRMED_MAX} messages wait for the broker; ${titleOf(request)} was not sent`);
@@ -119,6 +124,16 @@ export class AmqpCaller {
       return this.#calls.reject(msgId, new ServiceError('UNAVAILABLE', `the way to the broker was lost; ${titleOf(request)} was not sent`, { cause }));
     }
     this.#watch.start();
+  }
+
+  /** Told once, and worth little: a server that does not hear it ends at the request's deadline. */
+  #cancel({ msgId, request }: PendingCall): void {
+    try {
+      const options = properties({ deliveryMode: 1, expiration: CANCEL_MS_MAX, correlationId: msgId });
+      this.#callChannel?.publish(this.#topology.exchange, cancelKey(addressOf(request)), NO_BODY, options);
+    } catch {
+      // The channel is lost, and with it the way to say so.
+    }
   }
 
   #openCallChannel(deadline: number): Promise<Channel> {

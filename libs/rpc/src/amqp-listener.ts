@@ -4,36 +4,31 @@
  * A request is acknowledged when it has been answered, so that one whose server is lost goes to another at once
  * instead of vanishing. What comes a second time that way is marked `redelivered`, or dropped here while this process
  * works on it (its connection was cut, not the process). One that has ended here is not dropped where a caller waits:
- * its answer may have been lost with the connection. The channel is set up again, from the declarations on, whenever
- * it ends: connection lost, closed by the broker, a queue deleted under its consumer.
+ * its answer may have been lost with the connection. A caller that gives up says so in the topic's fanout queue: its
+ * request is aborted, or never run when it is still to come. The channel is set up again, from the declarations on,
+ * whenever it ends: connection lost, closed by the broker, a queue deleted under its consumer.
  */
-import type { Channel, ConsumeMessage, Message, Options } from 'amqplib';
+import type { Channel, ConsumeMessage } from 'amqplib';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { AckBatch } from './ack-batch.ts';
+import { AmqpAnswers } from './amqp-answers.ts';
 import type { AmqpConnection } from './amqp-connection.ts';
 import { backoffMs, problemOf } from './amqp-connection.ts';
-import { declareServerQueues, DIRECT_REPLY, fanoutExchange, properties } from './amqp-topology.ts';
+import { declareServerQueues, DIRECT_REPLY, fanoutExchange, isCancelKey } from './amqp-topology.ts';
 import type { TopologyOptions } from './amqp-topology.ts';
-import { encodeAnswer, refusalReply } from './answer.ts';
-import { CONTENT_TYPE, decodeRequest, encodeDirectReply, encodeReply } from './envelope.ts';
+import { refusalReply } from './answer.ts';
+import { CONTENT_TYPE, decodeRequest } from './envelope.ts';
 import type { DecodedRequest, MessageAddress } from './envelope.ts';
 import { KnownRequests } from './known-requests.ts';
+import { RecentIds } from './recent-ids.ts';
+import { TakenRequest } from './taken-request.ts';
+import { MONITOR_MS_MIN } from './transport.ts';
 import type { Listener, Listening, Reply, RpcLog } from './transport.ts';
 
-/** Answers that wait for the way back: the connection, or a reply queue that its client has yet to make again. */
-const WAITING_ANSWERS_MAX = 1_000;
-const RETURNED_TRIES_MAX = 6;
-const RETURNED_PAUSE_MS = 250;
 /** A channel that ends sooner than this counts as a failure, so that it is not made again in a tight loop. */
 const STEADY_MS = 1_000;
-const TRY_HEADER = 'x-gatehouse-try';
-
-interface Answer {
-  readonly key: string;
-  readonly body: Buffer;
-  readonly options: Options.Publish;
-}
+const ID_LENGTH_MAX = 255;
 
 /** Resolves when requests arrive. */
 export async function listenOn(connection: AmqpConnection, topology: TopologyOptions, listener: Listener, log: RpcLog): Promise<Listening> {
@@ -47,14 +42,16 @@ class AmqpListener implements Listening {
   readonly #topology: TopologyOptions;
   readonly #listener: Listener;
   readonly #log: RpcLog;
+  readonly #answers: AmqpAnswers;
   readonly #known = new KnownRequests();
-  /** Calls at work, by message id: where their answer goes. */
-  readonly #atWork = new Map<string, string>();
+  /** Calls at work, by message id. */
+  readonly #atWork = new Map<string, TakenRequest>();
+  /** Message ids of calls that were given up before they came. */
+  readonly #cancelled = new RecentIds();
   readonly #closing = new AbortController();
-  #waitingAnswers: Answer[] = [];
-  #returnedAnswers = 0;
   #channel: Channel | null = null;
   #acks: AckBatch | null = null;
+  #consuming: Promise<void> | null = null;
   #consumerTags: string[] = [];
   #isPaused = false;
 
@@ -63,6 +60,7 @@ class AmqpListener implements Listening {
     this.#topology = topology;
     this.#listener = listener;
     this.#log = log;
+    this.#answers = new AmqpAnswers(listener.topic, log);
   }
 
   start(): Promise<void> {
@@ -71,11 +69,12 @@ class AmqpListener implements Listening {
 
   async pause(): Promise<void> {
     this.#isPaused = true;
+    // Consumers that are just being made must not stay behind.
+    await this.#consuming?.catch(() => {});
     const channel = this.#channel;
     if (channel === null) return;
-    await Promise.all(this.#consumerTags.splice(0).map((tag) => channel.cancel(tag))).catch(() => {});
-    // From now on the queue looks deserted: those who wait for our answer must know better.
-    for (const [msgId, key] of this.#atWork) this.#send({ key, body: encodeReply(msgId, { result: null, failure: null }, false), options: { deliveryMode: 1 } });
+    await this.#stopConsuming(channel);
+    this.#sayAtWork();
   }
 
   async close(): Promise<void> {
@@ -110,17 +109,16 @@ class AmqpListener implements Listening {
   /** Resolves when a channel serves; `ended` when it no longer does. */
   async #setUp(): Promise<{ readonly ended: Promise<void> }> {
     const channel = await (await this.#connection.model()).createChannel();
-    const ended = new Promise<void>((resolve) => channel.on('close', resolve));
+    const ended = new Promise<void>((resolve) => channel.on('close', resolve)).then(() => this.#forget(channel));
     channel.on('error', (error: unknown) => this.#log.warn({ topic: this.#listener.topic, problem: problemOf(error) }, 'the channel for requests failed'));
-    channel.on('return', (message: Message) => this.#onReturnedAnswer(message));
-    if (!this.#isPaused) await this.#consume(channel);
-    this.#channel = channel;
-    for (const answer of this.#waitingAnswers.splice(0)) this.#send(answer);
-    const forget = (): void => {
-      if (this.#channel === channel) this.#channel = null;
-      this.#consumerTags = [];
-    };
-    return { ended: ended.then(forget) };
+    if (!this.#isPaused) {
+      this.#consuming = this.#consume(channel);
+      await this.#consuming;
+    } else if (this.#closing.signal.aborted) await channel.close();
+    this.#use(channel);
+    // What was said on the channel before may have been lost with it.
+    if (this.#isPaused) this.#sayAtWork();
+    return { ended };
   }
 
   async #consume(channel: Channel): Promise<void> {
@@ -129,21 +127,51 @@ class AmqpListener implements Listening {
     const queues = await declareServerQueues(channel, this.#topology, topic, server);
     await channel.prefetch(requestsMax);
     // Answers must find their channel from the first request on.
-    this.#channel = channel;
+    this.#use(channel);
     this.#acks = acks;
-    for (const queue of queues) {
-      const { consumerTag } = await channel.consume(queue, (message) => this.#onMessage(channel, acks, message));
-      this.#consumerTags.push(consumerTag);
-    }
+    for (const queue of [queues.topic, queues.server]) await this.#consumeFrom(channel, acks, queue, (message) => this.#onMessage(acks, message));
+    await this.#consumeFrom(channel, acks, queues.fanout, (message) => {
+      if (isCancelKey(message.fields.routingKey)) this.#onCancel(acks, message);
+      else this.#onMessage(acks, message);
+    });
+    if (this.#isPaused) await this.#stopConsuming(channel);
   }
 
-  #onMessage(channel: Channel, acks: AckBatch, message: ConsumeMessage | null): void {
-    if (message === null) {
-      this.#log.warn({ topic: this.#listener.topic }, 'a queue was deleted under its consumer; making it again');
-      void channel.close().catch(() => {});
-      return;
-    }
-    acks.delivered(message);
+  async #consumeFrom(channel: Channel, acks: AckBatch, queue: string, onMessage: (message: ConsumeMessage) => void): Promise<void> {
+    if (this.#isPaused) return;
+    const { consumerTag } = await channel.consume(queue, (message) => {
+      if (message === null) {
+        this.#log.warn({ queue }, 'a queue was deleted under its consumer; making it again');
+        void channel.close().catch(() => {});
+        return;
+      }
+      acks.delivered(message);
+      onMessage(message);
+    });
+    this.#consumerTags.push(consumerTag);
+  }
+
+  async #stopConsuming(channel: Channel): Promise<void> {
+    await Promise.all(this.#consumerTags.splice(0).map((tag) => channel.cancel(tag))).catch(() => {});
+  }
+
+  #use(channel: Channel): void {
+    this.#channel = channel;
+    this.#answers.use(channel);
+  }
+
+  #forget(channel: Channel): void {
+    this.#answers.forget(channel);
+    this.#consumerTags = [];
+    if (this.#channel === channel) this.#channel = null;
+  }
+
+  /** A queue that its server has left looks deserted: those who wait for our answer must know better. */
+  #sayAtWork(): void {
+    for (const [msgId, { replyKey: key }] of this.#atWork) if (key !== null) this.#answers.signOfLife(msgId, key);
+  }
+
+  #onMessage(acks: AckBatch, message: ConsumeMessage): void {
     const decoded = this.#decode(acks, message);
     if (decoded === null) return;
     const { uniqueId, msgId } = decoded.address;
@@ -153,8 +181,21 @@ class AmqpListener implements Listening {
       this.#log.debug({ topic: this.#listener.topic, uniqueId }, 'a request came twice');
       return acks.done(message);
     }
-    if (uniqueId !== null) this.#known.begin(uniqueId);
+    if (msgId !== null && this.#cancelled.has(msgId)) {
+      this.#log.debug({ topic: this.#listener.topic, msgId }, 'a request was not run: its caller had given up');
+      return acks.done(message);
+    }
     void this.#serve(acks, message, decoded);
+  }
+
+  #onCancel(acks: AckBatch, message: ConsumeMessage): void {
+    const msgId: unknown = message.properties.correlationId;
+    if (typeof msgId === 'string' && msgId.length <= ID_LENGTH_MAX) {
+      const taken = this.#atWork.get(msgId);
+      if (taken === undefined) this.#cancelled.add(msgId);
+      else taken.cancel();
+    }
+    acks.done(message);
   }
 
   /** Null when it is no message that could be answered: then it is out of the queue, and never comes again. */
@@ -176,65 +217,36 @@ class AmqpListener implements Listening {
   }
 
   async #serve(acks: AckBatch, message: ConsumeMessage, { address, message: request }: DecodedRequest): Promise<void> {
-    const { msgId } = address;
+    const { msgId, uniqueId } = address;
     const key = msgId === null ? null : replyKey(message, address);
-    const wantsReply = msgId !== null && key !== null;
-    if (wantsReply) this.#atWork.set(msgId, key);
-    const heartbeat = wantsReply ? this.#monitor(msgId, key, address.monitorTimeoutMs) : undefined;
-    const { redelivered, exchange } = message.fields;
-    const reply =
-      request instanceof ServiceError
-        ? refusalReply(request)
-        : await this.#listener.handle({
-            message: request,
-            wantsReply,
-            redelivered: redelivered && exchange !== fanoutExchange(this.#listener.topic),
-            expirationMs: expirationOf(message),
-          });
-    clearInterval(heartbeat);
-    if (wantsReply) this.#answer(msgId, key, reply);
+    if (uniqueId !== null) this.#known.begin(uniqueId);
+    if (!(request instanceof ServiceError)) {
+      const isAgain = message.fields.redelivered && message.fields.exchange !== fanoutExchange(this.#listener.topic);
+      const taken = new TakenRequest(request, key, isAgain, expirationOf(message));
+      if (msgId !== null && key !== null) await this.#answer(msgId, key, taken, address.monitorTimeoutMs);
+      else await this.#listener.handle(taken);
+    } else if (msgId !== null && key !== null) this.#answers.answer(msgId, key, refusalReply(request));
     acks.done(message);
-    if (address.uniqueId !== null) this.#known.end(address.uniqueId);
+    if (uniqueId !== null) this.#known.end(uniqueId);
   }
 
-  #answer(msgId: string, key: string, reply: Reply): void {
-    this.#atWork.delete(msgId);
-    const isDirect = key.startsWith(DIRECT_REPLY);
-    // The broker returns direct answers although it delivers them, so only the others are mandatory.
-    const body = encodeAnswer(msgId, reply, isDirect ? encodeDirectReply : encodeReply);
-    this.#send({ key, body, options: { mandatory: !isDirect, deliveryMode: 1 } });
+  async #answer(msgId: string, key: string, taken: TakenRequest, monitorTimeoutMs: number | null): Promise<void> {
+    this.#atWork.set(msgId, taken);
+    const beats = this.#beat(msgId, key, monitorTimeoutMs);
+    let reply: Reply;
+    try {
+      reply = await this.#listener.handle(taken);
+    } finally {
+      clearInterval(beats);
+      this.#atWork.delete(msgId);
+    }
+    if (!taken.isCancelled) this.#answers.answer(msgId, key, reply);
   }
 
   /** Signs of life for a caller that asked for them: twice in the time that it would wait for one. */
-  #monitor(msgId: string, key: string, monitorTimeoutMs: number | null): NodeJS.Timeout | undefined {
-    if (monitorTimeoutMs === null || monitorTimeoutMs < 2_000) return undefined;
-    const beat = (): void => this.#send({ key, body: encodeReply(msgId, { result: null, failure: null }, false), options: { deliveryMode: 1 } });
-    return setInterval(beat, monitorTimeoutMs / 2);
-  }
-
-  #send(answer: Answer): void {
-    try {
-      if (this.#channel === null) throw new Error('no channel');
-      this.#channel.publish('', answer.key, answer.body, properties(answer.options));
-    } catch {
-      if (this.#waitingAnswers.length < WAITING_ANSWERS_MAX) this.#waitingAnswers.push(answer);
-      else this.#log.warn({ topic: this.#listener.topic }, 'an answer was dropped: the broker is away and too many wait');
-    }
-  }
-
-  /** The reply queue is not there. A client that reconnects makes it again within seconds; one that is gone does not. */
-  #onReturnedAnswer({ fields, properties: { headers }, content }: Message): void {
-    const tries = Number(headers?.[TRY_HEADER] ?? 0) + 1;
-    if (tries > RETURNED_TRIES_MAX || this.#returnedAnswers >= WAITING_ANSWERS_MAX) {
-      this.#log.warn({ topic: this.#listener.topic, replyQueue: fields.routingKey }, 'an answer was dropped: its client is gone');
-      return;
-    }
-    this.#returnedAnswers += 1;
-    const again = (): void => {
-      this.#returnedAnswers -= 1;
-      this.#send({ key: fields.routingKey, body: content, options: { mandatory: true, deliveryMode: 1, headers: { [TRY_HEADER]: tries } } });
-    };
-    setTimeout(again, RETURNED_PAUSE_MS * 2 ** (tries - 1)).unref();
+  #beat(msgId: string, key: string, monitorTimeoutMs: number | null): NodeJS.Timeout | undefined {
+    if (monitorTimeoutMs === null || monitorTimeoutMs < MONITOR_MS_MIN) return undefined;
+    return setInterval(() => this.#answers.signOfLife(msgId, key), monitorTimeoutMs / 2);
   }
 }
 

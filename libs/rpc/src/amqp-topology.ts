@@ -17,6 +17,8 @@ export interface TopologyOptions {
 /** The plain reply queue lives this long without its client, so that late answers have a place to go. */
 const REPLY_QUEUE_EXPIRES_MS = 60_000;
 
+const CANCEL_PREFIX = 'gatehouse:cancel:';
+
 export const DIRECT_REPLY = 'amq.rabbitmq.reply-to';
 
 export function hexId(): string {
@@ -27,6 +29,18 @@ export function fanoutExchange(topic: string): string {
   return `${topic}_fanout`;
 }
 
+/**
+ * Under this key in the topic exchange our servers hear that the caller of a request has given up; no name of a topic
+ * looks like it. Whoever is not ours binds nothing to it, so that the broker drops what is said there.
+ */
+export function cancelKey(address: string): string {
+  return `${CANCEL_PREFIX}${address}`;
+}
+
+export function isCancelKey(key: string): boolean {
+  return key.startsWith(CANCEL_PREFIX);
+}
+
 export async function declareTopicExchange(channel: Channel, { exchange, durable }: TopologyOptions): Promise<void> {
   await channel.assertExchange(exchange, 'topic', { durable, autoDelete: false });
 }
@@ -35,9 +49,16 @@ export async function declareFanoutExchange(channel: Channel, topic: string): Pr
   await channel.assertExchange(fanoutExchange(topic), 'fanout', { durable: false, autoDelete: true });
 }
 
+export interface ServerQueues {
+  readonly topic: string;
+  readonly server: string;
+  readonly fanout: string;
+}
+
 /** A server's queues, in oslo's order; returns their names. */
-export async function declareServerQueues(channel: Channel, options: TopologyOptions, topic: string, server: string): Promise<readonly string[]> {
-  const queues = [topic, addressOf({ topic, server })];
+export async function declareServerQueues(channel: Channel, options: TopologyOptions, topic: string, server: string): Promise<ServerQueues> {
+  const directed = addressOf({ topic, server });
+  const queues = [topic, directed];
   for (const queue of queues) {
     await declareTopicExchange(channel, options);
     await channel.assertQueue(queue, { durable: options.durable, autoDelete: false });
@@ -48,7 +69,8 @@ export async function declareServerQueues(channel: Channel, options: TopologyOpt
   await declareFanoutExchange(channel, topic);
   await channel.assertQueue(fanout, { durable: false, exclusive: true, autoDelete: true });
   await channel.bindQueue(fanout, fanoutExchange(topic), topic);
-  return [...queues, fanout];
+  for (const queue of queues) await channel.bindQueue(fanout, options.exchange, cancelKey(queue));
+  return { topic, server: directed, fanout };
 }
 
 export async function declareReplyQueue(channel: Channel, name: string): Promise<void> {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { startRabbitmq } from '../../../test/servers/rabbitmq.ts';
 import type { Rabbitmq } from '../../../test/servers/rabbitmq.ts';
 import { createAmqpTransport } from './amqp-transport.ts';
+import { describeGivingUp } from './conformance-giving-up.ts';
 import { describeTransport } from './conformance.ts';
 
 let broker: Rabbitmq;
@@ -13,8 +14,11 @@ before(async function () {
 
 after(() => broker.stop());
 
-describeTransport('the AMQP transport', async () => {
+const open = async () => {
   const exchange = `gatehouse-${randomUUID()}`;
-  const open = (connectionName: string) => createAmqpTransport({ url: broker.url, exchange, connectionName });
-  return { client: open('test client'), server: open('test server') };
-});
+  const connect = (connectionName: string) => createAmqpTransport({ url: broker.url, exchange, connectionName });
+  return { client: connect('test client'), server: connect('test server') };
+};
+
+describeTransport('the AMQP transport', open);
+describeGivingUp('giving up over the AMQP transport', open);

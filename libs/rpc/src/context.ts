@@ -2,8 +2,8 @@
  * Who asks, which request it is, and until when an answer is worth anything: travels with every call.
  *
  * On the wire it is oslo's context, `_context_<key>` for each key, with the keys that Nova's RequestContext
- * knows (request_id, user_id, project_id, is_admin, roles) and two of our own that its readers pass over:
- * traceparent and deadline (epoch milliseconds). What is null or empty is not sent.
+ * knows (request_id, user_id, project_id, is_admin, roles) and three of our own that its readers pass over:
+ * traceparent, deadline (epoch milliseconds) and rpc_level (see level.ts). What is null or empty is not sent.
  */
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -27,6 +27,8 @@ export interface RequestContext {
 export const TIMEOUT_MS_DEFAULT = 60_000;
 /** oslo's long calls wait half an hour; nothing waits longer than this. */
 export const TIMEOUT_MS_MAX = 3_600_000;
+/** The context key in which our clients say the level of the contract that they speak. */
+export const LEVEL_KEY = 'rpc_level';
 const TEXT_LENGTH_MAX = 255;
 const ROLES_MAX = 100;
 
@@ -51,24 +53,25 @@ export function withTimeout(context: RequestContext, timeoutMs: number): Request
   return { requestId, traceparent, deadline, signal, userId, projectId, isAdmin, roles };
 }
 
-/** The context's keys as oslo carries them; `deadline` is that of this one call. */
-export function contextToWire(context: RequestContext, deadline: number): JsonObject {
+/** The context's keys as oslo carries them; `deadline` is that of this one call, `level` what its client speaks. */
+export function contextToWire(context: RequestContext, deadline: number, level?: string): JsonObject {
   const { requestId, traceparent, userId, projectId, isAdmin, roles } = context;
   const wire: Record<string, JsonValue> = { request_id: requestId, is_admin: isAdmin, deadline: Math.ceil(deadline) };
   if (userId !== null) wire['user_id'] = userId;
   if (projectId !== null) wire['project_id'] = projectId;
   if (roles.length > 0) wire['roles'] = roles;
   if (traceparent !== undefined) wire['traceparent'] = traceparent;
+  if (level !== undefined) wire[LEVEL_KEY] = level;
   return wire;
 }
 
 /**
  * The context of a request that arrived; absent keys get what an anonymous request would have.
- * `expirationMs` is the lifetime that the sender gave the message.
+ * `expirationMs` is the lifetime that the sender gave the message; `caller` tells when it has given up.
  * @throws ServiceError INVALID_ARGUMENT naming the key
  */
-export function contextFromWire(wire: JsonObject, expirationMs: number | null): RequestContext {
-  const signals = new DeadlineSignal(readDeadline(wire, expirationMs));
+export function contextFromWire(wire: JsonObject, expirationMs: number | null, caller?: { readonly signal?: AbortSignal }): RequestContext {
+  const signals = new DeadlineSignal(readDeadline(wire, expirationMs), caller);
   return {
     requestId: text(wire, 'request_id') ?? `req-${randomUUID()}`,
     traceparent: text(wire, 'traceparent') ?? undefined,
@@ -86,15 +89,23 @@ export function contextFromWire(wire: JsonObject, expirationMs: number | null): 
 
 class DeadlineSignal {
   readonly deadline: number;
+  readonly #caller: { readonly signal?: AbortSignal } | undefined;
   #signal: AbortSignal | null = null;
 
-  constructor(deadline: number) {
+  constructor(deadline: number, caller: { readonly signal?: AbortSignal } | undefined) {
     this.deadline = deadline;
+    this.#caller = caller;
   }
 
   get signal(): AbortSignal {
-    this.#signal ??= AbortSignal.timeout(Math.max(0, Math.min(TIMEOUT_MS_MAX, Math.ceil(this.deadline - Date.now()))));
+    this.#signal ??= this.#made();
     return this.#signal;
+  }
+
+  #made(): AbortSignal {
+    const late = AbortSignal.timeout(Math.max(0, Math.min(TIMEOUT_MS_MAX, Math.ceil(this.deadline - Date.now()))));
+    const givenUp = this.#caller?.signal;
+    return givenUp === undefined ? late : AbortSignal.any([late, givenUp]);
   }
 }
 

@@ -56,14 +56,14 @@ export function newMessageId(): string {
 }
 
 /** @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX */
-export function encodeRequest(message: RequestMessage, call: { readonly msgId: string; readonly replyQueue: string } | null): Buffer {
+export function encodeRequest(message: RequestMessage, call: { readonly msgId: string; readonly replyQueue: string; readonly monitorTimeoutMs?: number | undefined } | null): Buffer {
   const parts: Record<string, JsonValue> = { method: message.method, args: message.args };
   if (message.namespace !== null) parts['namespace'] = message.namespace;
   if (message.version !== null) parts['version'] = message.version;
   if (call !== null) {
     parts['_msg_id'] = call.msgId;
     parts['_reply_q'] = call.replyQueue;
-    parts['_timeout'] = null;
+    parts['_timeout'] = call.monitorTimeoutMs === undefined ? null : Math.trunc(call.monitorTimeoutMs / 1000);
   }
   parts['_unique_id'] = newMessageId();
   for (const key in message.context) parts[CONTEXT_PREFIX + key] = message.context[key] ?? null;

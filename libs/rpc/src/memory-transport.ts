@@ -7,8 +7,9 @@
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import { encodeAnswer, refusalReply } from './answer.ts';
 import { decodeReply, decodeRequest, encodeRequest, newMessageId } from './envelope.ts';
-import { addressOf, nobodyListens, PendingCalls } from './pending-calls.ts';
-import type { IncomingRequest, Listener, Listening, OutgoingRequest, Reply, RequestMessage, Transport } from './transport.ts';
+import { addressOf, cancelled, nobodyListens, PendingCalls, titleOf } from './pending-calls.ts';
+import { TakenRequest } from './taken-request.ts';
+import type { Listener, Listening, OutgoingRequest, Reply, Transport } from './transport.ts';
 
 const REPLY_QUEUE = 'memory';
 
@@ -24,7 +25,9 @@ export function createMemoryTransport(): Transport {
 class MemoryTransport implements Transport {
   /** Listeners of a topic; the first is the next to be asked. */
   readonly #seats = new Map<string, Seat[]>();
-  readonly #calls = new PendingCalls();
+  /** Calls at work, by message id. */
+  readonly #atWork = new Map<string, TakenRequest>();
+  readonly #calls = new PendingCalls(({ msgId }) => this.#cancel(msgId));
   #isClosed = false;
 
   get connected(): boolean {
@@ -34,6 +37,7 @@ class MemoryTransport implements Transport {
   async request(request: OutgoingRequest): Promise<Reply | null> {
     const { kind, topic, server, message, deadline } = request;
     if (this.#isClosed) throw new ServiceError('UNAVAILABLE', 'the transport is closed');
+    if (request.signal?.aborted) throw cancelled(titleOf(request));
     const seats = this.#seatsFor(topic, kind === 'fanout' ? undefined : server, kind === 'fanout');
     if (kind === 'fanout') {
       for (const seat of seats) this.#hand(seat, encodeRequest(message, null), deadline);
@@ -46,7 +50,7 @@ class MemoryTransport implements Transport {
       return null;
     }
     const msgId = newMessageId();
-    const body = encodeRequest(message, { msgId, replyQueue: REPLY_QUEUE });
+    const body = encodeRequest(message, { msgId, replyQueue: REPLY_QUEUE, monitorTimeoutMs: request.monitorTimeoutMs });
     const answered = this.#calls.wait(msgId, request);
     if (this.#calls.has(msgId)) this.#handOrReject(msgId, seat, body, deadline);
     return answered;
@@ -96,8 +100,20 @@ class MemoryTransport implements Transport {
 
   async #deliver(seat: Seat, body: Buffer, deadline: number): Promise<void> {
     const { address, message } = decodeRequest(body);
-    const { msgId } = address;
-    const reply = message instanceof ServiceError ? refusalReply(message) : await seat.listener.handle(incoming(message, msgId !== null, deadline));
+    const { msgId, monitorTimeoutMs } = address;
+    // Whoever gave up meanwhile need not be served.
+    if (msgId !== null && !this.#calls.has(msgId)) return;
+    if (message instanceof ServiceError) return this.#answer(msgId, refusalReply(message));
+    const taken = new TakenRequest(message, msgId === null ? null : REPLY_QUEUE, false, Math.max(0, deadline - Date.now()));
+    if (msgId !== null) this.#atWork.set(msgId, taken);
+    const beats = msgId === null || monitorTimeoutMs === null ? undefined : setInterval(() => this.#calls.markAtWork(msgId), monitorTimeoutMs / 2);
+    const reply = await seat.listener.handle(taken);
+    clearInterval(beats);
+    if (msgId !== null) this.#atWork.delete(msgId);
+    if (!taken.isCancelled) this.#answer(msgId, reply);
+  }
+
+  #answer(msgId: string | null, reply: Reply): void {
     if (msgId === null) return;
     const answer = encodeAnswer(msgId, reply);
     setImmediate(() => {
@@ -105,8 +121,8 @@ class MemoryTransport implements Transport {
       this.#calls.resolve(msgId, { result, failure });
     });
   }
-}
 
-function incoming(message: RequestMessage, wantsReply: boolean, deadline: number): IncomingRequest {
-  return { message, wantsReply, redelivered: false, expirationMs: Math.max(0, deadline - Date.now()) };
+  #cancel(msgId: string): void {
+    setImmediate(() => this.#atWork.get(msgId)?.cancel());
+  }
 }

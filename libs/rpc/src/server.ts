@@ -8,13 +8,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import { isServiceError, ServiceError } from '@gatehouse/errors/service-error';
-import type { JsonValue } from '@gatehouse/objects/fields';
 import { refusalReply } from './answer.ts';
-import { contextFromWire } from './context.ts';
-import type { AnyMethod, Contract, Methods } from './contract.ts';
-import { endpoint, findRoute } from './endpoint.ts';
+import type { BackportPeer } from './backport-peer.ts';
+import type { Contract, Methods } from './contract.ts';
+import { endpoint } from './endpoint.ts';
 import type { Endpoint, Handlers } from './endpoint.ts';
 import { decodeFailure } from './failure.ts';
+import { runRequest } from './run-request.ts';
+import type { BackportWay } from './run-request.ts';
 import { SILENT } from './transport.ts';
 import type { IncomingRequest, Listening, Reply, RequestMessage, RpcLog, Transport } from './transport.ts';
 
@@ -28,6 +29,8 @@ export interface ServeOptions<M extends Methods> {
   readonly others?: readonly Endpoint[];
   /** Handlers at work at one time, 64 unless told; as many requests again may wait. */
   readonly concurrency?: number;
+  /** Who is asked about objects in arguments that are newer than ours; without a peer they are refused. */
+  readonly backportPeer?: BackportPeer | undefined;
   readonly log?: RpcLog;
 }
 
@@ -54,7 +57,8 @@ export async function serve<M extends Methods>(contract: Contract<M>, transport:
   const endpoints = [endpoint(contract, options.handlers), ...(options.others ?? [])];
   const foreign = endpoints.find((each) => each.contract.topic !== contract.topic);
   if (foreign) throw new ServiceError('INVALID_ARGUMENT', `others: expected contracts of the topic ${contract.topic}, got one of ${foreign.contract.topic}`);
-  const dispatcher = new Dispatcher(contract.topic, endpoints, concurrency, log);
+  const backports = options.backportPeer === undefined ? null : { transport, peer: options.backportPeer };
+  const dispatcher = new Dispatcher(contract.topic, endpoints, { concurrency, backports, log });
   const listening = await transport.listen({
     topic: contract.topic,
     server,
@@ -83,19 +87,27 @@ async function ping(contract: Contract, transport: Transport, server: string, ti
   if (reply !== null && reply.failure !== null) throw decodeFailure(reply.failure);
 }
 
+interface DispatcherOptions {
+  readonly concurrency: number;
+  readonly backports: BackportWay | null;
+  readonly log: RpcLog;
+}
+
 class Dispatcher {
   readonly #topic: string;
   readonly #endpoints: readonly Endpoint[];
   readonly #concurrency: number;
+  readonly #backports: BackportWay | null;
   readonly #log: RpcLog;
   readonly #waiting: (() => void)[] = [];
   readonly #idleWaiters: (() => void)[] = [];
   #running = 0;
 
-  constructor(topic: string, endpoints: readonly Endpoint[], concurrency: number, log: RpcLog) {
+  constructor(topic: string, endpoints: readonly Endpoint[], { concurrency, backports, log }: DispatcherOptions) {
     this.#topic = topic;
     this.#endpoints = endpoints;
     this.#concurrency = concurrency;
+    this.#backports = backports;
     this.#log = log;
   }
 
@@ -103,11 +115,16 @@ class Dispatcher {
     if (request.message.method === PING) return { result: 'pong', failure: null };
     const busy = this.#busy();
     if (busy !== null) return refusalReply(busy);
+    let hasWaited = false;
     if (this.#running < this.#concurrency) this.#running += 1;
     // The place is handed over by leave(), so nobody slips in between.
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      hasWaited = true;
+    }
     try {
-      return await this.#run(request);
+      if (hasWaited && request.signal?.aborted) throw new ServiceError('CANCELLED', `the caller of ${request.message.method} gave up before it could run`);
+      return { result: await runRequest(this.#endpoints, request, this.#backports), failure: null };
     } catch (error) {
       this.#report(request.message, error);
       return refusalReply(error);
@@ -119,18 +136,6 @@ class Dispatcher {
   /** Resolves when no handler runs and none waits. */
   async idle(): Promise<void> {
     if (this.#running > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
-  }
-
-  async #run(request: IncomingRequest): Promise<Reply> {
-    const { method, handler, title } = findRoute(this.#endpoints, request.message);
-    if (request.redelivered && request.wantsReply && !method.idempotent) {
-      throw new ServiceError('UNAVAILABLE', `the server that took ${request.message.method} was lost, or its connection; it may have run`);
-    }
-    const context = contextFromWire(request.message.context, request.expirationMs);
-    if (context.deadline <= Date.now()) throw new ServiceError('DEADLINE_EXCEEDED', `the deadline of ${request.message.method} passed before it could run`);
-    const args = method.args.fromWire(request.message.args, title);
-    const value = await handler(args, context);
-    return { result: resultToWire(method, value, title), failure: null };
   }
 
   #busy(): ServiceError | null {
@@ -150,15 +155,5 @@ class Dispatcher {
     const facts = { topic: this.#topic, method: message.method, requestId: message.context['request_id'] ?? null };
     if (isServiceError(error) && error.code !== 'INTERNAL') this.#log.debug({ ...facts, code: error.code, problem: error.message }, 'request refused');
     else this.#log.error({ ...facts, err: error }, 'request failed');
-  }
-}
-
-function resultToWire(method: AnyMethod, value: unknown, title: string): JsonValue {
-  if (method.result === null) return null;
-  try {
-    return method.result.toWire(value as never, `${title} result`);
-  } catch (cause) {
-    // Our fault, not the caller's, whose arguments were fine.
-    throw new ServiceError('INTERNAL', `${title} answered what its contract does not allow`, { cause });
   }
 }

@@ -36,6 +36,8 @@ export interface FieldKind {
   readonly validValues?: { readonly values: readonly string[]; readonly form: 'list' | 'tuple' };
   /** The definition of a nested object or of a list of them. */
   readonly nested?: NestedDefinition;
+  /** What a list, set or map holds. */
+  readonly item?: FieldKind & { readonly isNullable: boolean };
 }
 
 export interface Field<T> extends FieldFacts<T>, FieldKind {
@@ -236,7 +238,7 @@ export function datetime(): Field<Date> {
 }
 
 /** What a list, set or map asks of its items. */
-type Item<T> = Pick<Field<T>, 'validValues' | 'nested' | 'fromWire' | 'toWire'>;
+type Item<T> = Pick<Field<T>, 'typeName' | 'isNullable' | 'validValues' | 'nested' | 'item' | 'fromWire' | 'toWire'>;
 
 /** At most `maxItems` items, LIST_ITEMS_MAX unless told. */
 export function listOf<T>(item: Item<T>, limits: { readonly maxItems?: number } = {}): Field<readonly T[]> {
@@ -248,6 +250,7 @@ export function listOf<T>(item: Item<T>, limits: { readonly maxItems?: number } 
   };
   return field<readonly T[]>({
     typeName: 'List',
+    item,
     validValues: item.validValues,
     nested: item.nested,
     fromWire: (value, path) => Object.freeze(each(items(value, path), path, (one) => item.fromWire(one, ''))),
@@ -270,6 +273,7 @@ export function setOf<T extends string | number>(item: Item<T>): Field<ReadonlyS
   const list = listOf(item);
   return field<ReadonlySet<T>>({
     typeName: 'Set',
+    item,
     fromWire: (value, path) => new Set(list.fromWire(value, path)),
     toWire: (value, path) => (value instanceof Set ? list.toWire([...value], path) : refuse(path, `expected a Set, got ${shown(value)}`)),
   });
@@ -294,6 +298,7 @@ export function mapOf<T>(item: Item<T>): Field<Readonly<Record<string, T>>> {
   };
   return field<Readonly<Record<string, T>>>({
     typeName: 'Dict',
+    item,
     fromWire: (value, path) => Object.freeze(convert(value, path, (one) => item.fromWire(one, ''))),
     toWire: (value, path, manifest) => convert(value, path, (one) => item.toWire(one as T, '', manifest)),
   });

@@ -7,8 +7,12 @@
  * elements and the name of a nested object are not part of it; the golden payloads watch over those.
  */
 import { createHash } from 'node:crypto';
-import { pythonRepr } from './python-repr.ts';
+import type { AnyDefinition } from './define-object.ts';
+import type { AnyField, FieldKind } from './fields.ts';
+import { pyFloat, pyTuple, pythonRepr, pythonStr } from './python-repr.ts';
+import type { PyValue } from './python-repr.ts';
 import { pythonSignature } from './python-signature.ts';
+import { wireName } from './record-codec.ts';
 
 export interface FieldDescription {
   /** oslo's type class, such as `DateTime`. */
@@ -30,7 +34,47 @@ export interface ObjectDescription {
   readonly childVersions?: Readonly<Record<string, string>>;
 }
 
-/** `<version>-<md5>`, as in Nova's test_objects.py. */
+/** `<version>-<md5>` of a definition of ours, as in Nova's test_objects.py. */
+export function fingerprintOf(definition: AnyDefinition): string {
+  return fingerprint(describe(definition));
+}
+
+/** What of a definition goes into its fingerprint. */
+export function describe({ version, fields, options }: AnyDefinition): ObjectDescription {
+  const described: ObjectDescription = {
+    version,
+    fields: Object.fromEntries(Object.entries(fields).map(([name, field]) => [wireName(name), describeField(field)])),
+    methods: options.methods ?? [],
+  };
+  return options.childVersions === undefined ? described : { ...described, childVersions: options.childVersions };
+}
+
+function describeField(field: AnyField): FieldDescription {
+  const { typeName, isNullable, fallback, validValues } = field;
+  return {
+    type: typeName,
+    nullable: isNullable,
+    ...(fallback === undefined ? {} : { default: printDefault(field, fallback) }),
+    ...(validValues === undefined ? {} : { validValues: pythonRepr(validValues.form === 'tuple' ? pyTuple(...validValues.values) : validValues.values) }),
+  };
+}
+
+function printDefault(field: FieldKind, value: unknown): string {
+  // oslo prints a set in its own way, so that the hash does not depend on the order.
+  if (value instanceof Set) return `set([${[...(value as ReadonlySet<unknown>)].map((each) => pythonStr(inPython(field.item, each))).toSorted().join(',')}])`;
+  return pythonStr(inPython(field, value));
+}
+
+function inPython(field: FieldKind | undefined, value: unknown): PyValue {
+  if (typeof value === 'number' && field?.typeName.endsWith('Float')) return pyFloat(value);
+  if (Array.isArray(value)) return value.map((each) => inPython(field?.item, each));
+  if (typeof value === 'object' && value !== null && !(value instanceof Date)) {
+    return new Map(Object.entries(value).map(([name, each]) => [name, inPython(field?.item, each)]));
+  }
+  return value as PyValue;
+}
+
+/** `<version>-<md5>`. */
 export function fingerprint(description: ObjectDescription): string {
   return `${description.version}-${createHash('md5').update(fingerprintInput(description)).digest('hex')}`;
 }

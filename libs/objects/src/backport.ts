@@ -3,6 +3,7 @@
  * the reader knows.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
+import type { AnyDefinition } from './define-object.ts';
 import { refuse } from './fields.ts';
 import type { JsonObject } from './fields.ts';
 import type { Manifest } from './object-version.ts';
@@ -14,14 +15,24 @@ import { OBJECTS } from './registry.ts';
  * than ours asked for
  */
 export function backport(primitive: unknown, manifest: Manifest): JsonObject {
+  const definition = definitionOf(primitive);
+  const { name } = definition;
+  if (!Object.hasOwn(manifest, name)) refuse('manifest', `expected a version of ${name}`);
+  return definition.toPrimitive(definition.fromPrimitive(primitive) as never, { version: manifest[name], manifest });
+}
+
+/** The same for a reader that names its version of the object alone: those inside follow by the object's relations. */
+export function backportTo(primitive: unknown, version: string): JsonObject {
+  const definition = definitionOf(primitive);
+  return definition.toPrimitive(definition.fromPrimitive(primitive) as never, { version });
+}
+
+function definitionOf(primitive: unknown): AnyDefinition {
   const name: unknown = typeof primitive === 'object' && primitive !== null ? (primitive as Record<string, unknown>)['nova_object.name'] : undefined;
   if (typeof name !== 'string') refuse('object', 'expected the primitive of a versioned object');
   const definition = Object.hasOwn(OBJECTS, name) ? OBJECTS[name] : undefined;
-  if (definition === undefined) {
-    throw new ServiceError('INVALID_ARGUMENT', `object: ${JSON.stringify(name.slice(0, 100))} is not known here`, {
-      details: { path: 'object', oslo: 'UnsupportedObjectError', objtype: name.slice(0, 100) },
-    });
-  }
-  if (!Object.hasOwn(manifest, name)) refuse('manifest', `expected a version of ${name}`);
-  return definition.toPrimitive(definition.fromPrimitive(primitive) as never, { version: manifest[name], manifest });
+  if (definition !== undefined) return definition;
+  throw new ServiceError('INVALID_ARGUMENT', `object: ${JSON.stringify(name.slice(0, 100))} is not known here`, {
+    details: { path: 'object', oslo: 'UnsupportedObjectError', objtype: name.slice(0, 100) },
+  });
 }

@@ -1,11 +1,14 @@
 /**
  * What one server answers: contracts with their handlers, tried in order as oslo.messaging tries its endpoints. The
- * first whose namespace and major version fit and that has the method takes the request.
+ * first whose namespace and major version fit and that has the method takes the request. Every contract's server
+ * answers the methods of backport-server.ts as well.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { backportHandlers, backportMethods } from './backport-server.ts';
 import type { RequestContext } from './context.ts';
 import { methodsByWireName } from './contract.ts';
 import type { AnyMethod, ArgsOf, Contract, Methods, ResultOf } from './contract.ts';
+import { Levels } from './level.ts';
 import type { RequestMessage } from './transport.ts';
 import { versionIsCompatible } from './version.ts';
 
@@ -15,7 +18,7 @@ export type Handlers<C> = C extends Contract<infer M> ? { readonly [K in keyof M
 type AnyHandler = (args: unknown, context: RequestContext) => unknown;
 
 export interface Route {
-  readonly contract: Contract;
+  readonly levels: Levels;
   readonly method: AnyMethod;
   readonly handler: AnyHandler;
   /** For refusals: `consoleauth.connect`. */
@@ -30,11 +33,12 @@ export interface Endpoint {
 
 /** A contract with its handlers; a method without one is refused as unknown. */
 export function endpoint<M extends Methods>(contract: Contract<M>, handlers: Handlers<Contract<M>>): Endpoint {
-  const byName = handlers as unknown as Readonly<Record<string, AnyHandler | undefined>>;
+  const byName = { ...backportHandlers, ...handlers } as unknown as Readonly<Record<string, AnyHandler | undefined>>;
+  const levels = new Levels(contract);
   const routes = new Map<string, Route>();
-  for (const [wire, { name, method }] of methodsByWireName(contract)) {
+  for (const [wire, { name, method }] of methodsByWireName({ ...backportMethods, ...contract.methods })) {
     const handler = byName[name];
-    if (handler !== undefined) routes.set(wire, { contract, method, handler, title: `${contract.topic}.${wire}` });
+    if (handler !== undefined) routes.set(wire, { levels, method, handler, title: `${contract.topic}.${wire}` });
   }
   return { contract, routes };
 }

@@ -1,12 +1,15 @@
-/** Nova's Instance 2.7, the fields of it that consoles, key pairs and metadata need. */
+/**
+ * Nova's Instance 2.7, the fields of it that consoles, key pairs and metadata need: Nova reads ours, and of Nova's
+ * we pass over the rest. So the fingerprint is ours, and Nova's methods are not named.
+ */
 import { KeyPairList } from './key-pair-list.ts';
-import { boolean, datetime, integer, mapOf, object, string, uuid } from './fields.ts';
+import { boolean, datetime, integer, mapOf, object, since, string, uuid } from './fields.ts';
 import { defineObject } from './define-object.ts';
 import type { ObjectOf } from './define-object.ts';
 
 const text = () => string({ maxLength: 255 }).nullable();
 
-export const Instance = defineObject('Instance', '2.7', {
+const fields = {
   id: integer({ min: 0 }).optional(),
   uuid: uuid(),
   projectId: text(),
@@ -23,11 +26,13 @@ export const Instance = defineObject('Instance', '2.7', {
   userData: string().nullable(),
   metadata: mapOf(string({ maxLength: 65_535 })),
   /** Unset means not migrated; an empty list means none. */
-  keypairs: object(KeyPairList).optional(),
+  keypairs: since('2.2', object(KeyPairList).optional(), undefined),
   createdAt: datetime().nullable().optional(),
   updatedAt: datetime().nullable().optional(),
   launchedAt: datetime().nullable().optional(),
   deletedAt: datetime().nullable().optional(),
-  deleted: boolean().optional(),
-});
+  deleted: boolean().default(false).optional(),
+};
+
+export const Instance = defineObject('Instance', '2.7', fields, { relations: { keypairs: [['2.2', '1.3']] } });
 export type Instance = ObjectOf<typeof Instance>;

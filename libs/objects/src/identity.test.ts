@@ -1,0 +1,117 @@
+/** Every object that travels has a version, a fingerprint and golden payloads, and none of them moves alone. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import type { AnyDefinition } from './define-object.ts';
+import { defineObject } from './define-object.ts';
+import { integer, since } from './fields.ts';
+import type { JsonObject } from './fields.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { compareVersions } from './object-version.ts';
+import { wireName } from './record-codec.ts';
+import { OBJECTS } from './registry.ts';
+
+interface Pinned {
+  /** Version and fingerprint of today's definition, as Nova's test_objects.py has them. */
+  readonly identity: string;
+  /** Every version ever released: the start of the SHA-256 of its golden payload's file. */
+  readonly released: Readonly<Record<string, string>>;
+}
+
+// An object that Nova has as well is released in the version that we have of it; those two are Nova's own fingerprints.
+const PINNED: Readonly<Record<string, Pinned>> = {
+  ConsoleConnection: { identity: '1.0-99cf07d6c14ac1f68fe598e61c2a1ef3', released: { '1.0': 'd7f6d0bb221cf879' } },
+  ConsoleGrant: { identity: '1.0-4a71d16d9d77ec62682d357bdd225d60', released: { '1.0': '546c569f5b1a7ab4' } },
+  ConsoleSession: { identity: '1.0-9720709c95d48ef3b3af4914b5741452', released: { '1.0': 'a7b43396c1761f35' } },
+  ConsoleSessionUse: { identity: '1.0-3ab59439f31dfd1b48ed9a13291ef782', released: { '1.0': '86d972a29097c62c' } },
+  Instance: { identity: '2.7-caa2c83773f660850c89ebe0f66cf59a', released: { '2.7': 'a94ae05643fc11db' } },
+  KeyPair: { identity: '1.4-1244e8d1b103cc69d038ed78ab3a8cc6', released: { '1.4': '1b76800777227aea' } },
+  KeyPairList: { identity: '1.3-94aad3ac5c938eef4b5e83da0212f506', released: { '1.3': '8b481d7df7c9dce5' } },
+};
+
+const RELEASED = new URL('../test-vectors/released/', import.meta.url);
+
+interface Golden {
+  readonly full: JsonObject;
+  readonly least: JsonObject;
+}
+
+const fileOf = (name: string, version: string): URL => new URL(`${name}/${version}.json`, RELEASED);
+const golden = (name: string, version: string): Golden => JSON.parse(readFileSync(fileOf(name, version), 'utf8')) as Golden;
+const hashOf = (name: string, version: string): string => createHash('sha256').update(readFileSync(fileOf(name, version))).digest('hex').slice(0, 16);
+
+/** What is wrong with an object's identity, and what to do about it; null when nothing is. */
+function problemOf(definition: AnyDefinition, pinned: Pinned | undefined, hasGolden = (version: string) => existsSync(fileOf(definition.name, version))): string | null {
+  const { name, version } = definition;
+  const found = fingerprintOf(definition);
+  const file = `libs/objects/test-vectors/released/${name}/${version}.json`;
+  const steps = `write its golden payload to ${file}, and pin ${found} here; docs/adding-a-field.md tells how`;
+  if (pinned === undefined) return `${name} is not pinned: ${steps}`;
+  const [pinnedVersion = ''] = pinned.identity.split('-');
+  if (version === pinnedVersion && found !== pinned.identity) {
+    return (
+      `${name} changed and is still ${version} (${found}, pinned is ${pinned.identity}). Fields, remotable methods and child versions of a released ` +
+      `version never change, for readers go by the version: give ${name} the next version, mark what is new with since(), ${steps}`
+    );
+  }
+  if (compareVersions(version, pinnedVersion) < 0) return `${name} went back from ${pinnedVersion} to ${version}: a version that was released stays released`;
+  if (!hasGolden(version) || pinned.released[version] === undefined) return `${name} ${version} has no golden payload that is pinned: ${steps}`;
+  if (found !== pinned.identity) return `${name} ${version} is new (${found}, pinned is ${pinned.identity}): ${steps}`;
+  return null;
+}
+
+describe('the identity of an object', () => {
+  const before = defineObject('Box', '1.0', { size: integer() });
+  const pinned: Pinned = { identity: fingerprintOf(before), released: { '1.0': 'x' } };
+  const known = (version: string) => version in pinned.released;
+
+  it('does not move without its version', () => {
+    const changed = defineObject('Box', '1.0', { size: integer(), weight: integer() });
+    assert.match(problemOf(changed, pinned, known) ?? '', /^Box changed and is still 1\.0 .* give Box the next version, mark what is new with since\(\), write its golden payload to \S+Box\/1\.0\.json/);
+  });
+
+  it('does not move with its version alone: the new one needs a golden payload, and the pin', () => {
+    const next = defineObject('Box', '1.1', { size: integer(), weight: since('1.1', integer(), 0) });
+    assert.match(problemOf(next, pinned, known) ?? '', /^Box 1\.1 has no golden payload that is pinned: write its golden payload to \S+Box\/1\.1\.json/);
+    assert.match(problemOf(next, { ...pinned, released: { '1.0': 'x', '1.1': 'y' } }, () => true) ?? '', /^Box 1\.1 is new \(1\.1-\w+, pinned is 1\.0-\w+\)/);
+    assert.match(problemOf(defineObject('Box', '0.9', { size: integer() }), pinned, known) ?? '', /^Box went back from 1\.0 to 0\.9/);
+  });
+
+  it('is pinned as soon as it is registered', () => {
+    assert.match(problemOf(before, undefined) ?? '', /^Box is not pinned/);
+    assert.deepEqual(Object.keys(PINNED).filter((name) => !Object.hasOwn(OBJECTS, name)), [], 'an object that was released stays registered');
+  });
+
+  it('is what is pinned, for every registered object', () => {
+    assert.equal(problemOf(before, pinned, known), null);
+    assert.deepEqual(Object.values(OBJECTS).map((each) => problemOf(each, PINNED[each.name])).filter((problem) => problem !== null), []);
+  });
+});
+
+describe('a golden payload', () => {
+  const all = Object.entries(PINNED).flatMap(([name, { released }]) => Object.entries(released).map(([version, hash]) => ({ name, version, hash })));
+
+  it('is never edited, and never taken away', () => {
+    assert.deepEqual(all.map(({ name, version }) => `${name}/${version} ${hashOf(name, version)}`), all.map(({ name, version, hash }) => `${name}/${version} ${hash}`));
+    const files = readdirSync(RELEASED).flatMap((name) => readdirSync(new URL(`${name}/`, RELEASED)).map((file) => `${name}/${file}`));
+    assert.deepEqual(files.toSorted(), all.map(({ name, version }) => `${name}/${version}.json`).toSorted(), 'a file is pinned, and nothing else is there');
+  });
+
+  it('has every field of its version', () => {
+    for (const { name, version } of all) {
+      const fields = Object.entries(OBJECTS[name]?.fields ?? {}).filter(([, field]) => field.since === undefined || compareVersions(field.since.version, version) <= 0);
+      assert.deepEqual(Object.keys(golden(name, version).full['nova_object.data'] as object).toSorted(), fields.map(([field]) => wireName(field)).toSorted(), `${name} ${version}`);
+    }
+  });
+
+  it("is read by today's definition, which writes the same for a reader of that version", () => {
+    for (const { name, version } of all) {
+      for (const payload of Object.values(golden(name, version)) as JsonObject[]) {
+        const definition = OBJECTS[name] as AnyDefinition;
+        assert.equal(payload['nova_object.version'], version);
+        const value = definition.fromPrimitive(payload) as never;
+        assert.deepEqual(definition.toPrimitive(value, { version }), payload, `${name} ${version}`);
+      }
+    }
+  });
+});

@@ -84,7 +84,7 @@ function grantOf(id: string, { instanceName, consoleType, port, access = 'full',
   const now = new Date(Math.floor(Date.now() / 1_000) * 1_000);
   return ConsoleGrant.make({
     session: ConsoleSession.make({
-      ...where, id, proxy, clientAddress, userId: null, projectId: null, access, startedAt: now, leaseExpires: now, endedAt: null, endReason: null,
+      ...where, id, proxy, clientAddress, userId: null, projectId: null, access, startedAt: now, leaseExpires: now, endedAt: null, endReason: null, bytesIn: 0, bytesOut: 0,
     }),
     connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: endpoint === undefined ? { transport: 'tcp', address: '127.0.0.1' } : { transport: 'attach' }, expires: null }),
     instanceName,

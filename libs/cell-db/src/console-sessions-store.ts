@@ -248,8 +248,11 @@ function inUse({ id, startedAt }: StoredSession): ServiceError {
 
 /** The object that travels. */
 export function consoleSessionOf(stored: StoredSession): ConsoleSession {
-  const { id, instanceUuid, host, port, consoleType, proxy, clientAddress, userId, projectId, access, startedAt, leaseExpires, endedAt, endReason } = stored;
-  return Object.freeze({ id, instanceUuid, host, port, consoleType, proxy, clientAddress, userId, projectId, access, startedAt, leaseExpires, endedAt, endReason });
+  const { id, instanceUuid, host, port, consoleType, proxy, clientAddress, userId, projectId, access, startedAt, leaseExpires, endedAt, endReason, bytesIn, bytesOut } = stored;
+  return Object.freeze({
+    id, instanceUuid, host, port, consoleType, proxy, clientAddress, userId, projectId, access,
+    startedAt, leaseExpires, endedAt, endReason, bytesIn, bytesOut,
+  });
 }
 
 function sessionOfRow(row: ConsoleSessionRow): StoredSession {

@@ -5,7 +5,7 @@ import { integer, object, string } from './fields.ts';
 import { defineObject } from './define-object.ts';
 import type { ObjectOf } from './define-object.ts';
 
-export const ConsoleGrant = defineObject('ConsoleGrant', '1.0', {
+const fields = {
   session: object(ConsoleSession),
   connection: object(ConsoleConnection),
   instanceName: string({ maxLength: 255 }),
@@ -14,5 +14,12 @@ export const ConsoleGrant = defineObject('ConsoleGrant', '1.0', {
   /** Shown to the agent once; a secret. */
   attachSecret: string({ maxLength: 128 }).nullable(),
   leaseSeconds: integer({ min: 1, max: 86_400 }),
+};
+
+export const ConsoleGrant = defineObject('ConsoleGrant', '1.1', fields, {
+  relations: {
+    session: [['1.0', '1.0'], ['1.1', '1.1']],
+    connection: [['1.0', '1.0']],
+  },
 });
 export type ConsoleGrant = ObjectOf<typeof ConsoleGrant>;

@@ -1,6 +1,6 @@
 /** One use of a console by one client: listed, watched, ended. Open while `endedAt` is null and the lease lasts. */
 import { CONSOLE_TYPES } from './console-connection.ts';
-import { datetime, enumeration, integer, string, uuid } from './fields.ts';
+import { datetime, enumeration, integer, since, string, uuid } from './fields.ts';
 import { defineObject } from './define-object.ts';
 import type { ObjectOf } from './define-object.ts';
 
@@ -9,7 +9,7 @@ export type Access = (typeof ACCESS_LEVELS)[number];
 
 const name = () => string({ maxLength: 255 });
 
-export const ConsoleSession = defineObject('ConsoleSession', '1.0', {
+export const ConsoleSession = defineObject('ConsoleSession', '1.1', {
   id: uuid(),
   instanceUuid: uuid(),
   host: name(),
@@ -25,5 +25,9 @@ export const ConsoleSession = defineObject('ConsoleSession', '1.0', {
   leaseExpires: datetime(),
   endedAt: datetime().nullable(),
   endReason: name().nullable(),
+  /** From the client to the guest, as its proxy last reported. */
+  bytesIn: since('1.1', integer({ min: 0 }), 0),
+  /** From the guest to the client. */
+  bytesOut: since('1.1', integer({ min: 0 }), 0),
 });
 export type ConsoleSession = ObjectOf<typeof ConsoleSession>;

@@ -21,8 +21,8 @@ interface Pinned {
 // An object that Nova has as well is released in the version that we have of it; those two are Nova's own fingerprints.
 const PINNED: Readonly<Record<string, Pinned>> = {
   ConsoleConnection: { identity: '1.0-99cf07d6c14ac1f68fe598e61c2a1ef3', released: { '1.0': 'd7f6d0bb221cf879' } },
-  ConsoleGrant: { identity: '1.0-4a71d16d9d77ec62682d357bdd225d60', released: { '1.0': '546c569f5b1a7ab4' } },
-  ConsoleSession: { identity: '1.0-9720709c95d48ef3b3af4914b5741452', released: { '1.0': 'a7b43396c1761f35' } },
+  ConsoleGrant: { identity: '1.1-4a71d16d9d77ec62682d357bdd225d60', released: { '1.0': '546c569f5b1a7ab4', '1.1': 'cfaef4fea7a03a53' } },
+  ConsoleSession: { identity: '1.1-9e866fa18b9b5f61bcdbc3893b465de8', released: { '1.0': 'a7b43396c1761f35', '1.1': '7cad5c2c7b64e876' } },
   ConsoleSessionUse: { identity: '1.0-3ab59439f31dfd1b48ed9a13291ef782', released: { '1.0': '86d972a29097c62c' } },
   Instance: { identity: '2.7-caa2c83773f660850c89ebe0f66cf59a', released: { '2.7': 'a94ae05643fc11db' } },
   KeyPair: { identity: '1.4-1244e8d1b103cc69d038ed78ab3a8cc6', released: { '1.4': '1b76800777227aea' } },

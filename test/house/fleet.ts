@@ -79,7 +79,7 @@ export class Fleet {
     this.#members.set(service, member);
     return async () => {
       if (before === undefined) return;
-      this.#balancers[service]?.remove(before.port);
+      await this.#balancers[service]?.drain(before.port);
       await before.process.stop();
     };
   }

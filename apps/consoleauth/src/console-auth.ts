@@ -18,7 +18,9 @@ import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import { accessUrl } from './access-url.ts';
 import type { ConsoleAuthConfig } from './config.ts';
-import { hashSecret, mintSecret } from './console-token.ts';
+import { hashSecret, mintSecret, tokenExpiry } from './console-token.ts';
+import { reachHistoric } from './historic-tokens.ts';
+import type { ReachedConnection } from './historic-tokens.ts';
 import { chooseExclusivePort, isExclusive, refusePortInUse } from './port-choice.ts';
 import { liveEndpoint } from './service-directory.ts';
 import type { SessionLeases } from './session-leases.ts';
@@ -38,7 +40,7 @@ export interface ConnectRequest {
   readonly consoleTypes?: readonly ConsoleType[] | undefined;
 }
 
-type ConnectedToken = TokenWithConnection & { readonly connection: StoredConnection };
+type ConnectedToken = Omit<TokenWithConnection, 'connection'> & { readonly connection: ReachedConnection };
 
 /** Console types as people call them. */
 const NOUNS: Partial<Record<ConsoleType, string>> = { novnc: 'screen', serial: 'serial console' };
@@ -78,8 +80,7 @@ export class ConsoleAuth {
       const chosen = exclusive ? await this.#reserve(stores, instanceUuid, known, context.userId, now) : known[0];
       if (chosen === undefined) throw new ServiceError('INTERNAL', 'the console connection was not stored');
 
-      // Whole seconds, which is what the wire can say.
-      const expires = new Date(Math.floor(now.getTime() / 1_000 + this.#config.consoleTokenTtl) * 1_000);
+      const expires = tokenExpiry(now, this.#config.consoleTokenTtl);
       const { host, port, options } = chosen;
       await stores.consoleTokens.save({
         ...{ tokenHash, connectionId: chosen.id, instanceUuid, consoleType, host, port },
@@ -102,8 +103,7 @@ export class ConsoleAuth {
       const now = this.#clock.now();
       const token = await this.#validToken(stores, request, now);
       const { connection } = token;
-      const instance = await stores.instances.find(token.instanceUuid);
-      if (instance === null) throw new ServiceError('NOT_FOUND', 'the instance of this console is gone');
+      const instanceName = await nameOf(stores, connection);
       const viaAgent = connection.options['transport'] !== 'tcp';
       const endpoint = viaAgent ? await liveEndpoint(stores.services, connection.host, now) : null;
       if (connection.exclusive) await this.#refuseIfTaken(stores, connection, token.userId, now);
@@ -114,11 +114,11 @@ export class ConsoleAuth {
         leaseExpires: this.#leases.from(now),
       });
       await stores.consoleTokens.markUsed(token.tokenHash, now);
-      await stores.consoleConnections.deleteReservation(connection.id, token.userId ?? NOBODY);
+      if (connection.id !== null) await stores.consoleConnections.deleteReservation(connection.id, token.userId ?? NOBODY);
       return {
         session: consoleSessionOf(stored),
         connection: consoleConnectionOf(connection),
-        instanceName: instance.displayName ?? instance.uuid,
+        instanceName,
         endpoint,
         attachSecret: viaAgent ? attachSecret : null,
         leaseSeconds: this.#config.consoleLease,
@@ -168,19 +168,27 @@ export class ConsoleAuth {
 
   async #validToken(stores: CellStores, { token, consoleTypes }: ConnectRequest, now: Date): Promise<ConnectedToken> {
     const stored = await stores.consoleTokens.lockByHash(hashSecret(token, this.#config.consoleTokenHash));
-    if (stored === null || stored.expires <= now || stored.connection === null) {
+    const connection = stored === null || stored.expires <= now ? null : stored.connectionId === null ? await reachHistoric(stores, stored) : stored.connection;
+    if (stored === null || connection === null) {
       throw new ServiceError('UNAUTHENTICATED', 'this console link is unknown or has expired; ask for a new one');
     }
     if (consoleTypes !== undefined && !consoleTypes.includes(stored.consoleType)) {
       throw new ServiceError('INVALID_ARGUMENT', `this link opens a ${NOUNS[stored.consoleType] ?? stored.consoleType}, which this page cannot show`);
     }
-    return { ...stored, connection: stored.connection };
+    return { ...stored, connection };
   }
 
-  async #refuseIfTaken(stores: CellStores, connection: StoredConnection, userId: string | null, now: Date): Promise<void> {
-    const holder = await this.#leases.holderOf(stores, connection.id, now);
+  async #refuseIfTaken(stores: CellStores, connection: ReachedConnection, userId: string | null, now: Date): Promise<void> {
+    const holder = await this.#leases.holderOf(stores, connection, now);
     refusePortInUse({ ...connection, inUseSince: holder?.startedAt ?? null }, userId ?? NOBODY, now);
   }
+}
+
+/** What a session's user reads as the machine's name. @throws ServiceError NOT_FOUND when it was deleted meanwhile */
+async function nameOf({ instances }: CellStores, { id, instanceUuid }: ReachedConnection): Promise<string> {
+  const instance = await instances.find(instanceUuid);
+  if (instance === null && id !== null) throw new ServiceError('NOT_FOUND', 'the instance of this console is gone');
+  return instance?.displayName ?? instanceUuid;
 }
 
 /** @throws ServiceError unless the connections are ports of one console type of one instance */

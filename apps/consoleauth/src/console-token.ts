@@ -15,3 +15,8 @@ export function mintSecret(): string {
 export function hashSecret(secret: string, algorithm: HashAlgorithm = 'sha256'): string {
   return createHash(algorithm).update(secret, 'utf8').digest('hex');
 }
+
+/** When a token made now stops opening its console: at a whole second, which is what the wire can say. */
+export function tokenExpiry(now: Date, ttlSeconds: number): Date {
+  return new Date(Math.floor(now.getTime() / 1_000 + ttlSeconds) * 1_000);
+}

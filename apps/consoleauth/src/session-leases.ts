@@ -6,6 +6,7 @@ import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredSession } from '@gatehouse/cell-db/console-sessions-store';
 import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
 import type { Clock } from '@gatehouse/runtime/clock';
+import type { ReachedConnection } from './historic-tokens.ts';
 
 const SWEEP_ROWS_MAX = 1_000;
 const DAY_MS = 86_400_000;
@@ -38,10 +39,10 @@ export class SessionLeases {
   }
 
   /** The live session that holds an exclusive connection; one whose lease has run out is ended on the way. */
-  async holderOf(stores: CellStores, connectionId: number, now: Date): Promise<StoredSession | null> {
-    const holder = await stores.consoleSessions.findOpenForConnection(connectionId);
+  async holderOf({ consoleSessions }: CellStores, { id, host, port }: ReachedConnection, now: Date): Promise<StoredSession | null> {
+    const holder = id === null ? await consoleSessions.findOpenForAddress(host, port) : await consoleSessions.findOpenForConnection(id);
     if (holder === null || !this.#hasRunOut(holder, now)) return holder;
-    await stores.consoleSessions.close(holder.id, { reason: holder.endingReason ?? 'lease_lost', at: now });
+    await consoleSessions.close(holder.id, { reason: holder.endingReason ?? 'lease_lost', at: now });
     return null;
   }
 

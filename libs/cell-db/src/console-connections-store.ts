@@ -66,6 +66,12 @@ export class ConsoleConnectionsStore {
     return row && connectionOfRow(row);
   }
 
+  /** Whose console is dialled there, if that of an instance known here is. */
+  async findByAddress(address: string, port: number): Promise<StoredConnection | null> {
+    const row = await this.#client.consoleConnectionRow.findFirst({ where: { address, port } });
+    return row && connectionOfRow(row);
+  }
+
   /** @throws ServiceError NOT_FOUND */
   async get(id: number): Promise<StoredConnection> {
     const found = await this.find(id);
@@ -154,7 +160,7 @@ function isSame(wanted: Columns, row: StoredConnection | undefined): boolean {
 
 /** The object that travels: what is stored, with the token's fields filled in by who issues it. */
 export function consoleConnectionOf(
-  stored: StoredConnection,
+  stored: Pick<StoredConnection, 'instanceUuid' | 'host' | 'port' | 'consoleType' | 'options'>,
   token: Pick<ConsoleConnection, 'tokenHash' | 'accessUrl' | 'expires'> = { tokenHash: null, accessUrl: null, expires: null },
 ): ConsoleConnection {
   const { instanceUuid, host, port, consoleType, options } = stored;

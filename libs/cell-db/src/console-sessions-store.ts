@@ -77,7 +77,8 @@ export class ConsoleSessionsStore {
 
   /**
    * Records the session as open. The transaction lives on after a refusal.
-   * @throws ServiceError PORT_IN_USE: the connection is exclusive and has an open session (details.startedAt, details.sessionId)
+   * @throws ServiceError PORT_IN_USE: the connection (or the address, where there is none) is exclusive and has an open
+   * session (details.startedAt, details.sessionId)
    * @throws ServiceError ALREADY_EXISTS: this id is known
    */
   async open(session: NewSession): Promise<StoredSession> {
@@ -86,7 +87,8 @@ export class ConsoleSessionsStore {
       const [made] = await this.#client.consoleSessionRow.createManyAndReturn({ data: [session], skipDuplicates: true });
       if (made !== undefined) return sessionOfRow(made);
       if ((await this.find(session.id)) !== null) throw new ServiceError('ALREADY_EXISTS', `the console session ${session.id} exists already`);
-      const holder = session.connectionId === null ? null : await this.findOpenForConnection(session.connectionId);
+      const { connectionId, host, port } = session;
+      const holder = connectionId === null ? await this.findOpenForAddress(host, port) : await this.findOpenForConnection(connectionId);
       if (holder !== null) throw inUse(holder);
       // Its holder ended between the two looks.
     }
@@ -106,12 +108,13 @@ export class ConsoleSessionsStore {
   }
 
   /** The open exclusive session of a connection, or else its oldest open one. */
-  async findOpenForConnection(connectionId: number): Promise<StoredSession | null> {
-    const row = await this.#client.consoleSessionRow.findFirst({
-      where: { connectionId, endedAt: null },
-      orderBy: [{ exclusive: 'desc' }, { startedAt: 'asc' }],
-    });
-    return row && sessionOfRow(row);
+  findOpenForConnection(connectionId: number): Promise<StoredSession | null> {
+    return this.#findHolder({ connectionId });
+  }
+
+  /** The same for a console that has no connection here, only an address. */
+  findOpenForAddress(host: string, port: number): Promise<StoredSession | null> {
+    return this.#findHolder({ connectionId: null, host, port });
   }
 
   /** Oldest first; at most `limit` (10,000 unless given). */
@@ -233,6 +236,14 @@ export class ConsoleSessionsStore {
     return this.#client.$executeRaw`
       DELETE FROM console_sessions WHERE id IN (
         SELECT id FROM console_sessions WHERE ended_at <= ${before}::timestamp(3) LIMIT ${limit}::integer FOR UPDATE SKIP LOCKED)`;
+  }
+
+  async #findHolder(where: Prisma.ConsoleSessionRowWhereInput): Promise<StoredSession | null> {
+    const row = await this.#client.consoleSessionRow.findFirst({
+      where: { ...where, endedAt: null },
+      orderBy: [{ exclusive: 'desc' }, { startedAt: 'asc' }],
+    });
+    return row && sessionOfRow(row);
   }
 }
 

@@ -17,6 +17,7 @@ export interface NewToken {
   readonly host: string;
   readonly port: number;
   readonly internalAccessPath: string | null;
+  /** Where the console is opened; never with the token. */
   readonly accessUrlBase: string | null;
   readonly access: Access;
   readonly singleUse: boolean;

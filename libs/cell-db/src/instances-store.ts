@@ -115,6 +115,11 @@ export class InstancesStore {
     return rows.map(instanceOfRow);
   }
 
+  /** False for one that was never known here, too. */
+  async isDeleted(uuid: string): Promise<boolean> {
+    return (await this.#client.instanceRow.count({ where: { uuid, deletedAt: { not: null } } })) > 0;
+  }
+
   /** Those of these instances that are deleted and were on this host. */
   async listDeleted(uuids: readonly string[], host: string): Promise<readonly string[]> {
     const rows = await this.#client.instanceRow.findMany({

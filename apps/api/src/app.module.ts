@@ -5,6 +5,7 @@ import type { ApiDb } from '@gatehouse/api-db/api-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import { compute } from '@gatehouse/contracts/compute';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { askConsoleauth, FleetPins } from '@gatehouse/contracts/fleet-pins';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { createClient } from '@gatehouse/rpc/client';
 import type { Transport } from '@gatehouse/rpc/transport';
@@ -13,6 +14,7 @@ import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
 import { createHttpApp, listenHttp } from '@gatehouse/runtime/nest-app';
+import { periodic } from '@gatehouse/runtime/periodic';
 import type { ApiConfig } from './config.ts';
 import { Consoles } from './consoles.ts';
 import { Guests } from './guests.ts';
@@ -65,6 +67,7 @@ export class ApiModule {
 
 /** What guests get that are being made when the api stops. */
 const BUILDS_WAIT_MS = 1_000;
+const LEVELS_EVERY_MS = 5_000;
 const EMBEDDED_CELL: HomeCell = { name: 'cell1', transportUrl: 'memory:', databaseUrl: 'embedded:' };
 
 /**
@@ -74,7 +77,11 @@ const EMBEDDED_CELL: HomeCell = { name: 'cell1', transportUrl: 'memory:', databa
 export async function startApi(resources: ApiResources): Promise<App> {
   const { config, transport, apiDb, cellDb, log, metrics, clock } = resources;
   refuseOpenDoor(config);
-  const rpc = { compute: createClient(compute, transport), consoleauth: createClient(consoleauth, transport) };
+  const pins = new FleetPins(config, askConsoleauth(transport), clock, log);
+  const rpc = {
+    compute: createClient(compute, transport, { pin: pins.of(compute) }),
+    consoleauth: createClient(consoleauth, transport, { pin: pins.of(consoleauth) }),
+  };
   const placement = new Placement(cellDb, clock);
   const guests = new Guests(rpc, cellDb, placement, clock, log);
   const cell = homeCell(apiDb, resources.cell ?? EMBEDDED_CELL, clock);
@@ -84,6 +91,7 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => faultOf(error) });
   prepareHttpEdge(http, { identity: identityNone, guard: hostGuard([config.bindAddress, ...config.apiHosts]) });
   const url = await listenHttp(http, config.apiPort, config.bindAddress);
+  const levels = periodic({ name: 'levels of the fleet', everyMs: LEVELS_EVERY_MS, clock, log, work: () => pins.refresh() });
   return {
     name: 'api',
     addresses: [{ name: 'api', url }],
@@ -92,6 +100,7 @@ export async function startApi(resources: ApiResources): Promise<App> {
       await Promise.all([apiDb.check(), cellDb.check()]);
     },
     async drain() {
+      await levels.stop();
       await http.close();
       // A guest that takes longer is made all the same: its agent stores its state.
       await Promise.race([guests.idle(), clock.sleep(BUILDS_WAIT_MS)]);

@@ -1,4 +1,4 @@
-import { csv, flag, integer, name, port, secretUrl } from '@gatehouse/runtime/config';
+import { csv, flag, integer, name, port, rpcLevel, secretUrl } from '@gatehouse/runtime/config';
 import { address } from '@gatehouse/runtime/settings';
 import { z } from 'zod';
 
@@ -14,6 +14,9 @@ export const apiConfig = z.object({
   keyPairsMax: integer({ min: -1, max: 1_000_000, fallback: 100 }),
   /** Import DSA keys and RSA keys below 2048 bits too. */
   allowWeakKeys: flag(false),
+  /** The levels spoken to compute agents and to consoleauth. */
+  rpcPinCompute: rpcLevel(),
+  rpcPinConsoleauth: rpcLevel(),
 });
 export type ApiConfig = z.output<typeof apiConfig>;
 

@@ -150,7 +150,7 @@ export function serveRevocation(api: TestApi, revoked: string[]): Promise<RpcSer
   return serve(consoleauth, api.transport, {
     server: 'consoleauth-1',
     handlers: {
-      authorize: other, connect: other, renew: other, release: other, attach: other, report: other, sweep: other,
+      authorize: other, connect: other, renew: other, release: other, attach: other, report: other, levels: other, sweep: other,
       revokeInstance({ instanceUuid }) {
         revoked.push(instanceUuid);
         return 0;

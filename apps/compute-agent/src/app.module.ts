@@ -5,8 +5,10 @@ import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import { serveConsoleStream } from '@gatehouse/console-stream/serve-console-stream';
 import type { ConsoleStreamServer } from '@gatehouse/console-stream/serve-console-stream';
 import { readTlsFiles } from '@gatehouse/console-stream/tls-files';
+import { backportPeer } from '@gatehouse/contracts/backport-peers';
 import { compute } from '@gatehouse/contracts/compute';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { askConsoleauth, FleetPins } from '@gatehouse/contracts/fleet-pins';
 import { createClient } from '@gatehouse/rpc/client';
 import type { Client } from '@gatehouse/rpc/client';
 import { newContext } from '@gatehouse/rpc/context';
@@ -39,6 +41,7 @@ interface ComputeAgentParts {
   readonly driver: Driver;
   readonly lines: SerialLines;
   readonly consoleAuth: Client<typeof consoleauth>;
+  readonly pins: FleetPins;
 }
 
 const REPORT_EVERY_MS = 5_000;
@@ -52,10 +55,11 @@ const PARTS = Symbol('compute agent parts');
 async function makeParts({ config, transport, cellDb, log, clock }: ComputeAgentResources): Promise<ComputeAgentParts> {
   const driver = await makeDriver(config, clock, log);
   const lines = new SerialLines(driver, config.serialScrollbackBytes, clock, log);
-  const consoleAuth = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS });
+  const pins = new FleetPins(config, askConsoleauth(transport), clock, log);
+  const consoleAuth = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS, pin: pins.of(consoleauth) });
   const { instances, instanceExtra } = cellDb;
   const agent = new ComputeAgent({ host: config.host, driver, lines, instances, instanceExtra, consoleAuth, clock, log });
-  return { agent, driver, lines, consoleAuth };
+  return { agent, driver, lines, consoleAuth, pins };
 }
 
 class ComputeAgentLife implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -76,7 +80,7 @@ class ComputeAgentLife implements OnApplicationBootstrap, BeforeApplicationShutd
     await agent.start();
     const tls = readTlsFiles(config);
     this.#streams = await serveConsoleStream({ listen: config.agentListen, attach: (open) => agent.attach(open), log, ...(tls === undefined ? {} : { tls }) });
-    this.#server = await serve(compute, transport, { server: config.host, handlers: computeHandlers(agent), log });
+    this.#server = await serve(compute, transport, { server: config.host, handlers: computeHandlers(agent), backportPeer: backportPeer(config.rpcBackportPeer), log });
     const report = this.#report(config.agentEndpoint ?? this.#streams.endpoint);
     this.#rounds = this.#startRounds(report);
   }
@@ -98,11 +102,14 @@ class ComputeAgentLife implements OnApplicationBootstrap, BeforeApplicationShutd
     await this.#parts.driver.close();
   }
 
-  /** Says to consoleauth that this host lives and where its consoles are reached. */
+  /** Says to consoleauth that this host lives and where its consoles are reached, and hears which levels live. */
   #report(endpoint: string): () => Promise<void> {
     const { host } = this.#resources.config;
     const report = { binary: 'compute-agent', host, topic: compute.topic, version: compute.version, endpoint };
-    return async () => void (await this.#parts.consoleAuth.report(report, newContext({ timeoutMs: RPC_TIMEOUT_MS })));
+    return async () => {
+      await this.#parts.consoleAuth.report(report, newContext({ timeoutMs: RPC_TIMEOUT_MS }));
+      await this.#parts.pins.refresh();
+    };
   }
 
   #startRounds(report: () => Promise<void>): readonly Periodic[] {

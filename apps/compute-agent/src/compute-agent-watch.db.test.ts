@@ -39,7 +39,7 @@ describe('a compute agent that looks after its guests', function () {
       server: 'consoleauth-1',
       handlers: {
         attach: () => granted,
-        authorize: unexpected, report: unexpected, sweep: unexpected, connect: unexpected, renew: unexpected, release: unexpected, revokeInstance: unexpected,
+        authorize: unexpected, report: unexpected, levels: unexpected, sweep: unexpected, connect: unexpected, renew: unexpected, release: unexpected, revokeInstance: unexpected,
       },
     });
   });

@@ -77,6 +77,7 @@ describe('a compute agent with simulated guests', function () {
           return granted ?? assertUnknown();
         },
         report: (report) => void reports.push(report),
+        levels: () => ({ consoleauth: consoleauth.version }),
         sweep: () => 0,
         connect: unexpected, renew: unexpected, release: unexpected, revokeInstance: unexpected,
       },

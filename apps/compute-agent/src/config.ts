@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
-import { choice, hostPort, integer, name, orNull, port, address, secretUrl, text } from '@gatehouse/runtime/config';
+import { choice, hostPort, integer, name, orNull, port, rpcLevel, address, secretUrl, text } from '@gatehouse/runtime/config';
+import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { z } from 'zod';
 import { SCROLLBACK_BYTES_MIN } from './serial-line.ts';
 
@@ -18,6 +19,10 @@ export const computeAgentConfig = z.object({
   streamTlsCa: orNull(text('the path of a PEM certificate')),
   /** What is kept of each serial line's output for whoever opens it next. */
   serialScrollbackBytes: integer({ min: SCROLLBACK_BYTES_MIN, max: 16_777_216, fallback: SCROLLBACK_BYTES_MIN }),
+  /** The level spoken to consoleauth. */
+  rpcPinConsoleauth: rpcLevel(),
+  /** Who rewrites objects in requests that are newer than ours. */
+  rpcBackportPeer: choice(BACKPORT_PEERS, 'consoleauth'),
   dataDir: text('a folder', '.gatehouse'),
   /** Of machines; `qemu` in the data directory unless told. Short, for unix sockets. */
   stateDir: orNull(text('a folder with a short path')),

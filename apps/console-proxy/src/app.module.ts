@@ -2,8 +2,10 @@
 import { Inject, Module } from '@nestjs/common';
 import type { BeforeApplicationShutdown, DynamicModule } from '@nestjs/common';
 import { readTlsFiles } from '@gatehouse/console-stream/tls-files';
+import { backportPeer } from '@gatehouse/contracts/backport-peers';
 import { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { askConsoleauth, FleetPins } from '@gatehouse/contracts/fleet-pins';
 import { createClient, type Client } from '@gatehouse/rpc/client';
 import { newContext } from '@gatehouse/rpc/context';
 import { serve, type RpcServer } from '@gatehouse/rpc/server';
@@ -48,6 +50,7 @@ function makeGateway({ config, log, metrics }: ConsoleProxyResources, proxy: Con
 class ConsoleProxyLife implements BeforeApplicationShutdown {
   readonly #resources: ConsoleProxyResources;
   readonly #auth: Client<typeof consoleauth>;
+  readonly #pins: FleetPins;
   readonly #proxy: ConsoleProxy;
   readonly #gateway: ConsoleGateway;
   #server: RpcServer | null = null;
@@ -56,11 +59,13 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
   constructor(
     @Inject(RESOURCES) resources: ConsoleProxyResources,
     @Inject(CONSOLEAUTH) auth: Client<typeof consoleauth>,
+    @Inject(FleetPins) pins: FleetPins,
     @Inject(ConsoleProxy) proxy: ConsoleProxy,
     @Inject(ConsoleGateway) gateway: ConsoleGateway,
   ) {
     this.#resources = resources;
     this.#auth = auth;
+    this.#pins = pins;
     this.#proxy = proxy;
     this.#gateway = gateway;
   }
@@ -70,7 +75,8 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
     const { config, transport, log, clock, metrics } = this.#resources;
     // The port first: a taken one is told at once, though the broker may keep us waiting.
     const url = await this.#gateway.listen(config.proxyPort, config.bindAddress);
-    this.#server = await serve(consoleProxy, transport, { server: proxyNameOf(config), handlers: consoleProxyHandlers(this.#proxy), log });
+    const peer = { backportPeer: backportPeer(config.rpcBackportPeer) };
+    this.#server = await serve(consoleProxy, transport, { server: proxyNameOf(config), handlers: consoleProxyHandlers(this.#proxy), ...peer, log });
     const round = (name: string, everyMs: number, work: () => Promise<void>): Periodic => periodic({ name, everyMs, clock, log, work });
     this.#rounds = [
       round('sign of life to clients', BEAT_EVERY_MS, async () => this.#proxy.beat()),
@@ -96,17 +102,21 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
   async #report(): Promise<void> {
     const report = { binary: 'console-proxy', host: proxyNameOf(this.#resources.config), topic: consoleProxy.topic, version: consoleProxy.version, endpoint: null };
     await this.#auth.report(report, newContext({ timeoutMs: RPC_TIMEOUT_MS }));
+    await this.#pins.refresh();
   }
 }
 
 @Module({})
 export class ConsoleProxyModule {
   static with(resources: ConsoleProxyResources): DynamicModule {
+    const { config, transport, clock, log } = resources;
+    const pins = new FleetPins(config, askConsoleauth(transport), clock, log);
     return {
       module: ConsoleProxyModule,
       providers: [
         { provide: RESOURCES, useValue: resources },
-        { provide: CONSOLEAUTH, useValue: createClient(consoleauth, resources.transport) },
+        { provide: FleetPins, useValue: pins },
+        { provide: CONSOLEAUTH, useValue: createClient(consoleauth, transport, { pin: pins.of(consoleauth) }) },
         { provide: ConsoleProxy, useFactory: makeProxy, inject: [RESOURCES, CONSOLEAUTH] },
         { provide: ConsoleGateway, useFactory: makeGateway, inject: [RESOURCES, ConsoleProxy] },
         ConsoleProxyLife,

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
-import { address, csv, durationSeconds, flag, integer, name, orNull, port, secretUrl, text } from '@gatehouse/runtime/config';
+import { address, choice, csv, durationSeconds, flag, integer, name, orNull, port, rpcLevel, secretUrl, text } from '@gatehouse/runtime/config';
+import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { z } from 'zod';
 
 /** How the console proxy serves; the same in a process of its own and in the standalone. */
@@ -27,6 +28,10 @@ export const consoleProxyConfig = z.object({
   proxyOpeningMax: integer({ min: 1, max: 10_000, fallback: 256 }),
   /** Seconds that running consoles get to end by themselves when the proxy stops. */
   proxyDrain: durationSeconds(2, { min: 0, max: 86_400 }),
+  /** The level spoken to consoleauth. */
+  rpcPinConsoleauth: rpcLevel(),
+  /** Who rewrites objects in requests that are newer than ours. */
+  rpcBackportPeer: choice(BACKPORT_PEERS, 'consoleauth'),
 });
 export type ConsoleProxyConfig = Readonly<z.output<typeof consoleProxyConfig>>;
 

@@ -51,6 +51,7 @@ export class TestConsoleAuth {
       attach: unused,
       sweep: unused,
       revokeInstance: unused,
+      levels: () => ({ consoleauth: consoleauth.version }),
       report: ({ binary, host }) => void this.reports.push(`${binary} ${host}`),
       connect: async ({ sessionId, token, proxy, clientAddress }) => {
         await this.hold;

@@ -2,8 +2,11 @@
 import { Inject, Module } from '@nestjs/common';
 import type { BeforeApplicationShutdown, DynamicModule, OnApplicationBootstrap } from '@nestjs/common';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import { backportPeer } from '@gatehouse/contracts/backport-peers';
+import { conductor } from '@gatehouse/contracts/conductor';
 import { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { FleetPins } from '@gatehouse/contracts/fleet-pins';
 import { createClient } from '@gatehouse/rpc/client';
 import { serve } from '@gatehouse/rpc/server';
 import type { RpcServer } from '@gatehouse/rpc/server';
@@ -18,6 +21,9 @@ import type { ConsoleAuthConfig } from './config.ts';
 import { ConsoleAuth } from './console-auth.ts';
 import { consoleAuthHandlers } from './consoleauth.server.ts';
 import type { ConsoleAuthParts } from './consoleauth.server.ts';
+import { FleetLevels } from './fleet-levels.ts';
+import { historicEndpoints } from './historic-consoleauth.server.ts';
+import { HistoricTokens } from './historic-tokens.ts';
 import { SessionEnds } from './session-ends.ts';
 import { SessionLeases } from './session-leases.ts';
 
@@ -32,31 +38,58 @@ export interface ConsoleAuthResources {
 }
 
 const SWEEP_EVERY_MS = 30_000;
+const REPORT_EVERY_MS = 5_000;
 const RESOURCES = Symbol('consoleauth resources');
 const PARTS = Symbol('consoleauth parts');
 
-function makeParts({ cellDb, clock, config, transport, log }: ConsoleAuthResources): ConsoleAuthParts {
+interface Parts extends ConsoleAuthParts {
+  readonly pins: FleetPins;
+}
+
+function makeParts({ cellDb, clock, config, server, transport, log }: ConsoleAuthResources): Parts {
   const leases = new SessionLeases(cellDb, clock, config.consoleLease);
   const auth = new ConsoleAuth(cellDb, leases, config, clock);
-  return { auth, leases, ends: new SessionEnds(createClient(consoleProxy, transport), log), db: cellDb, clock };
+  const levels = new FleetLevels(cellDb.services, clock, server);
+  const pins = new FleetPins(config, () => levels.oldest(), clock, log);
+  const ends = new SessionEnds(createClient(consoleProxy, transport, { pin: pins.of(consoleProxy) }), log);
+  return { auth, leases, ends, levels, pins, db: cellDb, clock };
 }
 
 class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #resources: ConsoleAuthResources;
-  readonly #parts: ConsoleAuthParts;
+  readonly #parts: Parts;
   #server: RpcServer | null = null;
-  #sweep: Periodic | null = null;
+  #conductor: RpcServer | null = null;
+  #rounds: readonly Periodic[] = [];
 
-  constructor(@Inject(RESOURCES) resources: ConsoleAuthResources, @Inject(PARTS) parts: ConsoleAuthParts) {
+  constructor(@Inject(RESOURCES) resources: ConsoleAuthResources, @Inject(PARTS) parts: Parts) {
     this.#resources = resources;
     this.#parts = parts;
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    const { transport, server, log, clock } = this.#resources;
-    this.#server = await serve(consoleauth, transport, { server, handlers: consoleAuthHandlers(this.#parts), log });
-    const work = () => this.#parts.leases.tidy();
-    this.#sweep = periodic({ name: 'sweep of expired tokens and sessions', everyMs: SWEEP_EVERY_MS, clock, log, work });
+    const { transport, server, log, config, cellDb, clock } = this.#resources;
+    // The report first: whoever speaks a newer level than this one knows must hear of it before it takes a request.
+    this.#rounds = this.#startRounds();
+    this.#server = await serve(consoleauth, transport, {
+      ...{ server, log, handlers: consoleAuthHandlers(this.#parts), backportPeer: backportPeer(config.rpcBackportPeer) },
+      // Nova's own services call the topic by their versions.
+      others: historicEndpoints(new HistoricTokens(cellDb, config, clock)),
+    });
+    if (config.rpcConductor) this.#conductor = await serve(conductor, transport, { server, handlers: {}, log });
+  }
+
+  #startRounds(): readonly Periodic[] {
+    const { log, clock } = this.#resources;
+    const { leases, levels, pins } = this.#parts;
+    const report = async (): Promise<void> => {
+      await levels.reportOwn();
+      await pins.refresh();
+    };
+    return [
+      periodic({ name: 'report of this consoleauth', everyMs: REPORT_EVERY_MS, clock, log, work: report }),
+      periodic({ name: 'sweep of expired tokens and sessions', everyMs: SWEEP_EVERY_MS, clock, log, work: () => leases.tidy() }),
+    ];
   }
 
   async checkReady(): Promise<void> {
@@ -65,8 +98,8 @@ class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdo
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    await this.#sweep?.stop();
-    await this.#server?.drain();
+    await Promise.all(this.#rounds.map((round) => round.stop()));
+    await Promise.all([this.#server?.drain(), this.#conductor?.drain()]);
   }
 }
 

@@ -1,4 +1,5 @@
-import { choice, durationSeconds, name, secretUrl, url } from '@gatehouse/runtime/config';
+import { choice, durationSeconds, flag, name, rpcLevel, secretUrl, url } from '@gatehouse/runtime/config';
+import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { z } from 'zod';
 import { HASH_ALGORITHMS } from './console-token.ts';
 
@@ -13,6 +14,12 @@ export const consoleAuthConfig = z.object({
   consoleReservation: durationSeconds(30, { min: 1, max: 3_600 }),
   /** Seconds that a session lives on without its proxy's renewal. */
   consoleLease: durationSeconds(15, { min: 3, max: 600 }),
+  /** The level spoken to console proxies. */
+  rpcPinConsoleProxy: rpcLevel(),
+  /** Who rewrites objects in requests that are newer than ours. */
+  rpcBackportPeer: choice(BACKPORT_PEERS, 'consoleauth'),
+  /** Rewrite objects for Nova's services, as its conductor does; only where no nova-conductor runs. */
+  rpcConductor: flag(false),
 });
 export type ConsoleAuthConfig = Readonly<z.output<typeof consoleAuthConfig>>;
 

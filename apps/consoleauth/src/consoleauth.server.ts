@@ -4,6 +4,7 @@ import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import type { Handlers } from '@gatehouse/rpc/server';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAuth } from './console-auth.ts';
+import type { FleetLevels } from './fleet-levels.ts';
 import type { SessionEnds } from './session-ends.ts';
 import type { SessionLeases } from './session-leases.ts';
 
@@ -11,11 +12,12 @@ export interface ConsoleAuthParts {
   readonly auth: ConsoleAuth;
   readonly leases: SessionLeases;
   readonly ends: SessionEnds;
+  readonly levels: FleetLevels;
   readonly db: CellDb;
   readonly clock: Clock;
 }
 
-export function consoleAuthHandlers({ auth, leases, ends, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
+export function consoleAuthHandlers({ auth, leases, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
   return {
     authorize: (args, context) => auth.authorize(args, context),
     connect: (args) => auth.connect(args),
@@ -24,6 +26,7 @@ export function consoleAuthHandlers({ auth, leases, ends, db, clock }: ConsoleAu
     release: ({ proxy, session, reason }) => leases.release(proxy, session, reason),
     sweep: ({ host }) => leases.sweep(host),
     report: (service) => db.services.report({ ...service, lastSeenAt: clock.now() }),
+    levels: () => levels.oldest(),
     async revokeInstance({ instanceUuid, reason }, context) {
       const open = await auth.revokeInstance(instanceUuid, reason);
       await ends.tellProxies(open, reason, context);

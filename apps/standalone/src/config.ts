@@ -7,8 +7,11 @@ import { apiConfig } from '@gatehouse/api/config';
 import { computeAgentConfig } from '@gatehouse/compute-agent/config';
 import { consoleProxyConfig } from '@gatehouse/console-proxy/config';
 import { consoleAuthConfig } from '@gatehouse/consoleauth/config';
+import { compute } from '@gatehouse/contracts/compute';
+import { consoleProxy } from '@gatehouse/contracts/console-proxy';
+import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { metadataConfig } from '@gatehouse/metadata/config';
-import { choice, durationSeconds, orNull, port, secretList, text, url } from '@gatehouse/runtime/config';
+import { choice, durationSeconds, orNull, port, rpcLevel, secretList, text, url } from '@gatehouse/runtime/config';
 import { LOG_LEVELS } from '@gatehouse/runtime/logger';
 import { processSettings } from '@gatehouse/runtime/run-process';
 
@@ -29,6 +32,10 @@ export const standaloneConfig = z.object({
   metadataSecrets: orNull(secretList()),
   /** Half a day: the URLs are printed for the person who started this. */
   consoleTokenTtl: durationSeconds(43_200, { min: 1, max: 86_400 }),
+  /** One process is one release: nobody older is there to ask about. */
+  rpcPinCompute: rpcLevel(compute.version),
+  rpcPinConsoleauth: rpcLevel(consoleauth.version),
+  rpcPinConsoleProxy: rpcLevel(consoleProxy.version),
   /** The terminal is for the person; the log speaks up when something is wrong. */
   logLevel: choice(LOG_LEVELS, 'warn'),
 });

@@ -62,6 +62,17 @@ export class ServicesStore {
     return row && Object.freeze(row);
   }
 
+  /** The versions that services seen at or after `since` reported, each once for its topic. */
+  async listLiveVersions(since: Date): Promise<readonly { readonly topic: string; readonly version: string }[]> {
+    const rows = await this.#client.serviceRow.groupBy({
+      by: ['topic', 'version'],
+      where: { lastSeenAt: { gte: since } },
+      orderBy: [{ topic: 'asc' }, { version: 'asc' }],
+      take: SERVICES_MAX,
+    });
+    return rows.map(({ topic, version }) => ({ topic, version }));
+  }
+
   /** Forgets those last seen before `before`. */
   async deleteUnseen(before: Date): Promise<number> {
     return (await this.#client.serviceRow.deleteMany({ where: { lastSeenAt: { lt: before } } })).count;

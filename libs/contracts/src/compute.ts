@@ -8,6 +8,9 @@ import { defineContract, method } from '@gatehouse/rpc/contract';
 export const compute = defineContract({
   topic: 'compute',
   version: '1.0',
+  objects: {
+    '1.0': { ConsoleConnection: '1.0', Instance: '2.7', KeyPairList: '1.3', KeyPair: '1.4' },
+  },
   methods: {
     /** An authorized console of the instance: its access URL carries the token. */
     getConsole: method({

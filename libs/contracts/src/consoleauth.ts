@@ -23,7 +23,11 @@ export const RENEW_SESSIONS_MAX = 1_000;
 
 export const consoleauth = defineContract({
   topic: 'consoleauth',
-  version: '3.0',
+  version: '3.1',
+  objects: {
+    '3.0': { ConsoleConnection: '1.0', ConsoleGrant: '1.0', ConsoleSession: '1.0', ConsoleSessionUse: '1.0' },
+    '3.1': { ConsoleGrant: '1.1', ConsoleSession: '1.1' },
+  },
   methods: {
     /** One of `connections` (an instance's ports of one console type, in order), reserved, with its access URL. PORT_IN_USE when none is free. */
     authorize: method({
@@ -74,6 +78,8 @@ export const consoleauth = defineContract({
       idempotent: true,
       args: { binary: name(), host: name(), topic: name(), version: string({ maxLength: 32 }), endpoint: string({ maxLength: 300 }).nullable() },
     }),
+    /** Topic to the oldest version of its contract among the services that live: what `auto` pins follow. */
+    levels: method({ since: '3.1', idempotent: true, result: mapOf(string({ maxLength: 32 })) }),
     /** Removes a batch of the expired tokens and dead sessions of a host's guests; answers how many. */
     sweep: method({ since: '3.0', idempotent: true, args: { host: name() }, result: integer({ min: 0 }) }),
     /** Revokes an instance's tokens and ends its sessions; answers how many sessions were ended. */

@@ -110,6 +110,11 @@ export function choice<const T extends string>(values: readonly T[], fallback?: 
   return setting(`one of ${values.join(', ')}`, parse, fallback);
 }
 
+/** The level that an RPC client speaks: `auto`, or one of its contract's such as 3.0 (the client itself knows which there are). */
+export function rpcLevel(fallback = 'auto'): z.ZodType<string> {
+  return setting('auto, or a level such as 3.0', (value) => requireMatch(value, /^(?:auto|\d{1,4}\.\d{1,4})$/), fallback);
+}
+
 /** Any text that is not empty, at most 1024 characters. */
 export function text(wanted: string, fallback?: string): z.ZodType<string> {
   return setting(wanted, (value) => requireMatch(value, /^.{1,1024}$/su), fallback);

@@ -4,11 +4,12 @@
  */
 import { LIST_ITEMS_MAX, refuse } from './fields.ts';
 
+const NONE: readonly string[] = Object.freeze([]);
 const CHANGES = new WeakMap<object, readonly string[]>();
 
 /** Names on the wire; empty when there are none. */
 export function changesOf(value: object): readonly string[] {
-  return CHANGES.get(value) ?? [];
+  return CHANGES.get(value) ?? NONE;
 }
 
 export function setChanges(value: object, names: readonly string[]): void {

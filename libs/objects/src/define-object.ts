@@ -129,8 +129,9 @@ export function defineObject<const F extends Fields>(name: string, version: stri
   }
 
   function primitive(target: string, data: JsonObject, changes: readonly string[]): JsonObject {
-    const parts = { 'nova_object.name': name, 'nova_object.namespace': NAMESPACE, 'nova_object.version': target, 'nova_object.data': data };
-    return changes.length > 0 ? { ...parts, 'nova_object.changes': changes } : parts;
+    const parts: Record<string, JsonValue> = { 'nova_object.name': name, 'nova_object.namespace': NAMESPACE, 'nova_object.version': target, 'nova_object.data': data };
+    if (changes.length > 0) parts['nova_object.changes'] = changes;
+    return parts;
   }
 
   const nestedFields = Object.entries(fields).filter(([, field]) => field.nested !== undefined && (field.typeName === 'Object' || options.childVersions !== undefined));
@@ -169,11 +170,12 @@ export function defineObject<const F extends Fields>(name: string, version: stri
     },
     hasChanges: (value) => changed(value).length > 0,
     fromPrimitive: (from, path = name) => read(from, path),
-    toPrimitive(value, { path = name, changes = changed(value), version: target = version, manifest } = {}) {
-      if (parseVersion(target, path).rank > own.rank) throw invalidTarget(path, name, version, target);
+    toPrimitive(value, { path = name, changes, version: target = version, manifest } = {}) {
+      if (target !== version && parseVersion(target, path).rank > own.rank) throw invalidTarget(path, name, version, target);
       const asItIs = target === version && (manifest === undefined || Object.keys(manifest).length === 0);
       const data = asItIs ? codec.toWire(value, path) : backported(value, path, target, manifest);
-      return primitive(target, data, changes.filter((each) => Object.hasOwn(data, each)));
+      const names = changes ?? changed(value);
+      return primitive(target, data, names.length === 0 ? names : names.filter((each) => Object.hasOwn(data, each)));
     },
     toNested(value, path, manifest, wanted) {
       const changes = changed(value);

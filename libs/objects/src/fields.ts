@@ -8,6 +8,7 @@
  * `typeName`).
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { formatDatetime, parseDatetime } from './datetime-text.ts';
 import type { Manifest } from './object-version.ts';
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
@@ -215,24 +216,17 @@ export function enumeration<const V extends readonly string[]>(values: V, as: { 
   return field<V[number]>({ typeName, validValues: { values, form }, fromWire: check, toWire: check });
 }
 
-const DATETIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})?$/;
-
-/** A moment. On the wire `YYYY-MM-DDTHH:MM:SSZ`, seconds only, as oslo writes it; a text without zone is UTC. */
+/** A moment, on the wire `YYYY-MM-DDTHH:MM:SSZ` as oslo writes it: seconds only; a text without zone is UTC. */
 export function datetime(): Field<Date> {
   return field<Date>({
     typeName: 'DateTime',
     fromWire(value, path) {
-      if (typeof value !== 'string' || !DATETIME.test(value)) {
-        refuse(path, `expected a time like 2026-07-01T12:00:00Z, got ${shown(value)}`);
-      }
-      const zoned = /(?:Z|[+-]\d{2}:?\d{2})$/.test(value) ? value : `${value}Z`;
-      const date = new Date(zoned);
-      if (Number.isNaN(date.getTime())) refuse(path, 'a time that is not in the calendar');
-      return date;
+      const date = typeof value === 'string' ? parseDatetime(value) : null;
+      return date ?? refuse(path, `expected a time of the calendar like 2026-07-01T12:00:00Z, got ${shown(value)}`);
     },
     toWire(value, path) {
-      if (!(value instanceof Date) || Number.isNaN(value.getTime())) refuse(path, `expected a Date, got ${shown(value)}`);
-      return `${value.toISOString().slice(0, 19)}Z`;
+      const text = value instanceof Date ? formatDatetime(value) : null;
+      return text ?? refuse(path, `expected a Date of the years 1 to 9999, got ${shown(value)}`);
     },
   });
 }

@@ -68,7 +68,8 @@ export function recordCodec<F extends Fields>(fields: F): RecordCodec<ValuesOf<F
       try {
         for (const slot of slots) {
           const { name, wire, at, field } = slot;
-          const value = Object.hasOwn(data, wire) ? field.fromWire((data as Record<string, unknown>)[wire], at) : absent(slot, written);
+          const sent = (data as Record<string, unknown>)[wire];
+          const value = sent === undefined ? absent(slot, written) : field.fromWire(sent, at);
           if (value !== undefined) values[name] = value;
         }
       } catch (error) {
@@ -78,6 +79,7 @@ export function recordCodec<F extends Fields>(fields: F): RecordCodec<ValuesOf<F
     },
 
     toWire(values, path, reader) {
+      if (typeof values !== 'object' || values === null) refuse(path, 'expected an object with named values');
       const data: Record<string, JsonValue> = {};
       try {
         if (reader !== undefined) writeFor(reader, slots, given(values), data);

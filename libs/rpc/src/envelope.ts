@@ -13,12 +13,12 @@
 import { randomBytes } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import { isObject, jsonText, parseObject } from './json.ts';
 import type { Reply, RequestMessage } from './transport.ts';
-import { isVersion } from './version.ts';
+import { isVersion, versionIsCompatible } from './version.ts';
 
 /** Both ways; oslo knows no limit, the broker's own is 512 MB. */
 export const BODY_BYTES_MAX = 16 * 1024 * 1024;
-export const NESTING_MAX = 100;
 export const CONTENT_TYPE = 'application/json';
 export const CONTENT_ENCODING = 'utf-8';
 const ENVELOPE_VERSION = '2.0';
@@ -49,30 +49,41 @@ export interface DecodedReply extends Reply {
 const idPrefix = randomBytes(8).toString('hex');
 let idsGiven = 0;
 
-/** 32 hexadecimal digits like oslo's uuid4().hex: random for the process, counted within it. */
+/**
+ * 32 hexadecimal digits like oslo's uuid4().hex: random for the process, counted within it. The count is not padded
+ * with digits, lest every message seem to hold a long integer (json.ts).
+ */
 export function newMessageId(): string {
   idsGiven += 1;
-  return idPrefix + idsGiven.toString(16).padStart(16, '0');
+  return idPrefix + idsGiven.toString(16).padStart(16, 'a');
+}
+
+/** Where a call's answer goes. */
+export interface CallAddress {
+  readonly msgId: string;
+  readonly replyQueue: string;
+  /** Asks for a sign of life at least this often while the server works; oslo counts in whole seconds. */
+  readonly monitorTimeoutMs?: number | null;
 }
 
 /** @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX */
-export function encodeRequest(message: RequestMessage, call: { readonly msgId: string; readonly replyQueue: string; readonly monitorTimeoutMs?: number | undefined } | null): Buffer {
-  const parts: Record<string, JsonValue> = { method: message.method, args: message.args };
+export function encodeRequest(message: RequestMessage, call: CallAddress | null): Buffer {
+  const parts: Record<string, JsonValue> = { method: message.method };
   if (message.namespace !== null) parts['namespace'] = message.namespace;
   if (message.version !== null) parts['version'] = message.version;
   if (call !== null) {
     parts['_msg_id'] = call.msgId;
     parts['_reply_q'] = call.replyQueue;
-    parts['_timeout'] = call.monitorTimeoutMs === undefined ? null : Math.trunc(call.monitorTimeoutMs / 1000);
   }
   parts['_unique_id'] = newMessageId();
   for (const key in message.context) parts[CONTEXT_PREFIX + key] = message.context[key] ?? null;
-  return wrap(parts);
+  const monitored = call === null ? '' : `,"_timeout":${call.monitorTimeoutMs ? Math.ceil(call.monitorTimeoutMs / 1000) : 'null'}`;
+  return wrap(`{"args":${jsonText(message.args)}${monitored},${jsonText(parts).slice(1)}`);
 }
 
 /** @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX */
 export function encodeReply(msgId: string, reply: Reply, ending = true): Buffer {
-  return wrap({ result: reply.result, failure: reply.failure, ending, _msg_id: msgId, _unique_id: newMessageId() });
+  return wrap(`${replyText(msgId, reply, ending)},"_unique_id":"${newMessageId()}"}`);
 }
 
 /**
@@ -80,11 +91,15 @@ export function encodeReply(msgId: string, reply: Reply, ending = true): Buffer 
  * the envelope's second round of JSON. @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX
  */
 export function encodeDirectReply(msgId: string, reply: Reply, ending = true): Buffer {
-  return limited(Buffer.from(JSON.stringify({ result: reply.result, failure: reply.failure, ending, _msg_id: msgId })));
+  return limited(Buffer.from(`${replyText(msgId, reply, ending)}}`));
 }
 
-function wrap(message: JsonObject): Buffer {
-  return limited(Buffer.from(`{"oslo.version":"${ENVELOPE_VERSION}","oslo.message":${JSON.stringify(JSON.stringify(message))}}`));
+function replyText(msgId: string, { result, failure }: Reply, ending: boolean): string {
+  return `{"result":${jsonText(result)},"failure":${JSON.stringify(failure)},"ending":${ending},"_msg_id":${JSON.stringify(msgId)}`;
+}
+
+function wrap(message: string): Buffer {
+  return limited(Buffer.from(`{"oslo.version":"${ENVELOPE_VERSION}","oslo.message":${JSON.stringify(message)}}`));
 }
 
 function limited(body: Buffer): Buffer {
@@ -150,12 +165,12 @@ function unwrap(body: Uint8Array): JsonObject {
   const version = outer['oslo.version'];
   const inner = outer['oslo.message'];
   if (version === undefined || inner === undefined) return outer;
-  if (version !== ENVELOPE_VERSION) refuse(`oslo.version: expected ${ENVELOPE_VERSION}`);
+  if (!isVersion(version) || !versionIsCompatible(ENVELOPE_VERSION, version)) refuse(`oslo.version: expected ${ENVELOPE_VERSION}`);
   if (typeof inner !== 'string') refuse('oslo.message: expected a text');
   return parseObject(inner, 'oslo.message');
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function textOf(body: Uint8Array): string {
   if (body.length > BODY_BYTES_MAX) refuse(`the body has ${body.length} bytes, at most ${BODY_BYTES_MAX} are read`);
@@ -164,61 +179,6 @@ function textOf(body: Uint8Array): string {
   } catch (cause) {
     throw new ServiceError('INVALID_ARGUMENT', 'the body is not UTF-8', { cause });
   }
-}
-
-function parseObject(text: string, what: string): JsonObject {
-  if (isDeeperThan(text, NESTING_MAX)) refuse(`${what} is nested deeper than ${NESTING_MAX}`);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // The parser's own words quote the body, and the body may hold a token.
-    refuse(`${what} is not JSON`);
-  }
-  if (!isObject(value)) refuse(`${what} is not a JSON object`);
-  return value;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-
-/** Deep nesting must not reach recursive readers. Few brackets cannot nest deep, and most messages have few. */
-function isDeeperThan(text: string, depthMax: number): boolean {
-  return hasMoreThan(text, '{', depthMax / 2) || hasMoreThan(text, '[', depthMax / 2) ? isNestedDeeper(text, depthMax) : false;
-}
-
-function hasMoreThan(text: string, bracket: string, countMax: number): boolean {
-  let count = 0;
-  for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) if (++count > countMax) return true;
-  return false;
-}
-
-/** Counts brackets outside of strings, without building anything. */
-function isNestedDeeper(text: string, depthMax: number): boolean {
-  let depth = 0;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code === QUOTE) {
-      i = endOfString(text, i);
-      if (i < 0) return false;
-    } else if (code === 0x5b || code === 0x7b) {
-      if (++depth > depthMax) return true;
-    } else if (code === 0x5d || code === 0x7d) depth--;
-  }
-  return false;
-}
-
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end > 0; end = text.indexOf('"', end + 1)) {
-    let backslashes = 0;
-    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes++;
-    if (backslashes % 2 === 0) return end;
-  }
-  return -1;
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function name(value: JsonValue | undefined): string | null {

@@ -153,52 +153,80 @@ export function scalar<T extends JsonValue>(typeName: string, check: (value: unk
   return field<T>({ typeName, fromWire: check, toWire: check });
 }
 
-/** Length limits are in UTF-16 code units; the default maximum is STRING_LENGTH_MAX. */
-export function string(limits: { readonly minLength?: number; readonly maxLength?: number } = {}): Field<string> {
-  const { minLength = 0, maxLength = STRING_LENGTH_MAX } = limits;
-  return scalar('String', (value, path) => {
+// In the engine since Node 20, in TypeScript's library since es2024.
+function isWellFormed(text: string): boolean {
+  return (text as string & { isWellFormed(): boolean }).isWellFormed();
+}
+
+/**
+ * Length limits are in UTF-16 code units; the default maximum is STRING_LENGTH_MAX. Half a surrogate pair is refused:
+ * such a text has no UTF-8. `typeName` is for oslo's other names of it, such as SensitiveString.
+ */
+export function string(limits: { readonly minLength?: number; readonly maxLength?: number; readonly typeName?: string } = {}): Field<string> {
+  const { minLength = 0, maxLength = STRING_LENGTH_MAX, typeName = 'String' } = limits;
+  return scalar(typeName, (value, path) => {
     if (typeof value !== 'string') refuse(path, `expected a string, got ${shown(value)}`);
     if (value.length < minLength) refuse(path, `${value.length} characters are fewer than ${minLength}`);
     if (value.length > maxLength) refuse(path, `${value.length} characters are more than ${maxLength}`);
+    if (!isWellFormed(value)) refuse(path, 'a text with half a surrogate pair is not accepted');
     return value;
   });
 }
 
-export function integer(limits: { readonly min?: number; readonly max?: number } = {}): Field<number> {
-  const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = limits;
-  return scalar('Integer', (value, path) => {
-    if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
-      refuse(path, `expected an integer, got ${shown(value)}`);
-    }
+interface Bounds {
+  readonly min?: number;
+  readonly max?: number;
+  readonly typeName?: string;
+}
+
+/** At most 2^53 - 1, beyond which JavaScript's numbers lose digits. */
+export function integer({ min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER, typeName = 'Integer' }: Bounds = {}): Field<number> {
+  return scalar(typeName, (value, path) => {
+    if (typeof value !== 'number' || !Number.isSafeInteger(value)) refuse(path, `expected an integer, got ${shown(value)}`);
     if (value < min) refuse(path, `${value} is below ${min}`);
     if (value > max) refuse(path, `${value} is above ${max}`);
     return value;
   });
 }
 
-export function float(): Field<number> {
-  return scalar('Float', (value, path) => {
+export function nonNegativeInteger(): Field<number> {
+  return integer({ min: 0, typeName: 'NonNegativeInteger' });
+}
+
+/** NaN and the infinities have no JSON, and are refused. */
+export function float({ min = -Infinity, max = Infinity, typeName = 'Float' }: Bounds = {}): Field<number> {
+  return scalar(typeName, (value, path) => {
     if (typeof value !== 'number' || !Number.isFinite(value)) refuse(path, `expected a finite number, got ${shown(value)}`);
+    if (value < min) refuse(path, `${value} is below ${min}`);
+    if (value > max) refuse(path, `${value} is above ${max}`);
     return value;
   });
 }
 
-export function boolean(): Field<boolean> {
-  return scalar('Boolean', (value, path) => {
+export function nonNegativeFloat(): Field<number> {
+  return float({ min: 0, typeName: 'NonNegativeFloat' });
+}
+
+/** oslo's FlexibleBoolean travels as true and false like any other; only its name differs. */
+export function boolean({ typeName = 'Boolean' }: { readonly typeName?: string } = {}): Field<boolean> {
+  return scalar(typeName, (value, path) => {
     if (typeof value !== 'boolean') refuse(path, `expected true or false, got ${shown(value)}`);
     return value;
   });
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+/** The form in which oslo's schema has them, dashes or none. */
+const UUID_ON_WIRE = /^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$/;
 
 export function isUuid(value: unknown): value is string {
   return typeof value === 'string' && UUID.test(value);
 }
 
+/** Kept as it was written; the dashes may be missing, as in oslo's. */
 export function uuid(): Field<string> {
   return scalar('UUID', (value, path) => {
-    if (!isUuid(value)) refuse(path, `expected a UUID (8-4-4-4-12 hexadecimal digits), got ${shown(value)}`);
+    if (typeof value !== 'string' || !UUID_ON_WIRE.test(value)) refuse(path, `expected a UUID (8-4-4-4-12 hexadecimal digits), got ${shown(value)}`);
     return value;
   });
 }
@@ -300,20 +328,40 @@ export function mapOf<T>(item: Item<T>): Field<Readonly<Record<string, T>>> {
 
 /** Free JSON, at most JSON_DEPTH_MAX deep. */
 export function json(): Field<JsonValue> {
-  return scalar<JsonValue>('Json', (value, path) => {
-    checkJson(value, path, 0);
-    return value as JsonValue;
+  return scalar<JsonValue>('Json', (value, path) => frozenJson(value, path, 0));
+}
+
+function frozenJson(value: unknown, path: string, depth: number): JsonValue {
+  if (depth > JSON_DEPTH_MAX) refuse(path, `nested deeper than ${JSON_DEPTH_MAX}`);
+  if (value === null || typeof value === 'boolean') return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  if (typeof value === 'string') return isWellFormed(value) ? value : refuse(path, 'a text with half a surrogate pair is not accepted');
+  if (Array.isArray(value)) return Object.freeze(value.map((one) => frozenJson(one, path, depth + 1)));
+  if (typeof value !== 'object') refuse(path, `expected JSON, got ${shown(value)}`);
+  const copy: Record<string, JsonValue> = {};
+  for (const [name, one] of Object.entries(value)) {
+    if (name === '__proto__') refuse(path, 'the key __proto__ is not accepted');
+    copy[name] = frozenJson(one, path, depth + 1);
+  }
+  return Object.freeze(copy);
+}
+
+/** A value that travels as a text of JSON inside of the JSON; of any kind, unless told. */
+export function jsonText<T = JsonValue>(inner: Pick<Field<T>, 'fromWire' | 'toWire'> = json() as unknown as Field<T>, { typeName = 'Json' }: { readonly typeName?: string } = {}): Field<T> {
+  const text = string();
+  return field<T>({
+    typeName,
+    fromWire: (value, path) => inner.fromWire(parsed(text.fromWire(value, path), path), path),
+    toWire: (value, path) => JSON.stringify(inner.toWire(value, path)),
   });
 }
 
-function checkJson(value: unknown, path: string, depth: number): void {
-  if (depth > JSON_DEPTH_MAX) refuse(path, `nested deeper than ${JSON_DEPTH_MAX}`);
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return;
-  if (typeof value === 'number' && Number.isFinite(value)) return;
-  if (Array.isArray(value)) return value.forEach((each) => checkJson(each, path, depth + 1));
-  if (typeof value !== 'object') refuse(path, `expected JSON, got ${shown(value)}`);
-  if (Object.hasOwn(value, '__proto__')) refuse(path, 'the key __proto__ is not accepted');
-  for (const each of Object.values(value)) checkJson(each, path, depth + 1);
+function parsed(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return refuse(path, 'a text that is not JSON');
+  }
 }
 
 /** A nested object in its primitive form. */

@@ -33,6 +33,7 @@ export interface BackportRequest {
 
 /** Objects of one request or reply that are asked for. */
 export const BACKPORTS_MAX = 64;
+const BACKPORTS_AT_ONCE = 8;
 const BACKPORT_MS_MAX = 5_000;
 
 /** Whether a peer could help: an object of our major version, and a newer minor. */
@@ -43,8 +44,8 @@ export function isNewerObject(error: unknown): boolean {
 }
 
 /**
- * The same value with its newer objects as the peer wrote them for us. Asks at most BACKPORTS_MAX questions, all at
- * once, and waits at most 5 s.
+ * The same value with its newer objects as the peer wrote them for us. Asks at most BACKPORTS_MAX questions, a
+ * few at a time, and waits at most 5 s.
  * @throws `refusal`, the error that reading `wire` had ended with, when there is too much to ask or the peer cannot help
  */
 export async function backported(wire: JsonValue, refusal: unknown, request: BackportRequest): Promise<JsonValue> {
@@ -52,8 +53,12 @@ export async function backported(wire: JsonValue, refusal: unknown, request: Bac
   collectNewer(wire, request.manifest, newer, 0);
   if (newer.length === 0 || newer.length > BACKPORTS_MAX) throw refusal;
   const answers = new Map<JsonValue, JsonValue>();
+  const deadline = Math.min(request.deadline, Date.now() + BACKPORT_MS_MAX);
   try {
-    await Promise.all(newer.map(async (objinst) => void answers.set(objinst, await ask(objinst, request))));
+    for (let from = 0; from < newer.length; from += BACKPORTS_AT_ONCE) {
+      const some = newer.slice(from, from + BACKPORTS_AT_ONCE);
+      await Promise.all(some.map(async (objinst) => void answers.set(objinst, await ask(objinst, { ...request, deadline }))));
+    }
   } catch (cause) {
     if (refusal instanceof Error) refusal.cause ??= cause;
     throw refusal;
@@ -73,7 +78,7 @@ async function ask(objinst: JsonObject, { transport, peer, server, manifest, con
       version: `${parseLevel(peer.version)?.[0] ?? 1}.0`,
       context,
     },
-    deadline: Math.min(deadline, Date.now() + BACKPORT_MS_MAX),
+    deadline,
     signal,
   });
   if (reply?.failure != null) throw decodeFailure(reply.failure);

@@ -19,6 +19,8 @@ export function startPythonLines(script: string, args: readonly string[] = []): 
   const kill = (): boolean => child.kill('SIGKILL');
   process.once('exit', kill);
   const gone = once(child, 'close');
+  // Who asks is told that Python cannot be started.
+  gone.catch(() => {});
   let problems = '';
   child.stderr.on('data', (chunk: Buffer) => (problems = (problems + chunk.toString()).slice(-PROBLEM_CHARS_MAX)));
   child.stdin.on('error', () => {});

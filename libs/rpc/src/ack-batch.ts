@@ -10,6 +10,8 @@ export class AckBatch {
   /** Delivery tags not acknowledged yet, in the order of delivery, to their message, which is null until it is done. */
   readonly #open = new Map<number, ConsumeMessage | null>();
   #done = 0;
+  #newest = 0;
+  #sweptUpTo = 0;
   #isScheduled = false;
 
   constructor(channel: Channel) {
@@ -17,10 +19,12 @@ export class AckBatch {
   }
 
   delivered(message: ConsumeMessage): void {
+    this.#newest = message.fields.deliveryTag;
     this.#open.set(message.fields.deliveryTag, null);
   }
 
   done(message: ConsumeMessage): void {
+    if (!this.#open.has(message.fields.deliveryTag)) return;
     this.#open.set(message.fields.deliveryTag, message);
     this.#done += 1;
     if (this.#isScheduled) return;
@@ -29,10 +33,21 @@ export class AckBatch {
     process.nextTick(() => this.flush());
   }
 
-  /** Out of the queue, and not to come again. */
-  reject(message: ConsumeMessage): void {
-    this.#open.delete(message.fields.deliveryTag);
-    settle(() => this.#channel.reject(message, false));
+  /**
+   * Acknowledges what was delivered before the last call of this and is not done yet; returns how many. To be called
+   * in long intervals: the broker closes the channel of a consumer that keeps a message for too long.
+   */
+  sweep(): number {
+    let swept = 0;
+    for (const [tag, message] of this.#open) {
+      if (tag > this.#sweptUpTo) break;
+      if (message !== null) continue;
+      this.#open.delete(tag);
+      this.#acknowledge({ fields: { deliveryTag: tag } } as ConsumeMessage, false);
+      swept += 1;
+    }
+    this.#sweptUpTo = this.#newest;
+    return swept;
   }
 
   flush(): void {

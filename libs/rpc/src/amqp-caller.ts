@@ -6,20 +6,20 @@
  * `mandatory` makes the broker return what no queue takes, so "nobody serves this" is known at once. When the channel
  * ends, every call on it rejects: its answer has no way back any more.
  */
-import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Message } from 'amqplib';
+import type { Channel, ConsumeMessage, Message } from 'amqplib';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { AmqpConnection } from './amqp-connection.ts';
 import { problemOf } from './amqp-connection.ts';
 import { cancelKey, DIRECT_REPLY, declareFanoutExchange, declareReplyQueue, declareTopicExchange, fanoutExchange, hexId, properties } from './amqp-topology.ts';
 import type { TopologyOptions } from './amqp-topology.ts';
+import { ConfirmedPublisher, within } from './confirmed-publisher.ts';
+import { unpackBody } from './compression.ts';
 import { ConsumerWatch } from './consumer-watch.ts';
 import { decodeReply, decodeRequest, encodeRequest, newMessageId } from './envelope.ts';
 import { addressOf, cancelled, deadlineExceeded, nobodyListens, PendingCalls, titleOf } from './pending-calls.ts';
 import type { PendingCall } from './pending-calls.ts';
 import type { OutgoingRequest, Reply, RpcLog } from './transport.ts';
 
-/** Casts that wait for the broker's confirmation; beyond, RESOURCE_EXHAUSTED. */
-const UNCONFIRMED_MAX = 1_000;
 /** A server that has not heard by then that a caller gave up need not hear it. */
 const CANCEL_MS_MAX = 10_000;
 const NO_BODY = Buffer.alloc(0);
@@ -29,20 +29,18 @@ export class AmqpCaller {
   readonly #topology: TopologyOptions;
   readonly #log: RpcLog;
   readonly #calls = new PendingCalls((call) => this.#cancel(call));
+  readonly #casts: ConfirmedPublisher;
   readonly #watch: ConsumerWatch;
   readonly #replyQueue = `reply_${hexId()}`;
   #callChannel: Channel | null = null;
   #callChannelOpening: Promise<Channel> | null = null;
-  #castChannel: Promise<ConfirmChannel> | null = null;
-  /** Casts the broker returned, until their confirmation comes (right after). */
-  readonly #returnedCasts = new Set<string>();
-  #unconfirmed = 0;
   #isClosed = false;
 
   constructor(connection: AmqpConnection, topology: TopologyOptions, log: RpcLog) {
     this.#connection = connection;
     this.#topology = topology;
     this.#log = log;
+    this.#casts = new ConfirmedPublisher(connection, log, (channel) => declareTopicExchange(channel, topology));
     this.#watch = new ConsumerWatch(connection, this.#calls);
   }
 
@@ -67,23 +65,12 @@ export class AmqpCaller {
     const body = encodeRequest(message, null);
     if (signal?.aborted) throw cancelled(titleOf(request));
     if (deadline <= Date.now()) throw deadlineExceeded(titleOf(request), 0);
-    if (this.#unconfirmed >= UNCONFIRMED_MAX) {
-      throw new ServiceError('RESOURCE_EXHAUSTED', `${UNCONFIRMED_MAX} messages wait for the broker; ${titleOf(request)} was not sent`);
-    }
-    this.#unconfirmed += 1;
-    try {
-      const channel = await this.#openCastChannel(deadline);
-      if (kind === 'fanout') {
-        // The exchange goes with its last queue, so it is declared each time.
-        await declareFanoutExchange(channel, topic);
-        await this.#confirmed(channel, fanoutExchange(topic), '', body, request);
-      } else await this.#confirmed(channel, this.#topology.exchange, addressOf(request), body, request);
-    } catch (error) {
-      if (error instanceof ServiceError) throw error;
-      throw new ServiceError('UNAVAILABLE', `the way to the broker was lost while ${titleOf(request)} was sent; it may have been taken`, { cause: error });
-    } finally {
-      this.#unconfirmed -= 1;
-    }
+    const options = { mandatory: kind === 'cast' };
+    const title = titleOf(request);
+    // The fanout exchange goes with its last queue, so it is declared each time.
+    const declare = (channel: Channel): Promise<void> => declareFanoutExchange(channel, topic);
+    if (kind === 'fanout') await this.#casts.publish({ exchange: fanoutExchange(topic), key: '', body, options, title, deadline, declare });
+    else await this.#casts.publish({ exchange: this.#topology.exchange, key: addressOf(request), body, options, title, deadline });
   }
 
   async close(): Promise<void> {
@@ -166,7 +153,7 @@ export class AmqpCaller {
       return;
     }
     try {
-      const { msgId, result, failure, ending } = decodeReply(message.content);
+      const { msgId, result, failure, ending } = decodeReply(unpackBody(message.content, message.properties.headers));
       if (ending) this.#calls.resolve(msgId, { result, failure });
       else this.#calls.markAtWork(msgId);
     } catch (error) {
@@ -178,50 +165,4 @@ export class AmqpCaller {
     const { msgId } = decodeRequest(message.content).address;
     if (msgId !== null) this.#calls.reject(msgId, nobodyListens(message.fields.routingKey));
   }
-
-  async #openCastChannel(deadline: number): Promise<ConfirmChannel> {
-    this.#castChannel ??= this.#makeCastChannel();
-    return within(this.#castChannel, deadline);
-  }
-
-  async #makeCastChannel(): Promise<ConfirmChannel> {
-    const forget = (): void => {
-      this.#castChannel = null;
-      this.#returnedCasts.clear();
-    };
-    try {
-      const model: ChannelModel = await this.#connection.model();
-      const channel = await model.createConfirmChannel();
-      channel.on('error', (error: unknown) => this.#log.warn({ problem: problemOf(error) }, 'the channel for casts failed'));
-      channel.on('close', forget);
-      channel.on('return', (message: Message) => this.#returnedCasts.add(String(message.properties.correlationId)));
-      await declareTopicExchange(channel, this.#topology);
-      return channel;
-    } catch (error) {
-      forget();
-      throw error;
-    }
-  }
-
-  #confirmed(channel: ConfirmChannel, exchange: string, key: string, body: Buffer, request: OutgoingRequest): Promise<void> {
-    const id = newMessageId();
-    const mandatory = request.kind === 'cast';
-    const confirmed = new Promise<void>((resolve, reject) => {
-      channel.publish(exchange, key, body, properties({ mandatory, deliveryMode: 2, correlationId: id }), (error: unknown) => {
-        if (this.#returnedCasts.delete(id)) reject(nobodyListens(key));
-        else if (error) reject(error instanceof Error ? error : new Error('not confirmed'));
-        else resolve();
-      });
-    });
-    return within(confirmed, request.deadline);
-  }
-}
-
-/** The promise, or DEADLINE_EXCEEDED; what comes later is dropped. */
-function within<T>(promise: Promise<T>, deadline: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = (): void => reject(new ServiceError('DEADLINE_EXCEEDED', 'the message broker did not take the request before its deadline'));
-    const timer = setTimeout(late, Math.max(0, Math.min(deadline - Date.now(), 2_147_483_647)));
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

@@ -1,14 +1,8 @@
 /** What goes wrong on a real broker: it restarts, connections are cut, queues vanish, servers die, messages are poison. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { connect as connectTcp, createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect } from 'amqplib';
-import type { Channel, ChannelModel, Options } from 'amqplib';
+import type { Options } from 'amqplib';
 import { startOwnRabbitmq } from '../../../test/servers/rabbitmq.ts';
 import type { OwnRabbitmq } from '../../../test/servers/rabbitmq.ts';
 import { createAmqpTransport } from './amqp-transport.ts';
@@ -17,6 +11,7 @@ import type { Client } from './client.ts';
 import { newNotes, probe, probeHandlers, refusal, until } from './conformance.ts';
 import { newContext } from './context.ts';
 import { encodeRequest } from './envelope.ts';
+import { closeConnectionNamed, queueNames, rawChannel, startProbe, startRelay } from './fixtures/broker.ts';
 import { serve } from './server.ts';
 import type { RpcServer } from './server.ts';
 import { SILENT } from './transport.ts';
@@ -161,7 +156,7 @@ describe('RPC over a broker where things go wrong', function () {
 
   it('gives what a killed server held to the next one: an idempotent call runs again, any other is refused', async () => {
     await server.drain();
-    const first = await startProbe(broker.url, 'first');
+    const first = await startProbe(broker.url, EXCHANGE, 'first');
     const idempotent = client.echo({ value: { holdMs: 60_000 } }, newContext());
     const single = assert.rejects(impatient.wait({ ms: 60_000 }, newContext()), refusal('UNAVAILABLE', /was lost, or its connection; it may have run|nobody serves/));
     const cast = client.note({ text: 'hold' }, newContext());
@@ -255,72 +250,6 @@ describe('RPC over a broker where things go wrong', function () {
     await server.drain();
     await asking.close();
     await answering.close();
-    assert.deepEqual((await queueNames(broker)).filter((name) => !/^probe(\.[a-z]+)?$/.test(name)), []);
+    assert.deepEqual((await queueNames(broker)).filter((name) => !/^(probe(\.[a-z]+)?|gatehouse\.dead-letters)$/.test(name)), []);
   });
 });
-
-async function rawChannel(broker: OwnRabbitmq): Promise<{ channel: Channel; close: () => Promise<void> }> {
-  const model: ChannelModel = await connect(broker.url, { noDelay: true });
-  const channel = await model.createChannel();
-  return { channel, close: () => model.close() };
-}
-
-async function queueNames(broker: OwnRabbitmq): Promise<readonly string[]> {
-  const listed = await broker.evaluate('[binary_to_list(element(4, amqqueue:get_name(Q))) || Q <- rabbit_amqqueue:list()]');
-  return [...listed.matchAll(/"([^"]+)"/g)].map(([, name]) => name ?? '');
-}
-
-async function closeConnectionNamed(broker: OwnRabbitmq, name: string): Promise<void> {
-  await broker.evaluate(
-    `[rabbit_networking:close_connection(P, "cut by a test") || [{pid, P}, {client_properties, Props}] <- rabbit_networking:connection_info_all([pid, client_properties]), lists:member({<<"connection_name">>, longstr, <<"${name}">>}, Props)]`,
-  );
-}
-
-/** Stands between a transport and the broker: what is sent towards the broker from a cut on is lost with its connection. */
-async function startRelay(brokerUrl: string): Promise<{ readonly url: string; cut(): void; close(): void }> {
-  const { hostname, port } = new URL(brokerUrl);
-  const address = new URL(brokerUrl);
-  const pairs = new Set<readonly [Socket, Socket]>();
-  const drop = (pair: readonly [Socket, Socket]): void => {
-    pairs.delete(pair);
-    for (const socket of pair) socket.destroy();
-  };
-  const listener = createServer((near) => {
-    const far = connectTcp(Number(port), hostname);
-    const pair = [near, far] as const;
-    pairs.add(pair);
-    near.pipe(far).pipe(near);
-    for (const socket of pair) socket.on('error', () => {}).on('close', () => drop(pair));
-  }).listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  address.port = String((listener.address() as AddressInfo).port);
-  return {
-    url: address.href,
-    cut: () => {
-      for (const pair of pairs) {
-        pair[0].unpipe(pair[1]);
-        setTimeout(drop, 100, pair);
-      }
-    },
-    close: () => {
-      for (const pair of pairs) drop(pair);
-      listener.close();
-    },
-  };
-}
-
-interface ProbeProcess {
-  readonly process: ChildProcess;
-  lineWith(text: string): Promise<void>;
-}
-
-/** A server of the probe contract in a process of its own, whose handlers print their names and never answer. */
-async function startProbe(url: string, name: string): Promise<ProbeProcess> {
-  const file = fileURLToPath(new URL('./fixtures/probe-process.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import=tsx', file, url, EXCHANGE, name], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let printed = '';
-  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-  const lineWith = (text: string): Promise<void> => until(() => printed.includes(text), 20_000);
-  await lineWith('serving');
-  return { process: child, lineWith };
-}

@@ -4,7 +4,8 @@
  * A request is acknowledged when it has been answered, so that one whose server is lost goes to another at once
  * instead of vanishing. What comes a second time that way is marked `redelivered`, or dropped here while this process
  * works on it (its connection was cut, not the process). One that has ended here is not dropped where a caller waits:
- * its answer may have been lost with the connection. A caller that gives up says so in the topic's fanout queue: its
+ * its answer may have been lost with the connection. One that was lost with another server is counted and comes back as a
+ * copy (lost-requests.ts). A caller that gives up says so in the topic's fanout queue: its
  * request is aborted, or never run when it is still to come. The channel is set up again, from the declarations on,
  * whenever it ends: connection lost, closed by the broker, a queue deleted under its consumer.
  */
@@ -13,14 +14,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { AckBatch } from './ack-batch.ts';
 import { AmqpAnswers } from './amqp-answers.ts';
+import type { AmqpDeadLetters } from './amqp-dead-letters.ts';
 import type { AmqpConnection } from './amqp-connection.ts';
 import { backoffMs, problemOf } from './amqp-connection.ts';
 import { declareServerQueues, DIRECT_REPLY, fanoutExchange, isCancelKey } from './amqp-topology.ts';
 import type { TopologyOptions } from './amqp-topology.ts';
 import { refusalReply } from './answer.ts';
+import type { ConfirmedPublisher } from './confirmed-publisher.ts';
+import { deadLetter } from './dead-letter.ts';
+import { unpackBody } from './compression.ts';
 import { CONTENT_TYPE, decodeRequest } from './envelope.ts';
 import type { DecodedRequest, MessageAddress } from './envelope.ts';
 import { KnownRequests } from './known-requests.ts';
+import { COPY_HELD_MS, lossesOf, LostRequests } from './lost-requests.ts';
 import { RecentIds } from './recent-ids.ts';
 import { TakenRequest } from './taken-request.ts';
 import { MONITOR_MS_MIN } from './transport.ts';
@@ -30,19 +36,30 @@ import type { Listener, Listening, Reply, RpcLog } from './transport.ts';
 const STEADY_MS = 1_000;
 const ID_LENGTH_MAX = 255;
 
+/** What a listener needs of its process. */
+export interface ListenerMeans {
+  readonly connection: AmqpConnection;
+  readonly topology: TopologyOptions;
+  readonly publisher: ConfirmedPublisher;
+  readonly deadLetters: AmqpDeadLetters;
+  /** A request that runs for longer, up to twice as long, is acknowledged before its end. */
+  readonly acknowledgeAfterMs: number;
+  readonly log: RpcLog;
+}
+
 /** Resolves when requests arrive. */
-export async function listenOn(connection: AmqpConnection, topology: TopologyOptions, listener: Listener, log: RpcLog): Promise<Listening> {
-  const listening = new AmqpListener(connection, topology, listener, log);
+export async function listenOn(means: ListenerMeans, listener: Listener): Promise<Listening> {
+  const listening = new AmqpListener(means, listener);
   await listening.start();
   return listening;
 }
 
 class AmqpListener implements Listening {
-  readonly #connection: AmqpConnection;
-  readonly #topology: TopologyOptions;
+  readonly #means: ListenerMeans;
   readonly #listener: Listener;
   readonly #log: RpcLog;
   readonly #answers: AmqpAnswers;
+  readonly #lost: LostRequests;
   readonly #known = new KnownRequests();
   /** Calls at work, by message id. */
   readonly #atWork = new Map<string, TakenRequest>();
@@ -55,12 +72,12 @@ class AmqpListener implements Listening {
   #consumerTags: string[] = [];
   #isPaused = false;
 
-  constructor(connection: AmqpConnection, topology: TopologyOptions, listener: Listener, log: RpcLog) {
-    this.#connection = connection;
-    this.#topology = topology;
+  constructor(means: ListenerMeans, listener: Listener) {
+    this.#means = means;
     this.#listener = listener;
-    this.#log = log;
-    this.#answers = new AmqpAnswers(listener.topic, log);
+    this.#log = means.log;
+    this.#answers = new AmqpAnswers(listener.topic, means.log);
+    this.#lost = new LostRequests(means.publisher, means.log);
   }
 
   start(): Promise<void> {
@@ -108,7 +125,7 @@ class AmqpListener implements Listening {
 
   /** Resolves when a channel serves; `ended` when it no longer does. */
   async #setUp(): Promise<{ readonly ended: Promise<void> }> {
-    const channel = await (await this.#connection.model()).createChannel();
+    const channel = await (await this.#means.connection.model()).createChannel();
     const ended = new Promise<void>((resolve) => channel.on('close', resolve)).then(() => this.#forget(channel));
     channel.on('error', (error: unknown) => this.#log.warn({ topic: this.#listener.topic, problem: problemOf(error) }, 'the channel for requests failed'));
     if (!this.#isPaused) {
@@ -124,15 +141,16 @@ class AmqpListener implements Listening {
   async #consume(channel: Channel): Promise<void> {
     const { topic, server, requestsMax } = this.#listener;
     const acks = new AckBatch(channel);
-    const queues = await declareServerQueues(channel, this.#topology, topic, server);
+    const queues = await declareServerQueues(channel, this.#means.topology, topic, server);
     await channel.prefetch(requestsMax);
     // Answers must find their channel from the first request on.
     this.#use(channel);
     this.#acks = acks;
-    for (const queue of [queues.topic, queues.server]) await this.#consumeFrom(channel, acks, queue, (message) => this.#onMessage(acks, message));
+    this.#sweep(channel, acks);
+    for (const queue of [queues.topic, queues.server]) await this.#consumeFrom(channel, acks, queue, (message) => this.#onMessage(acks, queue, message));
     await this.#consumeFrom(channel, acks, queues.fanout, (message) => {
       if (isCancelKey(message.fields.routingKey)) this.#onCancel(acks, message);
-      else this.#onMessage(acks, message);
+      else this.#onMessage(acks, queues.fanout, message);
     });
     if (this.#isPaused) await this.#stopConsuming(channel);
   }
@@ -149,6 +167,16 @@ class AmqpListener implements Listening {
       onMessage(message);
     });
     this.#consumerTags.push(consumerTag);
+  }
+
+  /** A broker takes a consumer that keeps a message for half an hour for broken, and closes its channel. */
+  #sweep(channel: Channel, acks: AckBatch): void {
+    const sweep = (): void => {
+      const swept = acks.sweep();
+      if (swept > 0) this.#log.info({ topic: this.#listener.topic, requests: swept }, 'requests that run for long were acknowledged before their end');
+    };
+    const timer = setInterval(sweep, this.#means.acknowledgeAfterMs).unref();
+    channel.on('close', () => clearInterval(timer));
   }
 
   async #stopConsuming(channel: Channel): Promise<void> {
@@ -171,12 +199,14 @@ class AmqpListener implements Listening {
     for (const [msgId, { replyKey: key }] of this.#atWork) if (key !== null) this.#answers.signOfLife(msgId, key);
   }
 
-  #onMessage(acks: AckBatch, message: ConsumeMessage): void {
-    const decoded = this.#decode(acks, message);
+  #onMessage(acks: AckBatch, queue: string, message: ConsumeMessage): void {
+    if (message.content.length === 0) return acks.done(message);
+    const decoded = this.#decode(acks, queue, message);
     if (decoded === null) return;
     const { uniqueId, msgId } = decoded.address;
+    const isAgain = message.fields.redelivered || lossesOf(message) > 0;
     const state = uniqueId === null ? null : this.#known.stateOf(uniqueId);
-    const isAnswerLost = state === 'ended' && message.fields.redelivered && msgId !== null;
+    const isAnswerLost = state === 'ended' && isAgain && msgId !== null;
     if (state !== null && !isAnswerLost) {
       this.#log.debug({ topic: this.#listener.topic, uniqueId }, 'a request came twice');
       return acks.done(message);
@@ -185,7 +215,14 @@ class AmqpListener implements Listening {
       this.#log.debug({ topic: this.#listener.topic, msgId }, 'a request was not run: its caller had given up');
       return acks.done(message);
     }
-    void this.#serve(acks, message, decoded);
+    if (message.fields.redelivered && !isFanout(message, this.#listener)) {
+      const serve = (): void => void this.#serve(acks, queue, message, decoded);
+      const bury = (losses: number): Promise<void> => this.#bury(queue, message, `${losses} servers were lost with it`);
+      return this.#lost.take({ message, queue, done: () => acks.done(message), serve, bury });
+    }
+    if (lossesOf(message) === 0) return void this.#serve(acks, queue, message, decoded);
+    if (uniqueId !== null) this.#known.begin(uniqueId);
+    setTimeout(() => void this.#serve(acks, queue, message, decoded), COPY_HELD_MS);
   }
 
   #onCancel(acks: AckBatch, message: ConsumeMessage): void {
@@ -198,34 +235,37 @@ class AmqpListener implements Listening {
     acks.done(message);
   }
 
-  /** Null when it is no message that could be answered: then it is out of the queue, and never comes again. */
-  #decode(acks: AckBatch, message: ConsumeMessage): DecodedRequest | null {
-    if (message.content.length === 0) {
-      acks.done(message);
-      return null;
-    }
+  /** Null when it is no message that could be answered: then it is a dead letter, and never comes again. */
+  #decode(acks: AckBatch, queue: string, message: ConsumeMessage): DecodedRequest | null {
     try {
       const type: unknown = message.properties.contentType;
       if (type !== CONTENT_TYPE) throw new ServiceError('INVALID_ARGUMENT', `the content type is not ${CONTENT_TYPE}`);
-      return decodeRequest(message.content);
+      return decodeRequest(unpackBody(message.content, message.properties.headers));
     } catch (error) {
-      const { exchange, routingKey } = message.fields;
-      this.#log.error({ exchange, routingKey, bytes: message.content.length, problem: problemOf(error) }, 'a message that is no request was refused');
-      acks.reject(message);
+      void this.#bury(queue, message, reasonOf(error)).then(() => acks.done(message));
       return null;
     }
   }
 
-  async #serve(acks: AckBatch, message: ConsumeMessage, { address, message: request }: DecodedRequest): Promise<void> {
+  #bury(queue: string, message: ConsumeMessage, reason: string): Promise<void> {
+    const { topic, server } = this.#listener;
+    const { fields, properties, content } = message;
+    const contentType: unknown = properties.contentType;
+    const facts = { reason, topic, server, queue, exchange: fields.exchange, contentType, losses: lossesOf(message), at: new Date() };
+    return this.#means.deadLetters.put(deadLetter(content, facts));
+  }
+
+  async #serve(acks: AckBatch, queue: string, message: ConsumeMessage, { address, message: request }: DecodedRequest): Promise<void> {
     const { msgId, uniqueId } = address;
     const key = msgId === null ? null : replyKey(message, address);
     if (uniqueId !== null) this.#known.begin(uniqueId);
     if (!(request instanceof ServiceError)) {
-      const isAgain = message.fields.redelivered && message.fields.exchange !== fanoutExchange(this.#listener.topic);
+      const isAgain = lossesOf(message) > 0 || (message.fields.redelivered && !isFanout(message, this.#listener));
       const taken = new TakenRequest(request, key, isAgain, expirationOf(message));
       if (msgId !== null && key !== null) await this.#answer(msgId, key, taken, address.monitorTimeoutMs);
       else await this.#listener.handle(taken);
     } else if (msgId !== null && key !== null) this.#answers.answer(msgId, key, refusalReply(request));
+    else await this.#bury(queue, message, request.message);
     acks.done(message);
     if (uniqueId !== null) this.#known.end(uniqueId);
   }
@@ -254,6 +294,15 @@ class AmqpListener implements Listening {
 function replyKey(message: ConsumeMessage, address: MessageAddress): string | null {
   const replyTo: unknown = message.properties.replyTo;
   return typeof replyTo === 'string' && replyTo.startsWith(DIRECT_REPLY) ? replyTo : address.replyQueue;
+}
+
+function isFanout({ fields }: ConsumeMessage, { topic }: Listener): boolean {
+  return fields.exchange === fanoutExchange(topic);
+}
+
+/** Our own words only: others might quote the message. */
+function reasonOf(error: unknown): string {
+  return error instanceof ServiceError ? error.message : 'it cannot be read';
 }
 
 function expirationOf(message: ConsumeMessage): number | null {

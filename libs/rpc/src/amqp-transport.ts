@@ -5,8 +5,10 @@
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { AmqpCaller } from './amqp-caller.ts';
 import { AmqpConnection } from './amqp-connection.ts';
+import { AmqpDeadLetters } from './amqp-dead-letters.ts';
 import { listenOn } from './amqp-listener.ts';
-import type { TopologyOptions } from './amqp-topology.ts';
+import type { ListenerMeans } from './amqp-listener.ts';
+import { ConfirmedPublisher } from './confirmed-publisher.ts';
 import { SILENT } from './transport.ts';
 import type { Listener, Listening, OutgoingRequest, Reply, RpcLog, Transport } from './transport.ts';
 
@@ -19,37 +21,46 @@ export interface AmqpTransportOptions {
   readonly connectionName: string;
   /** Queues and exchange outlive the broker (oslo's amqp_durable_queues); off, as in oslo. */
   readonly durable?: boolean;
+  /** A request that runs for longer (up to twice as long) is acknowledged before its end, 10 minutes unless told; see docs/operating.md. */
+  readonly acknowledgeAfterMs?: number;
   readonly log?: RpcLog;
 }
+
+/** Well below RabbitMQ's consumer_timeout of 30 minutes. */
+const ACKNOWLEDGE_AFTER_MS = 600_000;
 
 /**
  * Connects when first used, and waits for a broker that is not there.
  * @throws ServiceError INVALID_ARGUMENT for a URL or an exchange that cannot be one
  */
 export function createAmqpTransport(options: AmqpTransportOptions): Transport {
-  const { url, exchange, connectionName, durable = false, log = SILENT } = options;
+  const { url, exchange, connectionName, durable = false, acknowledgeAfterMs = ACKNOWLEDGE_AFTER_MS, log = SILENT } = options;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(exchange)) {
     throw new ServiceError('INVALID_ARGUMENT', 'exchange: expected up to 64 letters, digits, dots, - and _');
   }
-  return new AmqpTransport(new AmqpConnection(url, connectionName, log), { exchange, durable }, log);
+  const connection = new AmqpConnection(url, connectionName, log);
+  return new AmqpTransport({
+    connection,
+    topology: { exchange, durable },
+    publisher: new ConfirmedPublisher(connection, log, async () => {}),
+    deadLetters: new AmqpDeadLetters(connection, log),
+    acknowledgeAfterMs,
+    log,
+  });
 }
 
 class AmqpTransport implements Transport {
-  readonly #connection: AmqpConnection;
-  readonly #topology: TopologyOptions;
-  readonly #log: RpcLog;
+  readonly #means: ListenerMeans;
   readonly #caller: AmqpCaller;
   readonly #listening = new Set<Listening>();
 
-  constructor(connection: AmqpConnection, topology: TopologyOptions, log: RpcLog) {
-    this.#connection = connection;
-    this.#topology = topology;
-    this.#log = log;
-    this.#caller = new AmqpCaller(connection, topology, log);
+  constructor(means: ListenerMeans) {
+    this.#means = means;
+    this.#caller = new AmqpCaller(means.connection, means.topology, means.log);
   }
 
   get connected(): boolean {
-    return this.#connection.connected;
+    return this.#means.connection.connected;
   }
 
   request(request: OutgoingRequest): Promise<Reply | null> {
@@ -57,7 +68,7 @@ class AmqpTransport implements Transport {
   }
 
   async listen(listener: Listener): Promise<Listening> {
-    const listening = await listenOn(this.#connection, this.#topology, listener, this.#log);
+    const listening = await listenOn(this.#means, listener);
     this.#listening.add(listening);
     const close = async (): Promise<void> => {
       this.#listening.delete(listening);
@@ -69,6 +80,6 @@ class AmqpTransport implements Transport {
   async close(): Promise<void> {
     await Promise.all([...this.#listening].map((listening) => listening.close()));
     await this.#caller.close();
-    await this.#connection.close();
+    await this.#means.connection.close();
   }
 }

@@ -18,7 +18,7 @@ import { wireName } from '@gatehouse/objects/record-codec';
 import { backported, isNewerObject } from './backport-peer.ts';
 import { contextToWire, TIMEOUT_MS_DEFAULT } from './context.ts';
 import type { RequestContext } from './context.ts';
-import type { AnyMethod, ArgsOf, Contract, Methods, ResultOf } from './contract.ts';
+import type { AnyMethod, Contract, InputArgsOf, Methods, ResultOf } from './contract.ts';
 import { decodeFailure } from './failure.ts';
 import { Levels, parseLevel, pinnedLevel } from './level.ts';
 import type { Level, Pin } from './level.ts';
@@ -42,7 +42,7 @@ export interface ClientOptions {
   readonly pin?: string | Pin | undefined;
 }
 
-export type ClientMethod<M> = (args: ArgsOf<M>, context: RequestContext, options?: CallOptions) => Promise<ResultOf<M>>;
+export type ClientMethod<M> = (args: InputArgsOf<M>, context: RequestContext, options?: CallOptions) => Promise<ResultOf<M>>;
 export type Client<C> = C extends Contract<infer M> ? { readonly [K in keyof M]: ClientMethod<M[K]> } : never;
 
 const RETRIES_DEFAULT = 6;

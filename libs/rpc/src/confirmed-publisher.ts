@@ -1,0 +1,114 @@
+/**
+ * Messages that the broker must say it has: one channel in confirm mode, made when first needed and again when lost.
+ * Nothing is silent here: not taken by any queue, refused by a full one, not confirmed in time, or the way lost, each
+ * is an error of its own.
+ */
+import type { Channel, ConfirmChannel, Message, Options } from 'amqplib';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { AmqpConnection } from './amqp-connection.ts';
+import { problemOf } from './amqp-connection.ts';
+import { properties } from './amqp-topology.ts';
+import { newMessageId } from './envelope.ts';
+import { nobodyListens } from './pending-calls.ts';
+import type { RpcLog } from './transport.ts';
+
+/** Messages that wait for the broker's confirmation; beyond, RESOURCE_EXHAUSTED. */
+const UNCONFIRMED_MAX = 1_000;
+/** amqplib's words for a message that the broker has refused. */
+const NACKED = 'message nacked';
+const TIMER_MS_MAX = 2_147_483_647;
+
+export interface ConfirmedMessage {
+  readonly exchange: string;
+  readonly key: string;
+  readonly body: Buffer;
+  readonly options: Options.Publish;
+  /** For the words of an error. */
+  readonly title: string;
+  /** Epoch milliseconds. */
+  readonly deadline: number;
+  /** What must be declared before each of these messages. */
+  readonly declare?: (channel: Channel) => Promise<void>;
+}
+
+export class ConfirmedPublisher {
+  readonly #connection: AmqpConnection;
+  readonly #log: RpcLog;
+  readonly #setUp: (channel: Channel) => Promise<void>;
+  #channel: Promise<ConfirmChannel> | null = null;
+  /** Messages the broker returned, by their mark, until their confirmation comes (right after). */
+  readonly #returned = new Set<string>();
+  #unconfirmed = 0;
+
+  /** `setUp` declares what every message needs. */
+  constructor(connection: AmqpConnection, log: RpcLog, setUp: (channel: Channel) => Promise<void>) {
+    this.#connection = connection;
+    this.#log = log;
+    this.#setUp = setUp;
+  }
+
+  /**
+   * Resolves when the broker has it.
+   * @throws ServiceError UNAVAILABLE (no queue takes it, or the way was lost), RESOURCE_EXHAUSTED (the queue is full, or
+   * too many wait for the broker), DEADLINE_EXCEEDED
+   */
+  async publish(message: ConfirmedMessage): Promise<void> {
+    const { title, deadline } = message;
+    if (this.#unconfirmed >= UNCONFIRMED_MAX) {
+      throw new ServiceError('RESOURCE_EXHAUSTED', `${UNCONFIRMED_MAX} messages wait for the broker; ${title} was not sent`);
+    }
+    this.#unconfirmed += 1;
+    try {
+      this.#channel ??= this.#open();
+      const channel = await within(this.#channel, deadline);
+      await message.declare?.(channel);
+      await within(this.#confirmed(channel, message), deadline);
+    } catch (cause) {
+      if (cause instanceof ServiceError) throw cause;
+      if (cause instanceof Error && cause.message === NACKED) {
+        throw new ServiceError('RESOURCE_EXHAUSTED', `the queue of ${title} is full, or the broker could not keep the message; it was not taken`, { cause });
+      }
+      throw new ServiceError('UNAVAILABLE', `the way to the broker was lost while ${title} was sent; it may have been taken`, { cause });
+    } finally {
+      this.#unconfirmed -= 1;
+    }
+  }
+
+  async #open(): Promise<ConfirmChannel> {
+    const forget = (): void => {
+      this.#channel = null;
+      this.#returned.clear();
+    };
+    try {
+      const channel = await (await this.#connection.model()).createConfirmChannel();
+      channel.on('error', (error: unknown) => this.#log.warn({ problem: problemOf(error) }, 'a channel for confirmed messages failed'));
+      channel.on('close', forget);
+      channel.on('return', (message: Message) => this.#returned.add(String(message.properties.messageId)));
+      await this.#setUp(channel);
+      return channel;
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+
+  #confirmed(channel: ConfirmChannel, { exchange, key, body, options }: ConfirmedMessage): Promise<void> {
+    const messageId = newMessageId();
+    return new Promise<void>((resolve, reject) => {
+      channel.publish(exchange, key, body, properties({ deliveryMode: 2, ...options, messageId }), (error: unknown) => {
+        if (this.#returned.delete(messageId)) reject(nobodyListens(key));
+        else if (error) reject(error instanceof Error ? error : new Error('not confirmed'));
+        else resolve();
+      });
+    });
+  }
+}
+
+/** The promise, or DEADLINE_EXCEEDED; what comes later is dropped. */
+export function within<T>(promise: Promise<T>, deadline: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => reject(new ServiceError('DEADLINE_EXCEEDED', 'the message broker did not take the request before its deadline'));
+    const timer = setTimeout(late, Math.max(0, Math.min(deadline - Date.now(), TIMER_MS_MAX)));
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,95 @@
+/**
+ * Requests whose server was lost with them. The broker gives such a one to the next server, and one that kills every
+ * server that takes it would go round for ever. The broker does not count on classic queues, so we do: the request goes
+ * back into its queue as a copy that says how many servers it has cost, and beyond LOSSES_MAX it is a dead letter.
+ *
+ * A server that dies holds many requests, and only one of them is to blame. So after the first loss they go back one
+ * at a time: what merely waited here when the server died again is not counted.
+ */
+import type { ConsumeMessage } from 'amqplib';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { problemOf } from './amqp-connection.ts';
+import type { ConfirmedPublisher } from './confirmed-publisher.ts';
+import type { RpcLog } from './transport.ts';
+
+export const LOSSES_MAX = 5;
+export const LOSSES_HEADER = 'x-gatehouse-losses';
+/** A copy waits for so long before it runs: if it kills its server at once, the original must be out of the queue by then. */
+export const COPY_HELD_MS = 100;
+/** Between two that have cost more than one server: long enough for the guilty one to show. */
+const APART_MS = 500;
+const RETURN_MS_MAX = 5_000;
+
+export interface LostRequest {
+  readonly message: ConsumeMessage;
+  readonly queue: string;
+  /** It is out of the queue, or there again as a copy. */
+  readonly done: () => void;
+  /** Serves it as it is, where it cannot be put back. */
+  readonly serve: () => void;
+  /** Makes it a dead letter. */
+  readonly bury: (losses: number) => Promise<void>;
+}
+
+export class LostRequests {
+  readonly #publisher: ConfirmedPublisher;
+  readonly #log: RpcLog;
+  /** No longer than what the broker hands over at one time. */
+  readonly #suspects: LostRequest[] = [];
+  #isRunning = false;
+
+  constructor(publisher: ConfirmedPublisher, log: RpcLog) {
+    this.#publisher = publisher;
+    this.#log = log;
+  }
+
+  take(request: LostRequest): void {
+    const losses = lossesOf(request.message) + 1;
+    if (losses === 1) return void this.#putBack(request, losses);
+    this.#suspects.push(request);
+    if (!this.#isRunning) void this.#oneByOne();
+  }
+
+  async #oneByOne(): Promise<void> {
+    this.#isRunning = true;
+    for (let next = this.#suspects.shift(); next !== undefined; next = this.#suspects.shift()) {
+      const losses = lossesOf(next.message) + 1;
+      if (losses <= LOSSES_MAX) {
+        await this.#putBack(next, losses);
+        await sleep(APART_MS);
+      } else await next.bury(losses).then(next.done);
+    }
+    this.#isRunning = false;
+  }
+
+  async #putBack({ message, queue, done, serve }: LostRequest, losses: number): Promise<void> {
+    const { contentType, contentEncoding, priority, deliveryMode, replyTo, correlationId, expiration, headers } = message.properties as PlainProperties;
+    const kept = { contentType, contentEncoding, priority, deliveryMode, replyTo, correlationId, expiration };
+    const options = { ...kept, mandatory: true, headers: { ...headers, [LOSSES_HEADER]: losses } };
+    try {
+      await this.#publisher.publish({ exchange: '', key: queue, body: message.content, options, title: 'a request of a lost server', deadline: Date.now() + RETURN_MS_MAX });
+      done();
+    } catch (error) {
+      this.#log.warn({ queue, problem: problemOf(error) }, 'a request of a lost server could not be put back and runs uncounted');
+      serve();
+    }
+  }
+}
+
+/** amqplib types the properties of a delivered message as `any`. */
+interface PlainProperties {
+  readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly priority?: number;
+  readonly deliveryMode?: number;
+  readonly replyTo?: string;
+  readonly correlationId?: string;
+  readonly expiration?: string;
+  readonly headers?: Readonly<Record<string, unknown>>;
+}
+
+/** How many servers were lost with this request before it was put back. */
+export function lossesOf(message: ConsumeMessage): number {
+  const losses: unknown = message.properties.headers?.[LOSSES_HEADER];
+  return typeof losses === 'number' && Number.isInteger(losses) && losses > 0 ? losses : 0;
+}

@@ -53,7 +53,7 @@ export interface Field<T> extends FieldFacts<T>, FieldKind {
   nullable(): Field<T | null>;
   optional(): Field<T | undefined>;
   /** The value taken when the sender left the field out. */
-  default(value: T): Field<T>;
+  default(value: T): Defaulted<T>;
   readOnly(): Field<T>;
 }
 
@@ -79,6 +79,17 @@ export type ValuesOf<F extends Fields> = {
 } & {
   readonly [K in keyof F as undefined extends TypeOf<F[K]> ? K : never]?: TypeOf<F[K]>;
 };
+
+/** What a writer gives of a record: fields with a default may be left out as well. */
+export type InputOf<F extends Fields> = {
+  readonly [K in keyof F as MayBeLeftOut<F[K]> extends true ? never : K]: TypeOf<F[K]>;
+} & {
+  readonly [K in keyof F as MayBeLeftOut<F[K]> extends true ? K : never]?: TypeOf<F[K]> | undefined;
+};
+type MayBeLeftOut<F> = undefined extends TypeOf<F> ? true : F extends { readonly fallback: infer V } ? (undefined extends V ? false : true) : false;
+
+/** A field that has a default. */
+export type Defaulted<T> = Field<T> & { readonly fallback: T };
 
 export const STRING_LENGTH_MAX = 1_048_576;
 export const LIST_ITEMS_MAX = 10_000;
@@ -124,7 +135,7 @@ export function field<T>(codec: Codec<T>, facts: FieldFacts<T> = PLAIN): Field<T
     fromWire: fallback === undefined || isNullable ? codec.fromWire : (value, path) => (value === null ? fallback : codec.fromWire(value, path)),
     nullable: () => field<T | null>(orNull(codec), { ...(facts as FieldFacts<T | null>), isNullable: true }),
     optional: () => field<T | undefined>(codec as Codec<T | undefined>, { ...(facts as FieldFacts<T | undefined>), isOptional: true }),
-    default: (value) => field(codec, { ...facts, fallback: value }),
+    default: (value) => field(codec, { ...facts, fallback: value }) as Defaulted<T>,
     readOnly: () => field(codec, { ...facts, isReadOnly: true }),
   };
 }

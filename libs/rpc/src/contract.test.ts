@@ -29,3 +29,15 @@ describe('a contract', () => {
     assert.deepEqual([...methodsByWireName({ getConsole: method({ since: '1.0' }) }).keys()], ['get_console']);
   });
 });
+
+describe('a method\'s arguments', () => {
+  it('with a default may be left out by a caller, and reach a handler all the same', () => {
+    const { args } = method({ since: '1.0', args: { host: string(), access: string().default('full') } });
+    const body = args.toWire({ host: 'a' }, 'x');
+    assert.deepEqual(body, { host: 'a', access: 'full' });
+    const { access }: { readonly access: string } = args.fromWire({ host: 'a' }, 'x');
+    assert.equal(access, 'full');
+    // @ts-expect-error -- an argument without a default is asked for
+    assert.throws(() => args.toWire({ access: 'view' }, 'x'), refusal('INVALID_ARGUMENT', /host: is missing/));
+  });
+});

@@ -16,7 +16,7 @@
  * never changes again.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { Field, Fields, JsonObject, JsonValue, ValuesOf } from '@gatehouse/objects/fields';
+import type { Field, Fields, InputOf, JsonObject, JsonValue, ValuesOf } from '@gatehouse/objects/fields';
 import type { Manifest } from '@gatehouse/objects/object-version';
 import { recordCodec, wireName } from '@gatehouse/objects/record-codec';
 import type { RecordCodec } from '@gatehouse/objects/record-codec';
@@ -38,10 +38,11 @@ export interface MethodOptions<F extends Fields, R> {
   readonly idempotent?: boolean;
 }
 
-export interface Method<A, R> {
+/** `A`: what a handler gets. `I`: what a caller gives, where arguments with a default may be absent. */
+export interface Method<A, R, I = A> {
   readonly since: string;
   readonly kind: MethodKind;
-  readonly args: RecordCodec<A>;
+  readonly args: Omit<RecordCodec<A>, 'toWire'> & { toWire(values: I, ...rest: Rest<RecordCodec<A>['toWire']>): JsonObject };
   readonly result: Pick<Field<R>, 'fromWire' | 'toWire'> | null;
   readonly idempotent: boolean;
   /** Names on the wire of the arguments that came later than the method, and when they did. */
@@ -74,17 +75,18 @@ export interface Contract<M extends Methods = Methods> {
   readonly methods: M;
 }
 
-export type ArgsOf<M> = M extends { readonly args: RecordCodec<infer A> } ? A : never;
-export type ResultOf<M> = M extends Method<infer _A, infer R> ? R : never;
+export type ArgsOf<M> = M extends { readonly args: { fromWire(...rest: never): infer A } } ? A : never;
+export type InputArgsOf<M> = M extends { readonly args: { toWire(values: infer I, ...rest: never): unknown } } ? I : never;
+export type ResultOf<M> = M extends { readonly result: { fromWire(...rest: never): infer R } | null } ? R : void;
 
-export function method<const F extends Fields = Record<never, never>, R = void>(options: MethodOptions<F, R>): Method<ValuesOf<F>, R> {
+export function method<const F extends Fields = Record<never, never>, R = void>(options: MethodOptions<F, R>): Method<ValuesOf<F>, R, InputOf<F>> {
   if (!isVersion(options.since)) throw new ServiceError('INVALID_ARGUMENT', `since: expected a version like 1.0, got ${options.since}`);
   const args = options.args ?? ({} as F);
   const result = options.result ?? null;
   return {
     since: options.since,
     kind: options.kind ?? 'call',
-    args: recordCodec(args),
+    args: recordCodec(args) as unknown as Method<ValuesOf<F>, R, InputOf<F>>['args'],
     result,
     idempotent: options.idempotent ?? false,
     laterArgs: Object.entries(args).flatMap(([name, field]) => (field.since ? [{ wire: wireName(name), since: field.since.version }] : [])),

@@ -6,7 +6,7 @@ import { startPythonLines } from '../../../test/servers/python-lines.ts';
 import type { PythonLines } from '../../../test/servers/python-lines.ts';
 import { ConsoleConnection } from './console-connection.ts';
 import { ConsoleGrant } from './console-grant.ts';
-import type { AnyDefinition } from './define-object.ts';
+import type { AnyDefinition, PrimitiveOptions } from './define-object.ts';
 import { defineObject } from './define-object.ts';
 import * as f from './fields.ts';
 import type { JsonObject } from './fields.ts';
@@ -25,7 +25,7 @@ interface Read {
 }
 
 // Nested in every way that fields allow, for Python classes built from this definition.
-const Rack = defineObject('Rack', '1.0', {
+const rackFields = {
   grants: f.listOf(f.object(ConsoleGrant)),
   main: f.object(ConsoleConnection).nullable(),
   keys: f.object(KeyPairList),
@@ -36,7 +36,34 @@ const Rack = defineObject('Rack', '1.0', {
   at: f.datetime(),
   moments: f.listOf(f.datetime()),
   unset: f.string().optional(),
+  spare: f.since('1.1', f.listOf(f.object(ConsoleConnection)), []),
+  owner: f.since('1.3', f.string().nullable(), null),
+};
+const Rack = defineObject('Rack', '1.3', rackFields, {
+  relations: {
+    grants: [['1.0', '1.0'], ['1.2', '1.1']],
+    main: [['1.0', '1.0']],
+    keys: [['1.0', '1.1'], ['1.1', '1.3']],
+    spare: [['1.1', '1.0']],
+  },
 });
+
+function fullRack() {
+  const grants = Object.values(golden('ConsoleGrant', ConsoleGrant.version)).map((payload) => ConsoleGrant.fromPrimitive(payload));
+  return Rack.make({
+    grants,
+    main: grants[0]?.connection ?? null,
+    keys: KeyPairList.fromPrimitive(golden('KeyPairList', '1.3').full),
+    rows: [[1, 2], [], [3]],
+    byHost: { a: ['x', 'é🗝'], b: [] },
+    ports: new Set([5900, 1, 65_535]),
+    names: null,
+    at: new Date('2026-07-01T12:00:00.987Z'),
+    moments: [new Date('1999-12-31T23:59:59Z')],
+    spare: grants.map(({ connection }) => connection),
+    owner: null,
+  });
+}
 
 const RELEASED = new URL('../test-vectors/released/', import.meta.url);
 const golden = (name: string, version: string) => JSON.parse(readFileSync(new URL(`${name}/${version}.json`, RELEASED), 'utf8')) as Record<'full' | 'least', JsonObject>;
@@ -150,26 +177,38 @@ describe("Nova's Python objects and ours", function () {
   });
 
   it('objects of ours, in lists, maps and each other, go to Python and come back', async () => {
-    const grants = Object.values(golden('ConsoleGrant', ConsoleGrant.version)).map((payload) => ConsoleGrant.fromPrimitive(payload));
-    const rack = Rack.make({
-      grants,
-      main: grants[0]?.connection ?? null,
-      keys: KeyPairList.fromPrimitive(golden('KeyPairList', '1.3').full),
-      rows: [[1, 2], [], [3]],
-      byHost: { a: ['x', 'é🗝'], b: [] },
-      ports: new Set([5900, 1, 65_535]),
-      names: null,
-      at: new Date('2026-07-01T12:00:00.987Z'),
-      moments: [new Date('1999-12-31T23:59:59Z')],
-    });
+    const rack = fullRack();
     await isReadByPython(Rack as AnyDefinition, rack, ['ports', 'names']);
 
     const { again } = await read(Rack.toPrimitive(rack));
     assert.deepEqual(Rack.fromPrimitive(JSON.parse(again)), { ...rack, at: new Date('2026-07-01T12:00:00Z') });
   });
 
+  it('declare for older readers what Python programs by hand: the same is written for each version and manifest', async () => {
+    const rack = Rack.change(fullRack(), { owner: 'alice', spare: [], rows: [] });
+    const readers: readonly PrimitiveOptions[] = [
+      ...['1.0', '1.1', '1.2', '1.3'].map((version) => ({ version })),
+      { version: '1.3', manifest: { ConsoleGrant: '1.0', ConsoleSession: '1.0', KeyPair: '1.2' } },
+      { version: '1.0', manifest: { ConsoleGrant: '1.1', ConsoleSession: '1.0', ConsoleConnection: '1.0', KeyPairList: '1.3', KeyPair: '1.1' } },
+      { version: '1.2', manifest: { ConsoleSession: '1.0' } },
+    ];
+    const primitive = Rack.toPrimitive(rack);
+    for (const reader of readers) {
+      const theirs = JSON.parse((await python.ask({ do: 'backport', primitive, ...reader })) as string) as JsonObject;
+      assert.deepEqual(ordered(Rack.toPrimitive(rack, reader), ['ports']), ordered(theirs, ['ports']), JSON.stringify(reader));
+    }
+    await assert.rejects(python.ask({ do: 'backport', primitive, version: '1.4' }), /InvalidTargetVersion/);
+    assert.throws(() => Rack.toPrimitive(rack, { version: '1.4' }), { code: 'INVALID_ARGUMENT' });
+  });
+
+  it('say the same of the versions that a reader knows', async () => {
+    for (const definition of [ConsoleGrant, KeyPairList, Rack]) assert.deepEqual(definition.manifest, await python.ask({ do: 'manifest', name: definition.name }));
+    const theirs = (await python.ask({ do: 'manifest', name: 'Instance' })) as Record<string, string>;
+    for (const [name, version] of Object.entries(Instance.manifest)) assert.equal(version, theirs[name], name);
+  });
+
   it('a moment that Python has to the microsecond, or in another zone, arrives to the second and in UTC', async () => {
-    const fields = { grants: [], main: null, keys: { $object: 'KeyPairList', fields: { objects: [] } }, rows: [], by_host: {}, ports: [1, 2], names: ['a'], at: '2026-07-01T12:00:00.987654', moments: ['2026-07-01T12:00:00+02:00'] };
+    const fields = { grants: [], main: null, keys: { $object: 'KeyPairList', fields: { objects: [] } }, rows: [], by_host: {}, ports: [1, 2], names: ['a'], at: '2026-07-01T12:00:00.987654', moments: ['2026-07-01T12:00:00+02:00'], spare: [], owner: null };
     const written = await write({ $object: 'Rack', fields });
     const rack = Rack.fromPrimitive(written);
     assert.equal(rack.at.toISOString(), '2026-07-01T12:00:00.000Z');

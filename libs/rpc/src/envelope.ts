@@ -49,13 +49,10 @@ export interface DecodedReply extends Reply {
 const idPrefix = randomBytes(8).toString('hex');
 let idsGiven = 0;
 
-/**
- * 32 hexadecimal digits like oslo's uuid4().hex: random for the process, counted within it. The count is not padded
- * with digits, lest every message seem to hold a long integer (json.ts).
- */
+/** 32 hexadecimal digits like oslo's uuid4().hex: random for the process, counted within it. */
 export function newMessageId(): string {
   idsGiven += 1;
-  return idPrefix + idsGiven.toString(16).padStart(16, 'a');
+  return idPrefix + idsGiven.toString(16).padStart(16, '0');
 }
 
 /** Where a call's answer goes. */

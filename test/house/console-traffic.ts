@@ -70,7 +70,7 @@ export class ConsoleTraffic {
         this.opened.set(label, (this.opened.get(label) ?? 0) + 1);
       } catch (error) {
         const [words] = (error instanceof Error ? error.message : String(error)).split('\n');
-        this.failures.push(`${label}: ${protocol} of ${machine.host}: ${words}`);
+        this.failures.push(`${new Date().toISOString()} ${label}: ${protocol} of ${machine.host}: ${words}`);
       }
       await sleep(PAUSE_MS);
     }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import pg from 'pg';
+import { artifactPath } from '../servers/artifacts.ts';
 import { startPostgresql } from '../servers/postgresql.ts';
 import type { Postgresql } from '../servers/postgresql.ts';
 import { startRabbitmq } from '../servers/rabbitmq.ts';
@@ -61,6 +63,7 @@ for (const level of Object.keys(RELEASED)) {
     after(async () => {
       await traffic?.stop();
       await fleet?.stop();
+      if (fleet !== undefined) writeFileSync(artifactPath(`rolling-upgrade-${level}.log`), [...fleet.logs].map(([name, log]) => `=== ${name}\n${log}`).join('\n'));
       await cell?.end();
       await rabbitmq?.stop();
       await postgresql?.stop();

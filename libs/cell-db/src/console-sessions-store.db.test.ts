@@ -68,7 +68,7 @@ onEachCellDb('console sessions', (db) => {
       [ended.id, 'false lease_lost'],
     ]));
     await db().consoleSessions.renew('proxy-1', [{ id: running.id, bytesIn: 3, bytesOut: 0 }], seconds(31));
-    const { leaseExpires, bytesIn, bytesOut } = await db().consoleSessions.get(running.id);
+    const { leaseExpires, bytesIn, bytesOut } = consoleSessionOf(await db().consoleSessions.get(running.id));
     assert.deepEqual({ leaseExpires, bytesIn, bytesOut }, { leaseExpires: seconds(31), bytesIn: 7, bytesOut: 5_000_000_000 });
     assert.deepEqual((await db().consoleSessions.get(foreign.id)).leaseExpires, seconds(15));
     assert.deepEqual(await db().consoleSessions.renew('proxy-1', [], NOW), []);

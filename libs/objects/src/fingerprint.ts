@@ -36,11 +36,11 @@ export interface ObjectDescription {
 
 /** `<version>-<md5>` of a definition of ours, as in Nova's test_objects.py. */
 export function fingerprintOf(definition: AnyDefinition): string {
-  return fingerprint(describe(definition));
+  return fingerprint(describeObject(definition));
 }
 
 /** What of a definition goes into its fingerprint. */
-export function describe({ version, fields, options }: AnyDefinition): ObjectDescription {
+export function describeObject({ version, fields, options }: AnyDefinition): ObjectDescription {
   const described: ObjectDescription = {
     version,
     fields: Object.fromEntries(Object.entries(fields).map(([name, field]) => [wireName(name), describeField(field)])),

@@ -47,6 +47,8 @@ export interface Method<A, R, I = A> {
   readonly idempotent: boolean;
   /** Names on the wire of the arguments that came later than the method, and when they did. */
   readonly laterArgs: readonly LaterArg[];
+  /** What it is made of, for whoever compares or describes contracts. */
+  readonly fields: { readonly args: Fields; readonly result: Field<R> | null };
   /** The objects in arguments and result, nested ones too, in the versions that this process knows. */
   readonly manifest: Manifest;
 }
@@ -57,7 +59,8 @@ export interface LaterArg {
 }
 
 /** A method whose types do not matter where it is used. */
-export type AnyMethod = Omit<Method<unknown, unknown>, 'args' | 'result'> & {
+export type AnyMethod = Omit<Method<unknown, unknown>, 'args' | 'result' | 'fields'> & {
+  readonly fields: { readonly args: Fields; readonly result: Fields[string] | null };
   readonly args: Omit<RecordCodec<unknown>, 'toWire'> & { toWire(values: never, ...rest: Rest<RecordCodec<unknown>['toWire']>): JsonObject };
   readonly result: { fromWire(value: unknown, path: string): unknown; toWire(value: never, ...rest: Rest<Field<unknown>['toWire']>): JsonValue } | null;
 };
@@ -89,6 +92,7 @@ export function method<const F extends Fields = Record<never, never>, R = void>(
     args: recordCodec(args) as unknown as Method<ValuesOf<F>, R, InputOf<F>>['args'],
     result,
     idempotent: options.idempotent ?? false,
+    fields: { args, result },
     laterArgs: Object.entries(args).flatMap(([name, field]) => (field.since ? [{ wire: wireName(name), since: field.since.version }] : [])),
     manifest: Object.freeze(Object.assign({}, ...[...Object.values(args), result].map((field) => field?.nested?.manifest)) as Manifest),
   };

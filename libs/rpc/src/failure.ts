@@ -1,88 +1,110 @@
 /**
  * Errors on the wire: oslo's failure JSON {class, module, message, tb, args, kwargs}, both ways.
  *
- * A ServiceError goes out as the Python class that the table in libs/errors names, so that a Python caller which
- * allows `nova.exception` rebuilds it, and with its own code in kwargs, so that ours gets the same error back.
- * No stack leaves the process.
+ * A ServiceError goes out as the Python class that stands for it: one of oslo's own where its `details.oslo` says so,
+ * else the one that the table in libs/errors names, so that a Python caller which allows that module rebuilds it. Our
+ * own code, words and details travel beside, so that ours gets the same error back: among the keywords where the class
+ * takes any, for those come through a Python service that passes the error on, and next to them where it takes none.
+ * No stack leaves the process, and none that arrives is kept.
  */
 import { ERRORS } from '@gatehouse/errors/error-table';
 import { isErrorCode, ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import type { ErrorCode } from '@gatehouse/errors/service-error';
+import { isObject, parseObject } from './json.ts';
+import { keywordsOf, meaningOf, originalClass, osloClass, wordsOf } from './python-errors.ts';
+import type { Details } from './python-errors.ts';
 
 const MESSAGE_LENGTH_MAX = 2_000;
 const FAILURE_LENGTH_MAX = 1_048_576;
-const DISPATCHER = 'oslo_messaging.rpc.dispatcher';
+const CLASS_LENGTH_MAX = 200;
+const DETAILS_MAX = 20;
+/** As in a traceback of Python's, so that one that passed through a Python service is cut off again. */
+const TRACEBACK_BEGINS = 'Traceback (most recent call last):\n';
+/** The status that every class of oslo.versionedobjects has. */
+const OBJECTS_STATUS = 500;
 
-/** oslo's own refusals of a request, which its clients know by these names. */
-const OSLO_REFUSALS: Readonly<Record<string, readonly [module: string, name: string]>> = {
-  NoSuchMethod: [DISPATCHER, 'NoSuchMethod'],
-  UnsupportedVersion: [DISPATCHER, 'UnsupportedVersion'],
-};
+interface PythonForm {
+  readonly module: string;
+  readonly name: string;
+  readonly message: string;
+  /** Null where the constructor takes no keywords: with any, its caller could not rebuild it. */
+  readonly kwargs: Readonly<Record<string, unknown>> | null;
+}
 
 /** The failure text of any thrown value; what is no ServiceError becomes INTERNAL without its words. */
 export function encodeFailure(thrown: unknown): string {
   const error = toServiceError(thrown);
-  const row = ERRORS[error.code];
-  const refusal = OSLO_REFUSALS[String(error.details['oslo'])];
-  const [module, name] = refusal ?? [row.osloModule, row.osloClass];
-  // Python's built-in exceptions take no keywords: with any, the caller could not rebuild them.
-  const kwargs = module === 'builtins' ? {} : { code: row.http, service_code: error.code, details: error.details };
-  const message = error.message.slice(0, MESSAGE_LENGTH_MAX);
+  const words = error.message.slice(0, MESSAGE_LENGTH_MAX);
+  const { module, name, message, kwargs } = pythonForm(error, words);
+  const own = { service_code: error.code, ...(message === words ? {} : { service_message: words }), details: error.details };
   return JSON.stringify({
     class: name,
     module,
     message,
-    tb: [`${module}.${name}: ${message}\n`],
+    tb: [TRACEBACK_BEGINS, `${module === 'builtins' ? name : `${module}.${name}`}: ${message}\n`],
     args: [message],
-    kwargs,
-    // Passed over by oslo, read by us where kwargs must stay empty.
-    service_code: error.code,
+    ...(kwargs === null ? { kwargs: {}, ...own } : { kwargs: { ...kwargs, ...own } }),
   });
 }
 
-/** The error that a failure text stands for: our own with its code, a Python one by its class, else INTERNAL. */
+function pythonForm({ code, details }: ServiceError, message: string): PythonForm {
+  const oslo = osloClass(details['oslo']);
+  if (oslo !== undefined) {
+    const { module } = oslo;
+    const name = String(details['oslo']);
+    if (oslo.keywords === undefined) return { module, name, message, kwargs: null };
+    const keywords = keywordsOf(oslo, details);
+    return { module, name, message: wordsOf(oslo, keywords) ?? message, kwargs: { ...keywords, code: OBJECTS_STATUS } };
+  }
+  const { http, osloModule: module, osloClass: name } = ERRORS[code];
+  return { module, name, message, kwargs: module === 'builtins' ? null : { code: http } };
+}
+
+/**
+ * The error that a failure text stands for: our own as it was, a Python one by its class, else INTERNAL. `details`
+ * names the class that it came as (`remoteClass`).
+ */
 export function decodeFailure(text: string): ServiceError {
   const failure = parse(text);
   if (failure === null) return new ServiceError('INTERNAL', 'the server failed, and its failure could not be read');
-  const { class: name, module, message, kwargs, service_code: own } = failure;
-  const words = typeof message === 'string' && message !== '' ? message.slice(0, MESSAGE_LENGTH_MAX) : `${String(name)} without words`;
-  const carried = isRecord(kwargs) ? kwargs : {};
-  const code = isErrorCode(carried['service_code']) ? carried['service_code'] : isErrorCode(own) ? own : codeOfPython(module, name);
-  return new ServiceError(code, words, { details: { ...scalarsOf(carried['details']), ...remoteClass(module, name) } });
+  const { class: givenName, module: givenModule, message } = failure;
+  const { module, name } = originalClass(shortText(givenModule), shortText(givenName));
+  const kwargs: Readonly<Record<string, unknown>> = isObject(failure['kwargs']) ? failure['kwargs'] : {};
+  const own = isErrorCode(kwargs['service_code']) ? kwargs : failure;
+  const { code, details } = isErrorCode(own['service_code']) ? ownMeaning(own, own['service_code']) : meaningOf({ module, name, kwargs });
+  const words = wordsIn(own['service_message']) ?? wordsIn(message) ?? `${name || 'an error'} without words`;
+  return new ServiceError(code, words, { details: { ...details, ...(module && name ? { remoteClass: `${module}.${name}` } : {}) } });
 }
 
-function codeOfPython(module: unknown, name: unknown): ErrorCode {
-  if (module === DISPATCHER) return 'UNIMPLEMENTED';
-  if (name === 'RPCVersionCapError') return 'UNIMPLEMENTED';
-  if (name === 'MessagingTimeout') return 'DEADLINE_EXCEEDED';
-  for (const [code, row] of Object.entries(ERRORS)) {
-    if (row.osloModule === module && row.osloClass === name && row.osloClass !== 'NovaException') return code as ErrorCode;
-  }
-  return 'INTERNAL';
+function ownMeaning(own: Readonly<Record<string, unknown>>, code: ErrorCode): { readonly code: ErrorCode; readonly details: Details } {
+  return { code, details: scalarsOf(own['details']) };
 }
 
-function remoteClass(module: unknown, name: unknown): Record<string, string> {
-  if (typeof module !== 'string' || typeof name !== 'string') return {};
-  return { remoteClass: `${module}.${name}`.slice(0, 200) };
+/** Where oslo appends a traceback to the words of an error that it passes on, in each of its ways to print one. */
+const TRACEBACK = /(?:\n|\\n)\[?['"]?Traceback \(most recent call last\).*$/s;
+
+function wordsIn(message: unknown): string | null {
+  if (typeof message !== 'string') return null;
+  const words = message.slice(0, MESSAGE_LENGTH_MAX).replace(TRACEBACK, '');
+  return words === '' ? null : words;
 }
 
-function scalarsOf(value: unknown): Record<string, string | number | boolean | null> {
-  if (!isRecord(value)) return {};
+function shortText(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, CLASS_LENGTH_MAX) : '';
+}
+
+function scalarsOf(value: unknown): Details {
+  if (!isObject(value)) return {};
   const isScalar = (each: unknown) => each === null || ['string', 'number', 'boolean'].includes(typeof each);
   const entries = Object.entries(value).filter(([key, each]) => key !== '__proto__' && isScalar(each));
-  return Object.fromEntries(entries.slice(0, 20)) as Record<string, string | number | boolean | null>;
+  return Object.fromEntries(entries.slice(0, DETAILS_MAX)) as Details;
 }
 
-function parse(text: string): Record<string, unknown> | null {
+function parse(text: string): Readonly<Record<string, unknown>> | null {
   if (text.length > FAILURE_LENGTH_MAX) return null;
   try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : null;
+    return parseObject(text, 'the failure');
   } catch {
     return null;
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,5 @@
-import { csv, flag, integer, name, port, rpcLevel, secretUrl } from '@gatehouse/runtime/config';
+import { brokerSettings } from '@gatehouse/runtime/broker';
+import { csv, flag, integer, port, rpcLevel, secretUrl } from '@gatehouse/runtime/config';
 import { address } from '@gatehouse/runtime/settings';
 import { z } from 'zod';
 
@@ -22,8 +23,7 @@ export type ApiConfig = z.output<typeof apiConfig>;
 
 /** What a process of its own needs besides. */
 export const apiProcessConfig = apiConfig.extend({
-  transportUrl: secretUrl(['amqp', 'amqps']),
-  rpcExchange: name('gatehouse'),
+  ...brokerSettings,
   apiDatabaseUrl: secretUrl(['postgresql', 'postgres']),
   cellDatabaseUrl: secretUrl(['postgresql', 'postgres']),
 });

@@ -12,10 +12,9 @@ export interface HomeCell {
 
 /** The address without its user and password: a row is read by more eyes than an environment. */
 export function withoutCredentials(address: string): string {
-  const url = new URL(address);
-  url.username = '';
-  url.password = '';
-  return url.href;
+  const [, scheme = '', hosts = '', rest = ''] = /^([a-z]+:\/\/)([^/?#]*)(.*)$/.exec(address) ?? [address, address];
+  // A broker's URL may name several hosts, each with a user of its own.
+  return scheme + hosts.split(',').map((host) => host.slice(host.lastIndexOf('@') + 1)).join(',') + rest;
 }
 
 /** A function that answers the cell's uuid, from memory after its first success. */

@@ -1,7 +1,7 @@
 import { openApiDb } from '@gatehouse/api-db/api-db';
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
-import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
 import { composeApp } from '@gatehouse/runtime/app';
+import { brokerTransport } from '@gatehouse/runtime/broker';
 import { runProcess } from '@gatehouse/runtime/run-process';
 import { waitFor } from '@gatehouse/runtime/wait-for';
 import { startApi } from './app.module.ts';
@@ -12,8 +12,8 @@ await runProcess({
   env: process.env,
   config: apiProcessConfig,
   async start({ config, log, metrics, clock, signal }) {
-    const { transportUrl, rpcExchange, apiDatabaseUrl, cellDatabaseUrl } = config;
-    const transport = createAmqpTransport({ url: transportUrl, exchange: rpcExchange, connectionName: 'gatehouse-api', log });
+    const { transportUrl, apiDatabaseUrl, cellDatabaseUrl } = config;
+    const transport = brokerTransport(config, 'gatehouse-api', log);
     const apiDb = await openApiDb({ url: apiDatabaseUrl });
     const cellDb = await openCellDb({ url: cellDatabaseUrl });
     // The api answers meanwhile, with 503.

@@ -1,3 +1,4 @@
+import { brokerSettings } from '@gatehouse/runtime/broker';
 import { hostname } from 'node:os';
 import { choice, hostPort, integer, name, orNull, port, rpcLevel, address, secretUrl, text } from '@gatehouse/runtime/config';
 import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
@@ -39,8 +40,7 @@ export type ComputeAgentConfig = z.output<typeof computeAgentConfig>;
 
 /** What a process of its own needs besides. */
 export const computeAgentProcessConfig = computeAgentConfig.extend({
-  transportUrl: secretUrl(['amqp', 'amqps']),
-  rpcExchange: name('gatehouse'),
+  ...brokerSettings,
   cellDatabaseUrl: secretUrl(['postgresql', 'postgres']),
   opsPort: port(9464),
   bindAddress: address('127.0.0.1'),

@@ -1,6 +1,6 @@
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
-import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
 import { composeApp } from '@gatehouse/runtime/app';
+import { brokerTransport } from '@gatehouse/runtime/broker';
 import { runProcess } from '@gatehouse/runtime/run-process';
 import { waitFor } from '@gatehouse/runtime/wait-for';
 import { startComputeAgent } from './app.module.ts';
@@ -11,7 +11,7 @@ await runProcess({
   env: process.env,
   config: computeAgentProcessConfig,
   async start({ config, log, clock, signal }) {
-    const transport = createAmqpTransport({ url: config.transportUrl, exchange: config.rpcExchange, connectionName: `gatehouse-compute-agent ${config.host}`, log });
+    const transport = brokerTransport(config, `gatehouse-compute-agent ${config.host}`, log);
     // A start that is called off does not wait for its broker.
     signal.addEventListener('abort', () => void transport.close(), { once: true });
     const cellDb = await openCellDb({ url: config.cellDatabaseUrl });

@@ -1,5 +1,6 @@
+import { brokerSettings } from '@gatehouse/runtime/broker';
 import { hostname } from 'node:os';
-import { address, choice, csv, durationSeconds, flag, integer, name, orNull, port, rpcLevel, secretUrl, text } from '@gatehouse/runtime/config';
+import { address, choice, csv, durationSeconds, flag, integer, name, orNull, port, rpcLevel, text } from '@gatehouse/runtime/config';
 import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { z } from 'zod';
 
@@ -45,6 +46,5 @@ export function proxyNameOf({ proxyName, proxyPort }: Pick<ConsoleProxyConfig, '
 
 /** What a process of its own needs besides. */
 export const consoleProxyProcessConfig = consoleProxyConfig.extend({
-  transportUrl: secretUrl(['amqp', 'amqps']),
-  rpcExchange: name('gatehouse'),
+  ...brokerSettings,
 });

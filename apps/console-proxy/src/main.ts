@@ -1,5 +1,5 @@
-import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
 import { composeApp } from '@gatehouse/runtime/app';
+import { brokerTransport } from '@gatehouse/runtime/broker';
 import { runProcess } from '@gatehouse/runtime/run-process';
 import { startConsoleProxy } from './app.module.ts';
 import { consoleProxyProcessConfig, proxyNameOf } from './config.ts';
@@ -9,8 +9,7 @@ await runProcess({
   env: process.env,
   config: consoleProxyProcessConfig,
   async start({ config, log, metrics, clock, signal }) {
-    const connectionName = `gatehouse-console-proxy ${proxyNameOf(config)}`;
-    const transport = createAmqpTransport({ url: config.transportUrl, exchange: config.rpcExchange, connectionName, log });
+    const transport = brokerTransport(config, `gatehouse-console-proxy ${proxyNameOf(config)}`, log);
     // A start that is called off does not wait for its broker.
     signal.addEventListener('abort', () => void transport.close(), { once: true });
     const app = await startConsoleProxy({ config, transport, log, metrics, clock });

@@ -1,3 +1,4 @@
+import { brokerSettings } from '@gatehouse/runtime/broker';
 import { choice, durationSeconds, flag, name, rpcLevel, secretUrl, url } from '@gatehouse/runtime/config';
 import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { z } from 'zod';
@@ -24,8 +25,7 @@ export const consoleAuthConfig = z.object({
 export type ConsoleAuthConfig = Readonly<z.output<typeof consoleAuthConfig>>;
 
 export const consoleAuthProcessConfig = consoleAuthConfig.extend({
-  transportUrl: secretUrl(['amqp', 'amqps']),
-  rpcExchange: name('gatehouse'),
+  ...brokerSettings,
   cellDatabaseUrl: secretUrl(['postgresql', 'postgres']),
   /** This process among others like it. */
   consoleauthName: name().optional(),

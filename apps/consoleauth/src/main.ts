@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
-import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
 import { composeApp } from '@gatehouse/runtime/app';
+import { brokerTransport } from '@gatehouse/runtime/broker';
 import { runProcess } from '@gatehouse/runtime/run-process';
 import { waitFor } from '@gatehouse/runtime/wait-for';
 import { startConsoleAuth } from './app.module.ts';
@@ -13,7 +13,7 @@ await runProcess({
   config: consoleAuthProcessConfig,
   async start({ config, log, clock, signal }) {
     const server = config.consoleauthName ?? `${hostname()}.${process.pid}`;
-    const transport = createAmqpTransport({ url: config.transportUrl, exchange: config.rpcExchange, connectionName: `gatehouse-consoleauth ${server}`, log });
+    const transport = brokerTransport(config, `gatehouse-consoleauth ${server}`, log);
     // A start that is called off does not wait for its broker.
     signal.addEventListener('abort', () => void transport.close(), { once: true });
     const cellDb = await openCellDb({ url: config.cellDatabaseUrl });

@@ -4,22 +4,26 @@
  * to its users, who ask again for the connection when theirs has ended.
  */
 import { connect } from 'amqplib';
-import type { ChannelModel } from 'amqplib';
+import type { ChannelModel, Options } from 'amqplib';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Duplex } from 'node:stream';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import { brokerName, brokerUrls } from './amqp-url.ts';
+import { brokerAddresses, brokerName } from './amqp-url.ts';
+import type { BrokerAddress } from './amqp-url.ts';
 import type { RpcLog } from './transport.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 2_000;
-const PAUSE_MS_MIN = 100;
-const PAUSE_MS_MAX = 5_000;
+const PAUSE_MS_MIN = 20;
+const SPREAD_MS_MIN = 500;
+const SPREAD_MS_MAX = 10_000;
 
-/** A pause before the next attempt: doubles up to 5 s, and half of it is chance. */
+/**
+ * A pause before the next attempt, by chance alone, so that a fleet that lost its broker in one moment comes back spread
+ * evenly: over half a second at first, and after each failure over twice as long, up to 10 s.
+ */
 export function backoffMs(failures: number): number {
-  const ceiling = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(failures, 20));
-  return ceiling / 2 + (Math.random() * ceiling) / 2;
+  return PAUSE_MS_MIN + Math.random() * Math.min(SPREAD_MS_MAX, SPREAD_MS_MIN * 2 ** Math.min(failures, 20));
 }
 
 interface Waiter {
@@ -28,7 +32,9 @@ interface Waiter {
 }
 
 export class AmqpConnection {
-  readonly #urls: readonly string[];
+  readonly #addresses: readonly BrokerAddress[];
+  /** Which address is tried next; a fleet begins at different ones. */
+  #next: number;
   readonly #name: string;
   readonly #log: RpcLog;
   readonly #closing = new AbortController();
@@ -38,7 +44,8 @@ export class AmqpConnection {
 
   /** @throws ServiceError INVALID_ARGUMENT when the URL is none */
   constructor(url: string, name: string, log: RpcLog) {
-    this.#urls = brokerUrls(url);
+    this.#addresses = brokerAddresses(url);
+    this.#next = Math.trunc(Math.random() * this.#addresses.length);
     this.#name = name;
     this.#log = log;
   }
@@ -83,15 +90,21 @@ export class AmqpConnection {
   async #keepUp(): Promise<void> {
     this.#isRunning = true;
     for (let failures = 0; !this.#closing.signal.aborted; ) {
-      const url = this.#urls[failures % this.#urls.length] ?? '';
+      const address = this.#addresses[this.#next % this.#addresses.length] as BrokerAddress;
+      // Whether it cannot be reached or is lost later: the next host is more likely to be there.
+      this.#next += 1;
       try {
-        const model = await connect(url, { noDelay: true, timeout: CONNECT_TIMEOUT_MS, clientProperties: { connection_name: this.#name } });
+        const model = await connect(connectOptions(address), {
+          noDelay: true,
+          timeout: CONNECT_TIMEOUT_MS,
+          clientProperties: { connection_name: this.#name },
+        });
         failures = 0;
-        await this.#use(model, url);
+        await this.#use(model, brokerName(address));
       } catch (error) {
         // One line when it begins, and one now and then.
         const level = failures % 10 === 0 ? 'warn' : 'debug';
-        this.#log[level]({ broker: brokerName(url), problem: problemOf(error) }, 'the message broker cannot be reached; trying again');
+        this.#log[level]({ broker: brokerName(address), problem: problemOf(error) }, 'the message broker cannot be reached; trying again');
         failures += 1;
       }
       await sleep(backoffMs(failures), undefined, { signal: this.#closing.signal }).catch(() => {});
@@ -100,8 +113,7 @@ export class AmqpConnection {
   }
 
   /** Resolves when the connection has ended. */
-  async #use(model: ChannelModel, url: string): Promise<void> {
-    const broker = brokerName(url);
+  async #use(model: ChannelModel, broker: string): Promise<void> {
     if (this.#closing.signal.aborted) return model.close();
     const ended = new Promise<string>((resolve) => {
       let reason = 'it was closed';
@@ -143,6 +155,11 @@ function coalesceWrites(model: ChannelModel): void {
     }
     return write(chunk);
   };
+}
+
+function connectOptions({ host, port, isTls, username, password, vhost, heartbeatSeconds }: BrokerAddress): Options.Connect {
+  // amqplib decodes the virtual host, and nothing else.
+  return { protocol: isTls ? 'amqps' : 'amqp', hostname: host, port, username, password, vhost: encodeURIComponent(vhost), heartbeat: heartbeatSeconds };
 }
 
 function socketOf(model: ChannelModel): Duplex | null {

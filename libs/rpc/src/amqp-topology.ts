@@ -10,9 +10,18 @@ import { addressOf } from './pending-calls.ts';
 export interface TopologyOptions {
   /** The topic exchange; oslo's control_exchange. */
   readonly exchange: string;
-  /** oslo's amqp_durable_queues: queues that survive the broker's restart. */
-  readonly durable: boolean;
+  readonly queues: QueueKind;
+  /** oslo's rabbit_quorum_delivery_limit; 0 sets none. */
+  readonly deliveryLimit: number;
 }
+
+/**
+ * A topic's queues, as oslo's options make them. transient: gone with the broker, oslo's default. durable: they outlive
+ * it (amqp_durable_queues). quorum: and the loss of one of its nodes too (rabbit_quorum_queue). Fanout and reply queues
+ * are transient in any case, as in oslo.
+ */
+export type QueueKind = (typeof QUEUE_KINDS)[number];
+export const QUEUE_KINDS = ['transient', 'durable', 'quorum'] as const;
 
 /** The plain reply queue lives this long without its client, so that late answers have a place to go. */
 const REPLY_QUEUE_EXPIRES_MS = 60_000;
@@ -41,12 +50,18 @@ export function isCancelKey(key: string): boolean {
   return key.startsWith(CANCEL_PREFIX);
 }
 
-export async function declareTopicExchange(channel: Channel, { exchange, durable }: TopologyOptions): Promise<void> {
-  await channel.assertExchange(exchange, 'topic', { durable, autoDelete: false });
+export async function declareTopicExchange(channel: Channel, { exchange, queues }: TopologyOptions): Promise<void> {
+  await channel.assertExchange(exchange, 'topic', { durable: queues !== 'transient', autoDelete: false });
 }
 
 export async function declareFanoutExchange(channel: Channel, topic: string): Promise<void> {
   await channel.assertExchange(fanoutExchange(topic), 'fanout', { durable: false, autoDelete: true });
+}
+
+function topicQueue({ queues, deliveryLimit }: TopologyOptions): Options.AssertQueue {
+  const limit = deliveryLimit > 0 ? { 'x-delivery-limit': deliveryLimit } : {};
+  const quorum = { arguments: { 'x-queue-type': 'quorum', ...limit } };
+  return { durable: queues !== 'transient', autoDelete: false, ...(queues === 'quorum' ? quorum : {}) };
 }
 
 export interface ServerQueues {
@@ -61,7 +76,7 @@ export async function declareServerQueues(channel: Channel, options: TopologyOpt
   const queues = [topic, directed];
   for (const queue of queues) {
     await declareTopicExchange(channel, options);
-    await channel.assertQueue(queue, { durable: options.durable, autoDelete: false });
+    await channel.assertQueue(queue, topicQueue(options));
     await channel.bindQueue(queue, options.exchange, queue);
   }
   // Nobody else declares this one: it may go with its connection, and leaves nothing behind.

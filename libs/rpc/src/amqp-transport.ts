@@ -8,20 +8,23 @@ import { AmqpConnection } from './amqp-connection.ts';
 import { AmqpDeadLetters } from './amqp-dead-letters.ts';
 import { listenOn } from './amqp-listener.ts';
 import type { ListenerMeans } from './amqp-listener.ts';
+import type { QueueKind } from './amqp-topology.ts';
 import { ConfirmedPublisher } from './confirmed-publisher.ts';
 import { SILENT } from './transport.ts';
 import type { Listener, Listening, OutgoingRequest, Reply, RpcLog, Transport } from './transport.ts';
 
 export interface AmqpTransportOptions {
-  /** amqp://user:password@host:5672/vhost; several hosts between commas are tried in turn. */
+  /** amqp://user:password@host:5672/vhost; several hosts between commas are tried in turn, from any of them on. */
   readonly url: string;
   /** The topic exchange, oslo's control_exchange. */
   readonly exchange: string;
   /** Shown by the broker beside the connection. */
   readonly connectionName: string;
-  /** Queues and exchange outlive the broker (oslo's amqp_durable_queues); off, as in oslo. */
-  readonly durable?: boolean;
-  /** A request that runs for longer (up to twice as long) is acknowledged before its end, 10 minutes unless told; see docs/operating.md. */
+  /** The same as the other services of its topics have, or the broker refuses them; transient unless told, as in oslo. */
+  readonly queues?: QueueKind;
+  /** For quorum queues, oslo's rabbit_quorum_delivery_limit; none unless told. */
+  readonly deliveryLimit?: number;
+  /** A request that runs for longer (up to twice as long) is acknowledged before its end, 10 minutes unless told. */
   readonly acknowledgeAfterMs?: number;
   readonly log?: RpcLog;
 }
@@ -34,14 +37,14 @@ const ACKNOWLEDGE_AFTER_MS = 600_000;
  * @throws ServiceError INVALID_ARGUMENT for a URL or an exchange that cannot be one
  */
 export function createAmqpTransport(options: AmqpTransportOptions): Transport {
-  const { url, exchange, connectionName, durable = false, acknowledgeAfterMs = ACKNOWLEDGE_AFTER_MS, log = SILENT } = options;
+  const { url, exchange, connectionName, queues = 'transient', deliveryLimit = 0, acknowledgeAfterMs = ACKNOWLEDGE_AFTER_MS, log = SILENT } = options;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(exchange)) {
     throw new ServiceError('INVALID_ARGUMENT', 'exchange: expected up to 64 letters, digits, dots, - and _');
   }
   const connection = new AmqpConnection(url, connectionName, log);
   return new AmqpTransport({
     connection,
-    topology: { exchange, durable },
+    topology: { exchange, queues, deliveryLimit },
     publisher: new ConfirmedPublisher(connection, log, async () => {}),
     deadLetters: new AmqpDeadLetters(connection, log),
     acknowledgeAfterMs,

@@ -3,6 +3,7 @@
 // them together.
 
 import { isIP } from 'node:net';
+import { brokerAddresses } from '@gatehouse/rpc/amqp-url';
 import { z } from 'zod';
 
 // Not z.coerce and friends: their messages speak to programmers ("expected number, received NaN").
@@ -88,6 +89,21 @@ export function url(protocols: readonly string[], fallback?: string): z.ZodType<
 /** A URL that carries a password, as those of databases and brokers do: secret, `_FILE` accepted. */
 export function secretUrl(protocols: readonly string[], fallback?: string): z.ZodType<string> {
   return asSecret(url(protocols, fallback));
+}
+
+/** Where the message broker is: one host or several, with a password, as oslo's transport_url has them; secret. */
+export function brokerUrl(): z.ZodType<string> {
+  const schema = z.string({ error: () => 'is not set: set a URL like amqp://user:password@host:5672/vhost' }).transform((text, context) => {
+    try {
+      brokerAddresses(text.trim());
+      return text.trim();
+    } catch (error) {
+      // It says what is wrong and quotes nothing.
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'it cannot be read' });
+      return z.NEVER;
+    }
+  });
+  return asSecret(schema as unknown as z.ZodType<string>);
 }
 
 /** Values separated by commas; empty ones are dropped. */

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { refusal } from './conformance.ts';
 import { contextFromWire, contextToWire, newContext, withTimeout } from './context.ts';
 
 describe('the context of a request', () => {
   it('is refused by its key where it is nonsense', () => {
-    for (const key of ['request_id', 'user_id', 'project_id', 'traceparent']) {
+    for (const key of ['request_id', 'global_request_id', 'user_id', 'project_id', 'traceparent']) {
       for (const value of [7, {}, [], true, 'x'.repeat(256)]) {
         assert.throws(() => contextFromWire({ [key]: value }, null), refusal('INVALID_ARGUMENT', new RegExp(`^_context_${key}: `)));
       }
@@ -26,6 +27,46 @@ describe('the context of a request', () => {
     assert.deepEqual([userId, roles], [null, []]);
     assert.ok(Math.abs(deadline - Date.now() - 60_000) < 1_000);
     assert.ok(Math.abs(contextFromWire({}, 5_000).deadline - Date.now() - 5_000) < 1_000);
+  });
+
+  it('is read from all that Nova sends, keeps what it knows, and never the auth token', () => {
+    const nova = {
+      user: 'fake-user', project_id: 'fake-project', system_scope: null, project: 'fake-project', domain: null, user_domain: null, project_domain: null, is_admin: false,
+      read_only: false, show_deleted: false, auth_token: 's3cret', request_id: 'req-1', global_request_id: 'req-2', resource_uuid: null, roles: ['member', 'reader'],
+      user_identity: 'fake-user fake-project - - -', is_admin_project: true, user_id: 'fake-user', read_deleted: 'no', remote_address: null,
+      timestamp: '2026-07-01T10:20:30.123456', quota_class: null, user_name: 'alice', service_catalog: [], project_name: 'demo',
+    };
+    const context = contextFromWire(nova, null);
+    const { requestId, globalRequestId, userId, projectId, isAdmin, roles } = context;
+    assert.deepEqual(
+      { requestId, globalRequestId, userId, projectId, isAdmin, roles },
+      { requestId: 'req-1', globalRequestId: 'req-2', userId: 'fake-user', projectId: 'fake-project', isAdmin: false, roles: ['member', 'reader'] },
+    );
+    assert.doesNotMatch(inspect(context, { depth: 9, showHidden: true }), /s3cret/);
+    assert.deepEqual(Object.keys(contextToWire(context, 1)).sort(), ['deadline', 'global_request_id', 'is_admin', 'project_id', 'request_id', 'roles', 'user_id']);
+  });
+
+  it('does not mind what stands in the keys that it does not need', () => {
+    for (const odd of [7, true, [], {}, Number.NaN, 2n ** 70n as never, 'x'.repeat(100_000)]) {
+      const wire = { user_id: 'u', auth_token: odd, service_catalog: odd, timestamp: odd, read_deleted: odd, is_admin: odd === true ? 1 : odd, quota_class: odd, trace_info: odd, deadline: odd };
+      const { userId, isAdmin, deadline } = contextFromWire(wire, 5_000);
+      assert.deepEqual([userId, isAdmin], ['u', false]);
+      assert.ok(Math.abs(deadline - Date.now() - 5_000) < 1_000);
+    }
+  });
+
+  it('takes oslo.context\'s own names for who asks, where Nova\'s are not there', () => {
+    const { userId, projectId } = contextFromWire({ user: 'u', project: 'p' }, null);
+    assert.deepEqual([userId, projectId], ['u', 'p']);
+  });
+
+  it('says which request and which trace it belongs to, on both ways', () => {
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const sent = newContext({ requestId: 'req-1', globalRequestId: 'req-2', traceparent, userId: 'u', projectId: 'p', isAdmin: true, roles: ['admin'] });
+    for (const context of [sent, withTimeout(sent, 1_000)]) {
+      const { requestId, globalRequestId, traceparent: trace, userId, projectId, isAdmin, roles } = contextFromWire(contextToWire(context, context.deadline), null);
+      assert.deepEqual([requestId, globalRequestId, trace, userId, projectId, isAdmin, roles], ['req-1', 'req-2', traceparent, 'u', 'p', true, ['admin']]);
+    }
   });
 
   it('keeps its deadline on the way, unless the clocks disagree', () => {

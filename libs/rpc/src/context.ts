@@ -2,8 +2,9 @@
  * Who asks, which request it is, and until when an answer is worth anything: travels with every call.
  *
  * On the wire it is oslo's context, `_context_<key>` for each key, with the keys that Nova's RequestContext
- * knows (request_id, user_id, project_id, is_admin, roles) and three of our own that its readers pass over:
- * traceparent, deadline (epoch milliseconds) and rpc_level (see level.ts). What is null or empty is not sent.
+ * knows (request_id, global_request_id, user_id, project_id, is_admin, roles) and three of our own that its readers
+ * pass over: traceparent, deadline (epoch milliseconds) and rpc_level (see level.ts). What is null or empty is not
+ * sent. Of Nova's other keys none is needed here, so none is looked at, and the auth token is never kept.
  */
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -12,6 +13,8 @@ import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
 export interface RequestContext {
   /** `req-` and a UUID, the same through every service that the request passes. */
   readonly requestId: string;
+  /** The request of another service that this one serves, as OpenStack's services pass it on. */
+  readonly globalRequestId?: string | undefined;
   /** W3C trace context. */
   readonly traceparent?: string | undefined;
   /** Epoch milliseconds; an answer after it is worth nothing. */
@@ -48,18 +51,19 @@ export function newContext(values: Partial<RequestContext> & { readonly timeoutM
 
 /** The same request with at most this long from now. */
 export function withTimeout(context: RequestContext, timeoutMs: number): RequestContext {
-  const { requestId, traceparent, signal, userId, projectId, isAdmin, roles } = context;
+  const { requestId, globalRequestId, traceparent, signal, userId, projectId, isAdmin, roles } = context;
   const deadline = Math.min(context.deadline, Date.now() + timeoutMs);
-  return { requestId, traceparent, deadline, signal, userId, projectId, isAdmin, roles };
+  return { requestId, globalRequestId, traceparent, deadline, signal, userId, projectId, isAdmin, roles };
 }
 
 /** The context's keys as oslo carries them; `deadline` is that of this one call, `level` what its client speaks. */
 export function contextToWire(context: RequestContext, deadline: number, level?: string): JsonObject {
-  const { requestId, traceparent, userId, projectId, isAdmin, roles } = context;
+  const { requestId, globalRequestId, traceparent, userId, projectId, isAdmin, roles } = context;
   const wire: Record<string, JsonValue> = { request_id: requestId, is_admin: isAdmin, deadline: Math.ceil(deadline) };
   if (userId !== null) wire['user_id'] = userId;
   if (projectId !== null) wire['project_id'] = projectId;
   if (roles.length > 0) wire['roles'] = roles;
+  if (globalRequestId !== undefined) wire['global_request_id'] = globalRequestId;
   if (traceparent !== undefined) wire['traceparent'] = traceparent;
   if (level !== undefined) wire[LEVEL_KEY] = level;
   return wire;
@@ -74,14 +78,16 @@ export function contextFromWire(wire: JsonObject, expirationMs: number | null, c
   const signals = new DeadlineSignal(readDeadline(wire, expirationMs), caller);
   return {
     requestId: text(wire, 'request_id') ?? `req-${randomUUID()}`,
+    globalRequestId: text(wire, 'global_request_id') ?? undefined,
     traceparent: text(wire, 'traceparent') ?? undefined,
     deadline: signals.deadline,
     // Made when somebody asks for it: most handlers never do, and a timer a call costs.
     get signal() {
       return signals.signal;
     },
-    userId: text(wire, 'user_id'),
-    projectId: text(wire, 'project_id'),
+    // The second names are those of oslo.context alone, under which Nova says the same again.
+    userId: text(wire, 'user_id') ?? text(wire, 'user'),
+    projectId: text(wire, 'project_id') ?? text(wire, 'project'),
     isAdmin: wire['is_admin'] === true,
     roles: roleNames(wire['roles']),
   };

@@ -12,7 +12,7 @@ const PACKAGES = [
   { name: 'erlang-base', file: '/usr/bin/erl_call', classes: ['broker', 'e2e'] },
   { name: 'python3-oslo.messaging', file: '/usr/lib/python3/dist-packages/oslo_messaging', classes: ['broker'] },
   { name: 'python3-oslo.versionedobjects', file: '/usr/lib/python3/dist-packages/oslo_versionedobjects', classes: ['broker'] },
-  { name: 'python3-nova', file: '/usr/lib/python3/dist-packages/nova', classes: ['broker'] },
+  { name: 'python3-nova', file: '/usr/lib/python3/dist-packages/nova', classes: ['broker', 'e2e'] },
   { name: 'python3-openstackclient', file: '/usr/bin/openstack', classes: ['e2e'] },
   { name: 'openssl', file: '/usr/bin/openssl', classes: ['e2e'] },
   { name: 'redis-server', file: '/usr/bin/redis-server', classes: ['e2e'] },

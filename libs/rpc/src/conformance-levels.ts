@@ -122,9 +122,9 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
 
     it('refuses at start a pin that is no level of the contract, and says which there are', () => {
       for (const pin of ['2.0', '0.9', '1.2', '1.0.1', 'newest', '']) {
-        assert.throws(() => createClient(now, bus.client, { pin }), refusal('INVALID_ARGUMENT', /sessions can be pinned to a level from 1\.0 to 1\.1, not to /), pin);
+        assert.throws(() => createClient(now, bus.client, { pin }), refusal('INVALID_ARGUMENT', /sessions can only be pinned to a level from 1\.0 to 1\.1, not to /), pin);
       }
-      assert.throws(() => createClient(old, bus.client, { pin: '1.1' }), refusal('INVALID_ARGUMENT', /only 1\.0/));
+      assert.throws(() => createClient(old, bus.client, { pin: '1.1' }), refusal('INVALID_ARGUMENT', /can only be pinned to 1\.0, not to 1\.1/));
       assert.throws(() => createClient(now, bus.client, { pin: { level: '7.0', setBy: 'SETTING=7.0' } }), refusal('INVALID_ARGUMENT', /^SETTING=7\.0: /));
     });
 

@@ -79,6 +79,6 @@ export function pinnedLevel(contract: Leveled, levels: Levels, pin: Pin): Level 
   const level = /^\d+\.\d+$/.test(version) ? levels.of(version) : null;
   if (level !== null && level.version === version) return level;
   const oldest = `${contract.version.split('.')[0]}.0`;
-  const wanted = oldest === contract.version ? `only ${oldest}` : `a level from ${oldest} to ${contract.version}`;
-  throw new ServiceError('INVALID_ARGUMENT', `${setBy}: ${contract.topic} can be pinned to ${wanted}, not to ${version}`);
+  const wanted = oldest === contract.version ? oldest : `a level from ${oldest} to ${contract.version}`;
+  throw new ServiceError('INVALID_ARGUMENT', `${setBy}: ${contract.topic} can only be pinned to ${wanted}, not to ${version}`);
 }

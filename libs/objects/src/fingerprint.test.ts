@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import type { AnyDefinition } from './define-object.ts';
 import { descriptionOf, recordedFingerprints } from './fixtures/recorded-fingerprints.ts';
-import { fingerprint, fingerprintInput } from './fingerprint.ts';
+import { ConsoleConnection, ConsoleConnectionList, ConsoleSession, SubThing, Thing } from './fixtures/stand-ins.ts';
+import { fingerprint, fingerprintInput, fingerprintOf } from './fingerprint.ts';
+import { KeyPair } from './key-pair.ts';
+import { KeyPairList } from './key-pair-list.ts';
 import { pyFloat, pyTuple, pythonRepr, pythonStr } from './python-repr.ts';
 import type { PyValue } from './python-repr.ts';
 import { pythonSignature } from './python-signature.ts';
@@ -13,6 +17,12 @@ describe("an object's fingerprint", () => {
       assert.equal(fingerprintInput(descriptionOf(each)), each.md5_input, each.object);
       assert.equal(fingerprint(descriptionOf(each)), each.fingerprint, each.object);
     }
+  });
+
+  it("is oslo's for the objects on record that are defined here as well", () => {
+    const recorded = new Map(recordedFingerprints().map((each) => [each.object, each.fingerprint]));
+    const definitions = [KeyPair, KeyPairList, ConsoleConnection, ConsoleConnectionList, ConsoleSession, Thing, SubThing] as AnyDefinition[];
+    assert.deepEqual(definitions.map((each) => [each.name, fingerprintOf(each)]), definitions.map(({ name }) => [name, recorded.get(name)]));
   });
 
   it('moves with a type, a null, a default, a word, a method and a version of the children', () => {

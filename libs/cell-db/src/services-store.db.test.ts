@@ -23,6 +23,14 @@ onEachCellDb('services', (db) => {
     assert.equal(await db().services.findLive('console-proxy', host, NOW), null);
   });
 
+  it('say the versions that live, each once for its topic', async () => {
+    const topic = randomUUID();
+    const at = (host: string, version: string, lastSeenAt = seconds(1)) => db().services.report(agent(host, { topic, binary: topic, version, lastSeenAt }));
+    await Promise.all([at('a', '1.0', seconds(-100)), at('b', '1.1'), at('c', '1.1'), at('d', '1.10')]);
+    const live = (await db().services.listLiveVersions(NOW)).filter((each) => each.topic === topic);
+    assert.deepEqual(live, [{ topic, version: '1.1' }, { topic, version: '1.10' }]);
+  });
+
   it('are listed by topic, the live ones alone if so asked, and forgotten', async () => {
     const topic = randomUUID();
     await db().services.report(agent('b', { topic, binary: topic, lastSeenAt: seconds(-1_000_000) }));

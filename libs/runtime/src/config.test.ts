@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isServiceError } from '@gatehouse/errors/service-error';
-import { address, choice, csv, durationSeconds, flag, hostPort, integer, name, orNull, port, readConfig, secret, secretList,
+import { address, choice, csv, durationSeconds, flag, hostPort, integer, name, orNull, port, readConfig, rpcLevel, secret, secretList,
   secretUrl, text, url, type ConfigShape, type Environment } from './config.ts';
 import { suggestVariable, variableName } from './variables.ts';
 
@@ -52,6 +52,7 @@ describe('configuration', () => {
       ['addresses', address(), ['127.0.0.1:80', 'a b', '*', '[::1]']],
       ['host:port', hostPort(), ['127.0.0.1', ':80', '::1:80', 'host:65536', 'host:-1', 'host:80/x']],
       ['names', name(), ['-a', 'a/b', 'a b', 'ü', 'a'.repeat(256)]],
+      ['levels', rpcLevel(), ['3', 'v3.0', '3.0.1', '3.x', 'newest', 'AUTO']],
       ['texts', text('some words'), ['x'.repeat(1_025)]],
       ['secret lists', secretList(), [',', ' , ']],
     ];
@@ -106,15 +107,15 @@ describe('configuration', () => {
   it('reads values of every kind, with defaults for what is not set', () => {
     const shape = z.object({
       apiPort: port(8774), opsPort: port(9464), consoleTokenTtl: durationSeconds(600), proxyBaseUrl: url(['http', 'https']),
-      origins: csv([]), isolated: flag(false), agentListen: hostPort('127.0.0.1:0'), nothing: orNull(text('words')),
+      origins: csv([]), isolated: flag(false), agentListen: hostPort('127.0.0.1:0'), pinA: rpcLevel(), pinB: rpcLevel(), pinC: rpcLevel('3.1'), nothing: orNull(text('words')),
     });
     const config = readConfig(shape, {
       GATEHOUSE_API_PORT: ' 0 ', GATEHOUSE_OPS_PORT: '', GATEHOUSE_CONSOLE_TOKEN_TTL: '12h', GATEHOUSE_ISOLATED: 'Yes',
-      GATEHOUSE_PROXY_BASE_URL: 'https://console.example/x', GATEHOUSE_ORIGINS: 'a, b,,', GATEHOUSE_AGENT_LISTEN: '[::1]:7',
+      GATEHOUSE_PROXY_BASE_URL: 'https://console.example/x', GATEHOUSE_ORIGINS: 'a, b,,', GATEHOUSE_AGENT_LISTEN: '[::1]:7', GATEHOUSE_PIN_B: '3.0',
     });
     assert.deepEqual(config, {
       apiPort: 0, opsPort: 9464, consoleTokenTtl: 43_200, proxyBaseUrl: 'https://console.example/x',
-      origins: ['a', 'b'], isolated: true, agentListen: '[::1]:7', nothing: null,
+      origins: ['a', 'b'], isolated: true, agentListen: '[::1]:7', pinA: 'auto', pinB: '3.0', pinC: '3.1', nothing: null,
     });
   });
 

@@ -4,6 +4,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import { ConsoleConnection } from './console-connection.ts';
 import { defineObject } from './define-object.ts';
 import * as f from './fields.ts';
+import { refusalOf } from './fixtures/refusal.ts';
 import { Instance } from './instance.ts';
 import { KeyPairList } from './key-pair-list.ts';
 
@@ -18,16 +19,7 @@ const connection: ConsoleConnection = {
   expires: new Date('2026-07-01T12:00:00Z'),
 };
 
-function refusal(work: () => unknown): string {
-  try {
-    work();
-  } catch (error) {
-    assert.ok(error instanceof ServiceError, String(error));
-    assert.equal(error.code, 'INVALID_ARGUMENT');
-    return error.message;
-  }
-  return assert.fail('nothing was refused');
-}
+const refusal = (work: () => unknown): string => refusalOf(work).message;
 
 describe('an object definition', () => {
   const primitive = () => structuredClone(ConsoleConnection.toPrimitive(connection)) as Record<string, Record<string, unknown>>;

@@ -120,7 +120,7 @@ function unset({ at, field }: Slot, value: unknown): unknown {
 
 function writeFor(reader: Reader, slots: readonly Slot[], values: Readonly<Record<string, unknown>>, data: Record<string, JsonValue>): void {
   const { version, manifest, versionWithin } = reader;
-  const known = version === undefined ? Infinity : parseVersion(version, 'version').rank;
+  const known = version === undefined ? Infinity : parseVersion(version, '.version').rank;
   for (const slot of slots) {
     if (slot.since > known) continue;
     const value = values[slot.name] ?? unset(slot, values[slot.name]);

@@ -309,9 +309,9 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
         assert.deepEqual((await rewrite('object_backport_versions', { objinst, object_versions: both }))?.result, expected);
         assert.deepEqual((await rewrite('object_backport', { objinst, target_version: '1.0' }))?.result, expected);
         const refused = async (args: JsonObject) => (await rewrite('object_backport_versions', args))?.failure ?? '';
-        assert.match(await refused({ objinst: { ...objinst, 'nova_object.name': 'NoSuchObject' }, object_versions: both }), /UnsupportedObjectError.*NoSuchObject/);
-        assert.match(await refused({ objinst: { ...objinst, 'nova_object.version': '1.9' }, object_versions: both }), /IncompatibleObjectVersion.*1\.9/);
-        assert.match(await refused({ objinst, object_versions: { ...both, ConsoleGrant: '1.5' } }), /InvalidTargetVersion.*1\.5/);
+        assert.match(await refused({ objinst: { ...objinst, 'nova_object.name': 'NoSuchObject' }, object_versions: both }), /"class":"UnsupportedObjectError".*NoSuchObject/);
+        assert.match(await refused({ objinst: { ...objinst, 'nova_object.version': '1.9' }, object_versions: both }), /"class":"IncompatibleObjectVersion".*1\.9/);
+        assert.match(await refused({ objinst, object_versions: { ...both, ConsoleGrant: '1.5' } }), /"class":"InvalidTargetVersion".*1\.5/);
         for (const args of [{}, { objinst }, { objinst, object_versions: {} }, { objinst: 7, object_versions: both }, { objinst, object_versions: { ConsoleGrant: 7 } }, { objinst, object_versions: { ConsoleGrant: 'x' } }]) {
           assert.match(await refused(args as JsonObject), /"service_code":"INVALID_ARGUMENT"/, JSON.stringify(Object.keys(args)));
         }

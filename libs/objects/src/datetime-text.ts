@@ -11,6 +11,10 @@ const ISO8601 =
 const CANONICAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 const [ZERO, DASH, T, COLON, Z] = [48, 45, 84, 58, 90];
 const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+/** From the 1st of March of the year 0, and the day that is counted from 1. */
+const DAYS_TO_1970 = 719_469;
 const OFFSET_MINUTES_MAX = 24 * 60 - 1;
 
 interface Zone {
@@ -44,10 +48,14 @@ function digits(text: string, at: number): number {
 /** In UTC; null when the calendar or the clock has no such moment. */
 function moment(year: number, month: number, day: number, hour: number, minute: number, second: number, ms: number): Date | null {
   if (year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59) return null;
-  const date = new Date(Date.UTC(year, month - 1, day, hour, minute, second, ms));
-  // Date.UTC takes the years 0 to 99 for 1900 to 1999.
-  if (year < 100) date.setUTCFullYear(year, month - 1, day);
-  return date;
+  return new Date(daysSince1970(year, month, day) * DAY_MS + hour * HOUR_MS + minute * MINUTE_MS + second * 1_000 + ms);
+}
+
+/** Of the Gregorian calendar, by years that begin in March, so that the leap day is the last; Date.UTC takes ten times as long. */
+function daysSince1970(year: number, month: number, day: number): number {
+  const years = month > 2 ? year : year - 1;
+  const daysBefore = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5);
+  return years * 365 + Math.floor(years / 4) - Math.floor(years / 100) + Math.floor(years / 400) + daysBefore + day - DAYS_TO_1970;
 }
 
 function daysIn(year: number, month: number): number {

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import type { Relation } from './backward.ts';
 import type { AnyDefinition } from './define-object.ts';
 import { defineObject } from './define-object.ts';
-import { integer, since } from './fields.ts';
+import { integer, object, since } from './fields.ts';
 import type { JsonObject } from './fields.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { compareVersions } from './object-version.ts';
@@ -44,20 +45,36 @@ const hashOf = (name: string, version: string): string => createHash('sha256').u
 function problemOf(definition: AnyDefinition, pinned: Pinned | undefined, hasGolden = (version: string) => existsSync(fileOf(definition.name, version))): string | null {
   const { name, version } = definition;
   const found = fingerprintOf(definition);
-  const file = `libs/objects/test-vectors/released/${name}/${version}.json`;
-  const steps = `write its golden payload to ${file}, and pin ${found} here; docs/adding-a-field.md tells how`;
-  if (pinned === undefined) return `${name} is not pinned: ${steps}`;
+  const stepsFor = (next: string): string => `write its golden payload to libs/objects/test-vectors/released/${name}/${next}.json, and pin both here; docs/adding-a-field.md tells how`;
+  const steps = stepsFor(version);
+  if (pinned === undefined) return `${name} is not pinned (${found}): ${steps}`;
   const [pinnedVersion = ''] = pinned.identity.split('-');
   if (version === pinnedVersion && found !== pinned.identity) {
     return (
       `${name} changed and is still ${version} (${found}, pinned is ${pinned.identity}). Fields, remotable methods and child versions of a released ` +
-      `version never change, for readers go by the version: give ${name} the next version, mark what is new with since(), ${steps}`
+      `version never change, for readers go by the version: make it ${nextMinor(version)}, mark what is new with since(), ${stepsFor(nextMinor(version))}`
     );
   }
   if (compareVersions(version, pinnedVersion) < 0) return `${name} went back from ${pinnedVersion} to ${version}: a version that was released stays released`;
-  if (!hasGolden(version) || pinned.released[version] === undefined) return `${name} ${version} has no golden payload that is pinned: ${steps}`;
+  if (!hasGolden(version) || pinned.released[version] === undefined) return `${name} ${version} has no golden payload that is pinned (${found}): ${steps}`;
   if (found !== pinned.identity) return `${name} ${version} is new (${found}, pinned is ${pinned.identity}): ${steps}`;
   return null;
+}
+
+/** The fields whose objects moved on without the object around them; a list that says nothing of its children is as Nova has it. */
+function leftBehind({ name, fields, options }: AnyDefinition): readonly string[] {
+  const relations: Readonly<Record<string, Relation | undefined>> = options.childVersions === undefined ? (options.relations ?? {}) : { objects: Object.entries(options.childVersions) };
+  return Object.entries(fields).flatMap(([field, { nested }]) => {
+    const [, last = 'nothing'] = relations[field]?.at(-1) ?? [];
+    const inside = nested?.manifest[nested.name] ?? last;
+    if (last === inside || (last === 'nothing' && options.childVersions !== undefined)) return [];
+    return [`${name}.${field} holds ${nested?.name} ${inside}, and ${name} says ${last}: give ${name} its next version too, and a line in its relations`];
+  });
+}
+
+function nextMinor(version: string): string {
+  const [major, minor] = version.split('.');
+  return `${major}.${Number(minor) + 1}`;
 }
 
 describe('the identity of an object', () => {
@@ -67,12 +84,12 @@ describe('the identity of an object', () => {
 
   it('does not move without its version', () => {
     const changed = defineObject('Box', '1.0', { size: integer(), weight: integer() });
-    assert.match(problemOf(changed, pinned, known) ?? '', /^Box changed and is still 1\.0 .* give Box the next version, mark what is new with since\(\), write its golden payload to \S+Box\/1\.0\.json/);
+    assert.match(problemOf(changed, pinned, known) ?? '', /^Box changed and is still 1\.0 .* make it 1\.1, mark what is new with since\(\), write its golden payload to \S+Box\/1\.1\.json/);
   });
 
   it('does not move with its version alone: the new one needs a golden payload, and the pin', () => {
     const next = defineObject('Box', '1.1', { size: integer(), weight: since('1.1', integer(), 0) });
-    assert.match(problemOf(next, pinned, known) ?? '', /^Box 1\.1 has no golden payload that is pinned: write its golden payload to \S+Box\/1\.1\.json/);
+    assert.match(problemOf(next, pinned, known) ?? '', /^Box 1\.1 has no golden payload that is pinned \(1\.1-\w+\): write its golden payload to \S+Box\/1\.1\.json/);
     assert.match(problemOf(next, { ...pinned, released: { '1.0': 'x', '1.1': 'y' } }, () => true) ?? '', /^Box 1\.1 is new \(1\.1-\w+, pinned is 1\.0-\w+\)/);
     assert.match(problemOf(defineObject('Box', '0.9', { size: integer() }), pinned, known) ?? '', /^Box went back from 1\.0 to 0\.9/);
   });
@@ -80,6 +97,15 @@ describe('the identity of an object', () => {
   it('is pinned as soon as it is registered', () => {
     assert.match(problemOf(before, undefined) ?? '', /^Box is not pinned/);
     assert.deepEqual(Object.keys(PINNED).filter((name) => !Object.hasOwn(OBJECTS, name)), [], 'an object that was released stays registered');
+  });
+
+  it('moves with the objects inside of it', () => {
+    const Inner = defineObject('Inner', '1.1', { size: integer() });
+    const says = (relations: { readonly inner?: Relation }) => leftBehind(defineObject('Outer', '1.0', { inner: object(Inner) }, { relations }) as AnyDefinition);
+    assert.match(says({}).join(), /^Outer\.inner holds Inner 1\.1, and Outer says nothing: give Outer its next version too/);
+    assert.match(says({ inner: [['1.0', '1.0']] }).join(), /^Outer\.inner holds Inner 1\.1, and Outer says 1\.0/);
+    assert.deepEqual(says({ inner: [['1.0', '1.1']] }), []);
+    assert.deepEqual(Object.values(OBJECTS).flatMap(leftBehind), []);
   });
 
   it('is what is pinned, for every registered object', () => {

@@ -1,3 +1,5 @@
+import { compute } from '@gatehouse/contracts/compute';
+import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { brokerSettings } from '@gatehouse/runtime/broker';
 import { csv, flag, integer, port, rpcLevel, secretUrl } from '@gatehouse/runtime/config';
 import { address } from '@gatehouse/runtime/settings';
@@ -16,8 +18,8 @@ export const apiConfig = z.object({
   /** Import DSA keys and RSA keys below 2048 bits too. */
   allowWeakKeys: flag(false),
   /** The levels spoken to compute agents and to consoleauth. */
-  rpcPinCompute: rpcLevel(),
-  rpcPinConsoleauth: rpcLevel(),
+  rpcPinCompute: rpcLevel(compute),
+  rpcPinConsoleauth: rpcLevel(consoleauth),
 });
 export type ApiConfig = z.output<typeof apiConfig>;
 

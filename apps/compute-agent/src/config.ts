@@ -1,7 +1,8 @@
-import { brokerSettings } from '@gatehouse/runtime/broker';
 import { hostname } from 'node:os';
-import { choice, hostPort, integer, name, orNull, port, rpcLevel, address, secretUrl, text } from '@gatehouse/runtime/config';
 import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
+import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { brokerSettings } from '@gatehouse/runtime/broker';
+import { choice, hostPort, integer, name, orNull, port, rpcLevel, address, secretUrl, text } from '@gatehouse/runtime/config';
 import { z } from 'zod';
 import { SCROLLBACK_BYTES_MIN } from './serial-line.ts';
 
@@ -21,7 +22,7 @@ export const computeAgentConfig = z.object({
   /** What is kept of each serial line's output for whoever opens it next. */
   serialScrollbackBytes: integer({ min: SCROLLBACK_BYTES_MIN, max: 16_777_216, fallback: SCROLLBACK_BYTES_MIN }),
   /** The level spoken to consoleauth. */
-  rpcPinConsoleauth: rpcLevel(),
+  rpcPinConsoleauth: rpcLevel(consoleauth),
   /** Who rewrites objects in requests that are newer than ours. */
   rpcBackportPeer: choice(BACKPORT_PEERS, 'consoleauth'),
   dataDir: text('a folder', '.gatehouse'),

@@ -1,7 +1,8 @@
-import { brokerSettings } from '@gatehouse/runtime/broker';
 import { hostname } from 'node:os';
-import { address, choice, csv, durationSeconds, flag, integer, name, orNull, port, rpcLevel, text } from '@gatehouse/runtime/config';
 import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
+import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { brokerSettings } from '@gatehouse/runtime/broker';
+import { address, choice, csv, durationSeconds, flag, integer, name, orNull, port, rpcLevel, text } from '@gatehouse/runtime/config';
 import { z } from 'zod';
 
 /** How the console proxy serves; the same in a process of its own and in the standalone. */
@@ -30,7 +31,7 @@ export const consoleProxyConfig = z.object({
   /** Seconds that running consoles get to end by themselves when the proxy stops. */
   proxyDrain: durationSeconds(2, { min: 0, max: 86_400 }),
   /** The level spoken to consoleauth. */
-  rpcPinConsoleauth: rpcLevel(),
+  rpcPinConsoleauth: rpcLevel(consoleauth),
   /** Who rewrites objects in requests that are newer than ours. */
   rpcBackportPeer: choice(BACKPORT_PEERS, 'consoleauth'),
 });

@@ -1,6 +1,7 @@
+import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
+import { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import { brokerSettings } from '@gatehouse/runtime/broker';
 import { choice, durationSeconds, flag, name, rpcLevel, secretUrl, url } from '@gatehouse/runtime/config';
-import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { z } from 'zod';
 import { HASH_ALGORITHMS } from './console-token.ts';
 
@@ -16,7 +17,7 @@ export const consoleAuthConfig = z.object({
   /** Seconds that a session lives on without its proxy's renewal. */
   consoleLease: durationSeconds(15, { min: 3, max: 600 }),
   /** The level spoken to console proxies. */
-  rpcPinConsoleProxy: rpcLevel(),
+  rpcPinConsoleProxy: rpcLevel(consoleProxy),
   /** Who rewrites objects in requests that are newer than ours. */
   rpcBackportPeer: choice(BACKPORT_PEERS, 'consoleauth'),
   /** Rewrite objects for Nova's services, as its conductor does; only where no nova-conductor runs. */

@@ -33,9 +33,9 @@ export const standaloneConfig = z.object({
   /** Half a day: the URLs are printed for the person who started this. */
   consoleTokenTtl: durationSeconds(43_200, { min: 1, max: 86_400 }),
   /** One process is one release: nobody older is there to ask about. */
-  rpcPinCompute: rpcLevel(compute.version),
-  rpcPinConsoleauth: rpcLevel(consoleauth.version),
-  rpcPinConsoleProxy: rpcLevel(consoleProxy.version),
+  rpcPinCompute: rpcLevel(compute, compute.version),
+  rpcPinConsoleauth: rpcLevel(consoleauth, consoleauth.version),
+  rpcPinConsoleProxy: rpcLevel(consoleProxy, consoleProxy.version),
   /** The terminal is for the person; the log speaks up when something is wrong. */
   logLevel: choice(LOG_LEVELS, 'warn'),
 });

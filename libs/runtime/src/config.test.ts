@@ -52,7 +52,7 @@ describe('configuration', () => {
       ['addresses', address(), ['127.0.0.1:80', 'a b', '*', '[::1]']],
       ['host:port', hostPort(), ['127.0.0.1', ':80', '::1:80', 'host:65536', 'host:-1', 'host:80/x']],
       ['names', name(), ['-a', 'a/b', 'a b', 'ü', 'a'.repeat(256)]],
-      ['levels', rpcLevel(), ['3', 'v3.0', '3.0.1', '3.x', 'newest', 'AUTO']],
+      ['levels', rpcLevel({ topic: 'a', version: '3.1' }), ['3', 'v3.0', '3.0.1', '3.x', 'newest', 'AUTO', '3.2', '2.0', '4.1']],
       ['texts', text('some words'), ['x'.repeat(1_025)]],
       ['secret lists', secretList(), [',', ' , ']],
     ];
@@ -105,9 +105,10 @@ describe('configuration', () => {
   });
 
   it('reads values of every kind, with defaults for what is not set', () => {
+    const clock = { topic: 'clock', version: '3.1' };
     const shape = z.object({
       apiPort: port(8774), opsPort: port(9464), consoleTokenTtl: durationSeconds(600), proxyBaseUrl: url(['http', 'https']),
-      origins: csv([]), isolated: flag(false), agentListen: hostPort('127.0.0.1:0'), pinA: rpcLevel(), pinB: rpcLevel(), pinC: rpcLevel('3.1'), nothing: orNull(text('words')),
+      origins: csv([]), isolated: flag(false), agentListen: hostPort('127.0.0.1:0'), pinA: rpcLevel(clock), pinB: rpcLevel(clock), pinC: rpcLevel(clock, '3.1'), nothing: orNull(text('words')),
     });
     const config = readConfig(shape, {
       GATEHOUSE_API_PORT: ' 0 ', GATEHOUSE_OPS_PORT: '', GATEHOUSE_CONSOLE_TOKEN_TTL: '12h', GATEHOUSE_ISOLATED: 'Yes',

@@ -4,6 +4,7 @@
 
 import { isIP } from 'node:net';
 import { brokerAddresses } from '@gatehouse/rpc/amqp-url';
+import { parseLevel } from '@gatehouse/rpc/level';
 import { z } from 'zod';
 
 // Not z.coerce and friends: their messages speak to programmers ("expected number, received NaN").
@@ -126,9 +127,12 @@ export function choice<const T extends string>(values: readonly T[], fallback?: 
   return setting(`one of ${values.join(', ')}`, parse, fallback);
 }
 
-/** The level that an RPC client speaks: `auto`, or one of its contract's such as 3.0 (the client itself knows which there are). */
-export function rpcLevel(fallback = 'auto'): z.ZodType<string> {
-  return setting('auto, or a level such as 3.0', (value) => requireMatch(value, /^(?:auto|\d{1,4}\.\d{1,4})$/), fallback);
+/** The level of a contract that a client speaks: `auto`, or one of those that the contract has had. */
+export function rpcLevel({ topic, version }: { readonly topic: string; readonly version: string }, fallback = 'auto'): z.ZodType<string> {
+  const [major = 0, newest = 0] = parseLevel(version) ?? [];
+  const levels = newest === 0 ? version : `a level of ${topic} from ${major}.0 to ${version}`;
+  const known = new Set(['auto', ...Array.from({ length: newest + 1 }, (_, minor) => `${major}.${minor}`)]);
+  return setting(`auto, or ${levels}`, (value) => (known.has(value) ? value : fail()), fallback);
 }
 
 /** Any text that is not empty, at most 1024 characters. */

@@ -2,11 +2,11 @@
  * What Nova's conductor does for its peers: rewrites an object that is newer than its reader in the versions that
  * the reader knows.
  */
-import { ServiceError } from '@gatehouse/errors/service-error';
 import type { AnyDefinition } from './define-object.ts';
 import { refuse } from './fields.ts';
 import type { JsonObject } from './fields.ts';
 import type { Manifest } from './object-version.ts';
+import { shownName, unsupported } from './primitive.ts';
 import { OBJECTS } from './registry.ts';
 
 /**
@@ -32,7 +32,5 @@ function definitionOf(primitive: unknown): AnyDefinition {
   if (typeof name !== 'string') refuse('object', 'expected the primitive of a versioned object');
   const definition = Object.hasOwn(OBJECTS, name) ? OBJECTS[name] : undefined;
   if (definition !== undefined) return definition;
-  throw new ServiceError('INVALID_ARGUMENT', `object: ${JSON.stringify(name.slice(0, 100))} is not known here`, {
-    details: { path: 'object', oslo: 'UnsupportedObjectError', objtype: name.slice(0, 100) },
-  });
+  throw unsupported('object', `${JSON.stringify(shownName(name))} is not known here`, shownName(name));
 }

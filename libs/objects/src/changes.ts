@@ -3,6 +3,8 @@
  * object and not in it, and only where there are some: an object that was read with changes is written with them.
  */
 import { LIST_ITEMS_MAX, refuse } from './fields.ts';
+import type { AnyField, Fields } from './fields.ts';
+import { wireName } from './record-codec.ts';
 
 const NONE: readonly string[] = Object.freeze([]);
 const CHANGES = new WeakMap<object, readonly string[]>();
@@ -16,7 +18,7 @@ export function setChanges(value: object, names: readonly string[]): void {
   if (names.length > 0) CHANGES.set(value, names);
 }
 
-/** What stands in a primitive, without the names that are `unknown` to us, as oslo reads it. @throws ServiceError INVALID_ARGUMENT */
+/** What stands in a primitive, without the names that are not `known`, as oslo reads it. @throws ServiceError INVALID_ARGUMENT */
 export function changesFromWire(given: unknown, known: ReadonlySet<string>, path: string): readonly string[] {
   if (!Array.isArray(given) || given.length > LIST_ITEMS_MAX) refuse(path, `expected a list of at most ${LIST_ITEMS_MAX} names of fields`);
   const names = new Set<string>();
@@ -25,4 +27,23 @@ export function changesFromWire(given: unknown, known: ReadonlySet<string>, path
     if (known.has(name)) names.add(name);
   }
   return [...names];
+}
+
+/**
+ * What an object is said to have changed: its own changes, and the fields with objects that have some, as oslo counts
+ * them; those in a plain list count only where the list is the object's whole content (`isList`).
+ */
+export function changesIn(fields: Fields, isList: boolean): (value: object) => readonly string[] {
+  const nested = Object.entries(fields).filter(([, field]) => field.nested !== undefined && (isList || field.typeName === 'Object'));
+  return (value) => {
+    const names = changesOf(value);
+    if (nested.length === 0) return names;
+    const inner = nested.filter(([name, field]) => holdsChanges((value as Record<string, unknown>)[name], field)).map(([name]) => wireName(name));
+    return inner.length === 0 ? names : [...new Set([...names, ...inner])];
+  };
+}
+
+function holdsChanges(value: unknown, { nested }: AnyField): boolean {
+  if (nested === undefined || typeof value !== 'object' || value === null) return false;
+  return Array.isArray(value) ? value.some((each) => nested.hasChanges(each as never)) : nested.hasChanges(value as never);
 }

@@ -1,24 +1,22 @@
 /**
- * A versioned object: frozen data with a name and a version, whose definition is its codec.
+ * A versioned object: frozen data with a name and a version, whose definition is its codec (its form on the wire:
+ * primitive.ts).
  *
- * Its primitive is oslo.versionedobjects', in Nova's namespace:
- *   {"nova_object.name", "nova_object.namespace": "nova", "nova_object.version", "nova_object.data": {...}}
  * Only fields that are set stand in the data; unset differs from null. A reader takes any minor version up
  * to its own and refuses a newer minor and every other major. For an older reader the definition itself says what
- * to leave out and in which versions the objects inside travel (see backward.ts); only a change that is more than
- * an added field needs code.
+ * to leave out and in which versions the objects inside travel (backward.ts); only a change that is more than an
+ * added field needs code.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { versionWithin } from './backward.ts';
 import type { Relation } from './backward.ts';
-import { changesFromWire, changesOf, setChanges } from './changes.ts';
+import { changesFromWire, changesIn, changesOf, setChanges } from './changes.ts';
 import { refuse } from './fields.ts';
 import type { AnyField, Fields, JsonObject, JsonValue, ValuesOf } from './fields.ts';
 import { parseVersion } from './object-version.ts';
 import type { Manifest } from './object-version.ts';
+import { openPrimitive, primitiveOf } from './primitive.ts';
 import { recordCodec, wireName } from './record-codec.ts';
-
-export const NAMESPACE = 'nova';
 
 export interface PrimitiveOptions {
   /** What refusals call the object; its name unless told. */
@@ -85,74 +83,31 @@ export interface ObjectOptions<F extends Fields> {
 
 export function defineObject<const F extends Fields>(name: string, version: string, fields: F, options: ObjectOptions<F> = {}): ObjectDefinition<ValuesOf<F>> {
   const codec = recordCodec(fields);
-  const own = parseVersion(version, name);
+  const own = { name, version, parsed: parseVersion(version, name) };
+  const changed = changesIn(fields, options.childVersions !== undefined);
   type Values = ValuesOf<F>;
 
   function read(primitive: unknown, path: string): Values {
-    const parts = partsOf(primitive, path);
-    const received = checkedVersion(parts, path);
-    const older = received !== version && parseVersion(received, path).rank < own.rank;
-    const data = older && options.forward !== undefined ? edited(parts['nova_object.data'], path, received, options.forward) : parts['nova_object.data'];
-    const value = codec.fromWire(data, path, older ? received : undefined);
-    const changes = parts['nova_object.changes'];
+    const { data, changes, olderVersion } = openPrimitive(primitive, own, path);
+    const edited = olderVersion === undefined || options.forward === undefined ? data : broughtForward(data, path, olderVersion, options.forward);
+    const value = codec.fromWire(edited, path, olderVersion);
     if (changes !== undefined) setChanges(value, changesFromWire(changes, codec.wireNames, `${path}.changes`));
     return value;
-  }
-
-  function partsOf(primitive: unknown, path: string): Readonly<Record<string, unknown>> {
-    if (typeof primitive !== 'object' || primitive === null || Array.isArray(primitive)) {
-      refuse(path, `expected a versioned object ${name} ${version}`);
-    }
-    return primitive as Readonly<Record<string, unknown>>;
-  }
-
-  function checkedVersion(parts: Readonly<Record<string, unknown>>, path: string): string {
-    const { 'nova_object.namespace': namespace, 'nova_object.name': found, 'nova_object.version': received } = parts;
-    if (namespace !== NAMESPACE) throw unsupported(path, `expected the namespace ${NAMESPACE}`, `${shownName(namespace)}.${shownName(found)}`);
-    if (found !== name) throw unsupported(path, `expected the object ${name}`, shownName(found));
-    if (received === version) return version;
-    const { major, minor } = parseVersion(received, path);
-    // A third part never makes an object newer: what it brought may be passed over.
-    if (major !== own.major || minor > own.minor) throw incompatible(path, name, version, `${major}.${minor}`);
-    return received as string;
-  }
-
-  /** The data for a reader of a version of ours, or of its manifest. */
-  function backported(value: Values, path: string, target: string, manifest: Manifest | undefined): JsonObject {
-    const data = codec.toWire(value, path, {
-      version: target,
-      manifest,
-      versionWithin: (field, kind) => versionWithin({ object: name, field, kind, target, manifest, options }),
-    }) as MutableData;
-    if (parseVersion(target, path).rank < own.rank) options.backward?.(data, target);
-    return data;
-  }
-
-  function primitive(target: string, data: JsonObject, changes: readonly string[]): JsonObject {
-    const parts: Record<string, JsonValue> = { 'nova_object.name': name, 'nova_object.namespace': NAMESPACE, 'nova_object.version': target, 'nova_object.data': data };
-    if (changes.length > 0) parts['nova_object.changes'] = changes;
-    return parts;
-  }
-
-  const nestedFields = Object.entries(fields).filter(([, field]) => field.nested !== undefined && (field.typeName === 'Object' || options.childVersions !== undefined));
-
-  /** Its own changes, and the objects in it that have some. */
-  function changed(value: Values): readonly string[] {
-    const names = changesOf(value);
-    if (nestedFields.length === 0) return names;
-    const inner = nestedFields.filter(([field, kind]) => holdsChanges((value as Record<string, unknown>)[field], kind)).map(([field]) => wireName(field));
-    return inner.length === 0 ? names : [...new Set([...names, ...inner])];
   }
 
   function make(values: Values): Values {
     return codec.fromWire(codec.toWire(values, name), name);
   }
 
-  function refuseSecondValue(field: string, before: unknown, after: unknown): void {
-    const kind = fields[field];
-    if (before === undefined || !kind?.isReadOnly) return;
-    const text = (value: unknown): string => JSON.stringify(kind.toWire(value as never, `${name}.${wireName(field)}`));
-    if (after === undefined || text(before) !== text(after)) throw readOnly(name, wireName(field));
+  /** The data for a reader of a version of ours, or of its manifest. */
+  function backported(value: Values, path: string, target: string, manifest: Manifest | undefined): JsonObject {
+    const data: MutableData = codec.toWire(value, path, {
+      version: target,
+      manifest,
+      versionWithin: (field, kind) => versionWithin({ object: name, field, kind, target, manifest, options }),
+    });
+    if (parseVersion(target, path).rank < own.parsed.rank) options.backward?.(data, target);
+    return data;
   }
 
   return {
@@ -163,39 +118,41 @@ export function defineObject<const F extends Fields>(name: string, version: stri
     manifest: manifestOf(name, version, fields),
     make,
     change(value, changes) {
-      for (const [field, after] of Object.entries(changes)) refuseSecondValue(field, (value as Record<string, unknown>)[field], after);
+      for (const [field, after] of Object.entries(changes)) refuseSecondValue(`${name}.${wireName(field)}`, fields[field], (value as Record<string, unknown>)[field], after);
       const copy = make({ ...value, ...changes });
       setChanges(copy, [...new Set([...changesOf(value), ...Object.keys(changes).map(wireName)])]);
       return copy;
     },
     hasChanges: (value) => changed(value).length > 0,
-    fromPrimitive: (from, path = name) => read(from, path),
+    fromPrimitive: (primitive, path = name) => read(primitive, path),
     toPrimitive(value, { path = name, changes, version: target = version, manifest } = {}) {
-      if (target !== version && parseVersion(target, path).rank > own.rank) throw invalidTarget(path, name, version, target);
+      if (target !== version && parseVersion(target, path).rank > own.parsed.rank) throw invalidTarget(path, name, version, target);
       const asItIs = target === version && (manifest === undefined || Object.keys(manifest).length === 0);
       const data = asItIs ? codec.toWire(value, path) : backported(value, path, target, manifest);
       const names = changes ?? changed(value);
-      return primitive(target, data, names.length === 0 ? names : names.filter((each) => Object.hasOwn(data, each)));
+      return primitiveOf(name, target, data, names.length === 0 ? names : names.filter((each) => Object.hasOwn(data, each)));
     },
     toNested(value, path, manifest, wanted) {
-      const changes = changed(value);
-      if (wanted === undefined) return primitive(version, codec.toWire(value, path), changes);
-      const target = parseVersion(wanted, path).rank > own.rank ? version : wanted;
-      return primitive(target, backported(value, path, target, manifest), changes);
+      if (wanted === undefined) return primitiveOf(name, version, codec.toWire(value, path), changed(value));
+      const target = parseVersion(wanted, path).rank > own.parsed.rank ? version : wanted;
+      return primitiveOf(name, target, backported(value, path, target, manifest), changed(value));
     },
   };
 }
 
-function edited(data: unknown, path: string, version: string, edit: (data: Record<string, unknown>, version: string) => void): unknown {
+function broughtForward(data: unknown, path: string, version: string, forward: (data: Record<string, unknown>, version: string) => void): unknown {
   if (typeof data !== 'object' || data === null || Array.isArray(data)) refuse(path, 'expected an object with named values');
   const copy = { ...(data as Record<string, unknown>) };
-  edit(copy, version);
+  forward(copy, version);
   return copy;
 }
 
-function holdsChanges(value: unknown, { nested }: AnyField): boolean {
-  if (nested === undefined || typeof value !== 'object' || value === null) return false;
-  return Array.isArray(value) ? value.some((each) => nested.hasChanges(each as never)) : nested.hasChanges(value as never);
+function refuseSecondValue(path: string, field: AnyField | undefined, before: unknown, after: unknown): void {
+  if (before === undefined || !field?.isReadOnly) return;
+  const text = (value: unknown): string => JSON.stringify(field.toWire(value as never, path));
+  if (after !== undefined && text(before) === text(after)) return;
+  const details = { path, oslo: 'ReadOnlyFieldError', field: path.slice(path.indexOf('.') + 1) };
+  throw new ServiceError('INVALID_ARGUMENT', `${path}: is read-only and has another value already`, { details });
 }
 
 /** oslo's tree: this object, and those in its fields and lists. */
@@ -204,27 +161,8 @@ function manifestOf(name: string, version: string, fields: Fields): Manifest {
   return Object.freeze(Object.assign({ [name]: version }, ...inner) as Record<string, string>);
 }
 
-function shownName(name: unknown): string {
-  return typeof name === 'string' ? name.slice(0, 100) : '?';
-}
-
-function unsupported(path: string, problem: string, objtype: string): ServiceError {
-  return new ServiceError('INVALID_ARGUMENT', `${path}: ${problem}`, { details: { path, oslo: 'UnsupportedObjectError', objtype } });
-}
-
-function incompatible(path: string, objname: string, supported: string, received: string): ServiceError {
-  return new ServiceError('INVALID_ARGUMENT', `${path}: version ${received} of ${objname} is not supported, ${supported} is`, {
-    details: { path, oslo: 'IncompatibleObjectVersion', objname, supported, received },
-  });
-}
-
 function invalidTarget(path: string, objname: string, supported: string, version: string): ServiceError {
   return new ServiceError('INVALID_ARGUMENT', `${path}: cannot be written as version ${version} of ${objname}, which is newer than ${supported}`, {
     details: { path, oslo: 'InvalidTargetVersion', objname, supported, version },
   });
-}
-
-function readOnly(name: string, field: string): ServiceError {
-  const path = `${name}.${field}`;
-  return new ServiceError('INVALID_ARGUMENT', `${path}: is read-only and has another value already`, { details: { path, oslo: 'ReadOnlyFieldError', field } });
 }

@@ -143,7 +143,11 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
     it('a new client that is not pinned is refused by an old server what that does not know, and only that', async () => {
       await serveOld();
       const { client, sent } = asking();
-      await assert.rejects(client.count({}, newContext()), refusal('UNIMPLEMENTED', /does not support RPC version 1\.1\. Attempted method: count/));
+      await assert.rejects(client.count({}, newContext()), (error) => {
+        refusal('UNIMPLEMENTED', /does not support RPC version 1\.1\. Attempted method: count/)(error);
+        assert.equal((error as { details: Record<string, unknown> }).details['supported'], '1.0');
+        return true;
+      });
       await assert.rejects(client.keep({ session, reason: 'r' }, newContext()), refusal('UNIMPLEMENTED', /version 1\.1\. Attempted method: keep/));
       await assert.rejects(client.list({ proxy: 'p', host: 'h' }, newContext()), refusal('UNIMPLEMENTED', /version 1\.1\. Attempted method: list/));
       assert.equal((await client.grant({}, newContext())).session.bytesIn, 0);

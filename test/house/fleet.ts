@@ -65,7 +65,7 @@ export class Fleet {
   }
 
   /** Starts a process of the service beside the one that runs, if any, and takes it into service. @returns what retires the other */
-  async start(service: SharedService, generation: Generation): Promise<() => Promise<void>> {
+  async start(service: SharedService, generation: Generation, env: Readonly<Record<string, string>> = {}): Promise<() => Promise<void>> {
     const port = await freePort();
     const before = this.#members.get(service);
     const member = await this.#launch(service, `${service}-${generation}-${port}`, generation, {
@@ -73,6 +73,7 @@ export class Fleet {
       GATEHOUSE_PROXY_PORT: String(port),
       GATEHOUSE_PROXY_NAME: `proxy-${port}`,
       GATEHOUSE_CONSOLEAUTH_NAME: `consoleauth-${port}`,
+      ...env,
     }, port);
     await member.process.awaitReady();
     this.#balancers[service]?.add(port);

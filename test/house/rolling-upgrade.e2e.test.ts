@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { compute } from '@gatehouse/contracts/compute';
+import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import pg from 'pg';
 import { artifactPath } from '../servers/artifacts.ts';
 import { startPostgresql } from '../servers/postgresql.ts';
@@ -50,14 +52,14 @@ for (const level of Object.keys(RELEASED)) {
       await fleet.migrate('old');
       await Promise.all(SHARED_SERVICES.map((service) => fleet.start(service, 'old')));
       await Promise.all(HOSTS.map((host) => fleet.restartAgent(host, 'old')));
-      const compute = new ComputeClient(fleet.apiUrl);
+      const users = new ComputeClient(fleet.apiUrl);
       traffic = new ConsoleTraffic({
-        compute,
+        compute: users,
         countOpen,
         mayBeAway: (host) => fleet.isRestarting(host as Host),
         label: () => now,
       });
-      traffic.start(await makeMachines(compute));
+      traffic.start(await makeMachines(users));
     });
 
     after(async () => {
@@ -74,12 +76,12 @@ for (const level of Object.keys(RELEASED)) {
       return Number(rows[0]?.open);
     }
 
-    async function makeMachines(compute: ComputeClient): Promise<readonly Machine[]> {
+    async function makeMachines(users: ComputeClient): Promise<readonly Machine[]> {
       const wanted = HOSTS.flatMap((host) => Array.from({ length: MACHINES_A_HOST }, (_, index) => ({ host, name: `${host}-${index}` })));
       return Promise.all(
         wanted.map(async ({ host, name }) => {
-          const id = await compute.createServer(name, { availability_zone: `nova:${host}` });
-          await compute.awaitActive(id);
+          const id = await users.createServer(name, { availability_zone: `nova:${host}` });
+          await users.awaitActive(id);
           return { id, host };
         }),
       );
@@ -126,6 +128,15 @@ for (const level of Object.keys(RELEASED)) {
         noFailure();
       });
     }
+
+    it('opens consoles when requests speak the newest levels, as `auto` does a minute later', async () => {
+      now = 'all new, at the newest levels';
+      const pins = { GATEHOUSE_RPC_PIN_CONSOLEAUTH: consoleauth.version, GATEHOUSE_RPC_PIN_COMPUTE: compute.version };
+      const retire = [await fleet.start('api', 'new', pins), await fleet.start('console-proxy', 'new', pins)];
+      await Promise.all(retire.map((end) => end()));
+      await traffic.await(now, CONSOLES_A_MIXTURE);
+      noFailure();
+    });
 
     it('has met every mixture, ended all new, and refused nobody', async () => {
       await traffic.stop();

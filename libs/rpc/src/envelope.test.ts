@@ -85,6 +85,8 @@ describe('the envelope', () => {
   });
 
   it('numbers its messages without repeating', () => {
-    assert.equal(new Set(Array.from({ length: 1000 }, newMessageId)).size, 1000);
+    const ids = Array.from({ length: 1000 }, newMessageId);
+    assert.equal(new Set(ids).size, 1000);
+    for (const id of ids) assert.match(id, /^(?!.*\d{16})[0-9a-f]{32}$/);
   });
 });

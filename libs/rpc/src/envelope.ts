@@ -46,13 +46,14 @@ export interface DecodedReply extends Reply {
   readonly ending: boolean;
 }
 
-const idPrefix = randomBytes(8).toString('hex');
+/** Ends in a letter, so that no id has sixteen decimal digits in a row and looks like a long integer (json.ts). */
+const idPrefix = `${randomBytes(10).toString('hex').slice(0, 19)}f`;
 let idsGiven = 0;
 
 /** 32 hexadecimal digits like oslo's uuid4().hex: random for the process, counted within it. */
 export function newMessageId(): string {
   idsGiven += 1;
-  return idPrefix + idsGiven.toString(16).padStart(16, '0');
+  return idPrefix + idsGiven.toString(16).padStart(12, '0');
 }
 
 /** Where a call's answer goes. */

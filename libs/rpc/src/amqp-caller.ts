@@ -9,10 +9,10 @@
 import type { Channel, ConsumeMessage, Message } from 'amqplib';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { AmqpConnection } from './amqp-connection.ts';
-import { problemOf } from './amqp-connection.ts';
+import { adviceOn, isRefusal, problemOf } from './amqp-connection.ts';
 import { cancelKey, DIRECT_REPLY, declareFanoutExchange, declareReplyQueue, declareTopicExchange, fanoutExchange, hexId, properties } from './amqp-topology.ts';
 import type { TopologyOptions } from './amqp-topology.ts';
-import { ConfirmedPublisher, within } from './confirmed-publisher.ts';
+import { ConfirmedPublisher, resting, within } from './confirmed-publisher.ts';
 import { unpackBody } from './compression.ts';
 import { ConsumerWatch } from './consumer-watch.ts';
 import { decodeReply, decodeRequest, encodeRequest, newMessageId } from './envelope.ts';
@@ -88,7 +88,7 @@ export class AmqpCaller {
       const channel = await this.#openCallChannel(request.deadline);
       if (this.#calls.has(msgId)) this.#publishCall(channel, msgId, request, body);
     } catch (cause) {
-      const words = `the message broker could not take ${titleOf(request)}: ${problemOf(cause)}`;
+      const words = `the message broker could not take ${titleOf(request)}: ${problemOf(cause)}${isRefusal(cause) ? `; ${adviceOn(cause)}` : ''}`;
       this.#calls.reject(msgId, cause instanceof ServiceError ? cause : new ServiceError('UNAVAILABLE', words, { cause }));
     }
   }
@@ -124,15 +124,19 @@ export class AmqpCaller {
   }
 
   #openCallChannel(deadline: number): Promise<Channel> {
-    this.#callChannelOpening ??= this.#makeCallChannel().finally(() => (this.#callChannelOpening = null));
+    this.#callChannelOpening ??= resting(this.#makeCallChannel(), () => (this.#callChannelOpening = null));
     return within(this.#callChannelOpening, deadline);
   }
 
   async #makeCallChannel(): Promise<Channel> {
     const channel = await (await this.#connection.model()).createChannel();
-    channel.on('error', (error: unknown) => this.#log.warn({ problem: problemOf(error) }, 'the channel for calls failed'));
+    channel.on('error', (error: unknown) => this.#callChannel === channel && this.#log.warn({ problem: problemOf(error) }, 'the channel for calls failed'));
+    let isLost = false;
     channel.on('close', () => {
-      if (this.#callChannel === channel) this.#callChannel = null;
+      isLost = true;
+      // Before it is in use, nothing was sent on it.
+      if (this.#callChannel !== channel) return;
+      this.#callChannel = null;
       this.#calls.rejectAll('the way to the broker was lost');
     });
     channel.on('return', (message: Message) => this.#onReturnedCall(message));
@@ -142,6 +146,7 @@ export class AmqpCaller {
     await channel.consume(this.#replyQueue, onReply, { noAck: true });
     await declareTopicExchange(channel, this.#topology);
     if (this.#isClosed) throw new ServiceError('UNAVAILABLE', 'the transport is closed');
+    if (isLost) throw new Error('the channel was closed');
     this.#callChannel = channel;
     return channel;
   }

@@ -15,12 +15,12 @@ import type { RpcLog } from './transport.ts';
 const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const PAUSE_MS_MIN = 20;
-const SPREAD_MS_MIN = 500;
+const SPREAD_MS_MIN = 300;
 const SPREAD_MS_MAX = 10_000;
 
 /**
  * A pause before the next attempt, by chance alone, so that a fleet that lost its broker in one moment comes back spread
- * evenly: over half a second at first, and after each failure over twice as long, up to 10 s.
+ * evenly: over a third of a second at first, and after each failure over twice as long, up to 10 s.
  */
 export function backoffMs(failures: number): number {
   return PAUSE_MS_MIN + Math.random() * Math.min(SPREAD_MS_MAX, SPREAD_MS_MIN * 2 ** Math.min(failures, 20));
@@ -176,4 +176,18 @@ export function problemOf(error: unknown): string {
   // Node joins the failures of a name's several addresses without words of its own.
   const { code } = error as { code?: unknown };
   return error.message !== '' ? error.message : String(code ?? error.name);
+}
+
+/** Whether the broker understood and refuses: asking again at once is no use. */
+export function isRefusal(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === 403 || code === 406;
+}
+
+/** What an operator should know and do. */
+export function adviceOn(error: unknown): string | null {
+  const { code } = error as { code?: unknown };
+  if (code === 403) return "the broker user may not do this: give it the permissions to configure, write and read that RPC needs";
+  if (code !== 406) return null;
+  return 'somebody declared this queue or exchange otherwise: set GATEHOUSE_RPC_QUEUES as the other services that share it are set, or delete it when none uses it';
 }

@@ -16,7 +16,7 @@ import { AckBatch } from './ack-batch.ts';
 import { AmqpAnswers } from './amqp-answers.ts';
 import type { AmqpDeadLetters } from './amqp-dead-letters.ts';
 import type { AmqpConnection } from './amqp-connection.ts';
-import { backoffMs, problemOf } from './amqp-connection.ts';
+import { adviceOn, backoffMs, problemOf } from './amqp-connection.ts';
 import { declareServerQueues, DIRECT_REPLY, fanoutExchange, isCancelKey } from './amqp-topology.ts';
 import type { TopologyOptions } from './amqp-topology.ts';
 import { refusalReply } from './answer.ts';
@@ -116,7 +116,9 @@ class AmqpListener implements Listening {
         // Closed for good, and nobody's request any more.
         if (this.#closing.signal.aborted) return;
         if (error instanceof ServiceError) throw error;
-        this.#log.warn({ topic, server, problem: problemOf(error) }, 'the queues could not be served; trying again');
+        // One line when it begins, and one now and then.
+        const level = failures % 10 === 0 ? 'warn' : 'debug';
+        this.#log[level]({ topic, server, problem: problemOf(error) }, adviceOn(error) ?? 'the queues could not be served; trying again');
         failures += 1;
       }
       if (failures > 0) await sleep(backoffMs(failures), undefined, { signal: this.#closing.signal }).catch(() => {});
@@ -127,11 +129,14 @@ class AmqpListener implements Listening {
   async #setUp(): Promise<{ readonly ended: Promise<void> }> {
     const channel = await (await this.#means.connection.model()).createChannel();
     const ended = new Promise<void>((resolve) => channel.on('close', resolve)).then(() => this.#forget(channel));
-    channel.on('error', (error: unknown) => this.#log.warn({ topic: this.#listener.topic, problem: problemOf(error) }, 'the channel for requests failed'));
+    let isSetUp = false;
+    // Until then the failure is that of the set-up.
+    channel.on('error', (error: unknown) => isSetUp && this.#log.warn({ topic: this.#listener.topic, problem: problemOf(error) }, 'the channel for requests failed'));
     if (!this.#isPaused) {
       this.#consuming = this.#consume(channel);
       await this.#consuming;
     } else if (this.#closing.signal.aborted) await channel.close();
+    isSetUp = true;
     this.#use(channel);
     // What was said on the channel before may have been lost with it.
     if (this.#isPaused) this.#sayAtWork();

@@ -6,7 +6,7 @@
 import type { Channel, ConfirmChannel, Message, Options } from 'amqplib';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { AmqpConnection } from './amqp-connection.ts';
-import { problemOf } from './amqp-connection.ts';
+import { adviceOn, isRefusal, problemOf } from './amqp-connection.ts';
 import { properties } from './amqp-topology.ts';
 import { newMessageId } from './envelope.ts';
 import { nobodyListens } from './pending-calls.ts';
@@ -16,6 +16,7 @@ import type { RpcLog } from './transport.ts';
 const UNCONFIRMED_MAX = 1_000;
 /** amqplib's words for a message that the broker has refused. */
 const NACKED = 'message nacked';
+const REFUSED_REST_MS = 1_000;
 const TIMER_MS_MAX = 2_147_483_647;
 
 export interface ConfirmedMessage {
@@ -39,6 +40,7 @@ export class ConfirmedPublisher {
   /** Messages the broker returned, by their mark, until their confirmation comes (right after). */
   readonly #returned = new Set<string>();
   #unconfirmed = 0;
+  #open: ConfirmChannel | null = null;
 
   /** `setUp` declares what every message needs. */
   constructor(connection: AmqpConnection, log: RpcLog, setUp: (channel: Channel) => Promise<void>) {
@@ -59,7 +61,9 @@ export class ConfirmedPublisher {
     }
     this.#unconfirmed += 1;
     try {
-      this.#channel ??= this.#open();
+      this.#channel ??= resting(this.#make(), (isOpen) => {
+        if (!isOpen) this.#channel = null;
+      });
       const channel = await within(this.#channel, deadline);
       await message.declare?.(channel);
       await within(this.#confirmed(channel, message), deadline);
@@ -68,28 +72,28 @@ export class ConfirmedPublisher {
       if (cause instanceof Error && cause.message === NACKED) {
         throw new ServiceError('RESOURCE_EXHAUSTED', `the queue of ${title} is full, or the broker could not keep the message; it was not taken`, { cause });
       }
+      if (isRefusal(cause)) throw new ServiceError('UNAVAILABLE', `${title} was not sent: ${problemOf(cause)}; ${adviceOn(cause)}`, { cause });
       throw new ServiceError('UNAVAILABLE', `the way to the broker was lost while ${title} was sent; it may have been taken`, { cause });
     } finally {
       this.#unconfirmed -= 1;
     }
   }
 
-  async #open(): Promise<ConfirmChannel> {
-    const forget = (): void => {
-      this.#channel = null;
+  async #make(): Promise<ConfirmChannel> {
+    const channel = await (await this.#connection.model()).createConfirmChannel();
+    let isClosed = false;
+    // What goes wrong here is told to those who publish.
+    channel.on('error', (error: unknown) => this.#log.debug({ problem: problemOf(error) }, 'a channel for confirmed messages failed'));
+    channel.on('close', () => {
+      isClosed = true;
       this.#returned.clear();
-    };
-    try {
-      const channel = await (await this.#connection.model()).createConfirmChannel();
-      channel.on('error', (error: unknown) => this.#log.warn({ problem: problemOf(error) }, 'a channel for confirmed messages failed'));
-      channel.on('close', forget);
-      channel.on('return', (message: Message) => this.#returned.add(String(message.properties.messageId)));
-      await this.#setUp(channel);
-      return channel;
-    } catch (error) {
-      forget();
-      throw error;
-    }
+      if (this.#open === channel) this.#channel = this.#open = null;
+    });
+    channel.on('return', (message: Message) => this.#returned.add(String(message.properties.messageId)));
+    await this.#setUp(channel);
+    if (isClosed) throw new Error('the channel was closed');
+    this.#open = channel;
+    return channel;
   }
 
   #confirmed(channel: ConfirmChannel, { exchange, key, body, options }: ConfirmedMessage): Promise<void> {
@@ -102,6 +106,13 @@ export class ConfirmedPublisher {
       });
     });
   }
+}
+
+/** The promise, and word of its end; where the broker refused, that word comes a while later, lest it be asked in a tight loop. */
+export function resting<T>(opening: Promise<T>, onEnd: (isOpen: boolean) => void): Promise<T> {
+  const onFailure = (error: unknown): void => void (isRefusal(error) ? setTimeout(onEnd, REFUSED_REST_MS, false).unref() : onEnd(false));
+  opening.then(() => onEnd(true), onFailure);
+  return opening;
 }
 
 /** The promise, or DEADLINE_EXCEEDED; what comes later is dropped. */

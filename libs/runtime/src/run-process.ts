@@ -50,8 +50,8 @@ export interface ProcessOptions<S extends ConfigShape> {
    * configuration to go on with.
    */
   readonly prepare?: (config: Readonly<z.output<S>> & ProcessConfig) => Promise<Readonly<z.output<S>> & ProcessConfig>;
-  /** Time for draining after the first signal; 10 s. */
-  readonly drainTimeoutMs?: number;
+  /** Time for draining after the first signal; 10 s. A function where a setting decides. */
+  readonly drainTimeoutMs?: number | ((config: Readonly<z.output<S>>) => number);
   /** File descriptor of the log: 1 unless stdout is for people. */
   readonly logTo?: 1 | 2;
 }
@@ -96,7 +96,8 @@ async function run<S extends ConfigShape>(
   config: Boot<Readonly<z.output<S>>>['config'],
   log: Logger,
 ): Promise<void> {
-  const { drainTimeoutMs = 10_000 } = options;
+  const { drainTimeoutMs: drainTime = 10_000 } = options;
+  const drainTimeoutMs = typeof drainTime === 'function' ? drainTime(config) : drainTime;
   const running: Running = { service, log, drainTimeoutMs, stopping: new AbortController(), callingOff: new AbortController(), ops: null, app: null };
   const metrics = createMetrics(service);
   exitOnUnhandled(log);

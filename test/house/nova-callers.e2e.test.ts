@@ -94,7 +94,8 @@ describe("Nova's services of Juno to Stein as callers of consoleauth", function 
 
   async function authorize(instanceUuid: string = randomUUID()) {
     const args = { ...consoleOf(instanceUuid), access_url: '' };
-    args.access_url = `http://nova.example:6080/vnc_auto.html?token=${args.token}`;
+    // Nova's novncproxy_base_url is our proxy's page.
+    args.access_url = `${proxyUrl}/vnc?token=${args.token}`;
     assert.deepEqual(await call('authorize_console', args), { returned: null });
     return args;
   }
@@ -131,7 +132,10 @@ describe("Nova's services of Juno to Stein as callers of consoleauth", function 
   });
 
   it('lets our proxy open the console: bytes go there and come back', async () => {
-    const socket = await ConsoleSocket.open(`${proxyUrl}/vnc#token=${(await authorize()).token}`);
+    const { token, access_url: link } = await authorize();
+    const page = await fetch(link);
+    assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8']);
+    const socket = await ConsoleSocket.open(`${proxyUrl}/vnc#token=${token}`);
     await socket.awaitText(RFB_GREETING);
     socket.send('hello, machine');
     await socket.awaitText(/hello, machine$/);
@@ -159,7 +163,7 @@ describe("Nova's services of Juno to Stein as callers of consoleauth", function 
 
   it('kept no clear token, and nothing secret of their context, in any table or log', async () => {
     const everything = (await runCommand('pg_dump', ['--inserts', databaseUrl])) + services.map((service) => service.log).join('\n');
-    assert.ok(everything.includes('vnc_auto.html?token={token}'));
+    assert.ok(everything.includes('/vnc?token={token}'));
     for (const secret of [...tokens, 'not to be kept']) assert.ok(!everything.includes(secret), 'a secret was found');
   });
 });

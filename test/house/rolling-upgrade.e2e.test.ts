@@ -138,6 +138,16 @@ for (const level of Object.keys(RELEASED)) {
       noFailure();
     });
 
+    it('goes back from there too: an old consoleauth serves requests of the newest levels', async () => {
+      now = 'all new, at the newest levels; consoleauth also old';
+      const retireNew = await fleet.start('consoleauth', 'old');
+      await traffic.await(now, CONSOLES_A_MIXTURE);
+      await retireNew();
+      now = 'consoleauth old, asked at the newest levels';
+      await traffic.await(now, CONSOLES_A_MIXTURE);
+      noFailure();
+    });
+
     it('has met every mixture, ended all new, and refused nobody', async () => {
       await traffic.stop();
       for (const [label, opened] of traffic.opened) console.log(`      ${String(opened).padStart(5)} consoles: ${label}`);

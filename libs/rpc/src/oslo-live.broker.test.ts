@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { startRabbitmq } from '../../../test/servers/rabbitmq.ts';
 import type { Rabbitmq } from '../../../test/servers/rabbitmq.ts';
 import { createAmqpTransport } from './amqp-transport.ts';
@@ -11,6 +10,7 @@ import { createClient } from './client.ts';
 import { newNotes, probe, probeHandlers, refusal, until } from './conformance.ts';
 import { newContext } from './context.ts';
 import { defineContract, method } from './contract.ts';
+import { fixture, rabbitUrl, startPythonServer } from './fixtures/python-server.ts';
 import { serve } from './server.ts';
 
 const PYTHON = '/usr/bin/python3';
@@ -62,7 +62,7 @@ describe('with Python\'s oslo.messaging at the other end', function () {
   });
 
   it('its server answers our calls, casts and fanouts, and its exceptions come back typed', async () => {
-    const python = await startServer(broker.url, 'live-b', 'b');
+    const python = await startPythonServer('oslo_server.py', [rabbitUrl(broker.url), 'live-b', 'b']);
     const transport = createAmqpTransport({ url: broker.url, exchange: 'live-b', connectionName: 'ours' });
     const client = createClient(probe, transport);
     const newer = createClient(defineContract({ topic: 'probe', version: '1.9', methods: { echo: method({ since: '1.9' }), vanish: method({ since: '1.0' }) } }), transport);
@@ -92,7 +92,7 @@ describe('with Python\'s oslo.messaging at the other end', function () {
   it('shares a topic with its servers: the declarations agree', async () => {
     const transport = createAmqpTransport({ url: broker.url, exchange: 'live-c', connectionName: 'ours' });
     const server = await serve(probe, transport, { server: 'a', handlers: probeHandlers('a', newNotes()) });
-    const python = await startServer(broker.url, 'live-c', 'b');
+    const python = await startPythonServer('oslo_server.py', [rabbitUrl(broker.url), 'live-c', 'b']);
     const client = createClient(probe, transport);
     const names = await Promise.all(Array.from({ length: 20 }, () => client.who({}, newContext())));
     assert.deepEqual(new Set(names), new Set(['a', 'b']));
@@ -111,30 +111,4 @@ async function runClient(url: string, exchange: string): Promise<ReadonlyMap<str
   const [code] = (await once(child, 'close')) as [number | null];
   assert.equal(code, 0, problems);
   return new Map(printed.trim().split('\n').map((line) => JSON.parse(line) as [string, Outcome]));
-}
-
-interface PythonServer {
-  output(): string;
-  stop(): Promise<void>;
-}
-
-async function startServer(url: string, exchange: string, name: string): Promise<PythonServer> {
-  const child = spawn(PYTHON, [fixture('oslo_server.py'), rabbitUrl(url), exchange, name], { stdio: ['pipe', 'pipe', 'ignore'] });
-  let printed = '';
-  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-  await until(() => printed.includes('serving'), 30_000);
-  const stop = async (): Promise<void> => {
-    child.stdin.end();
-    await once(child, 'exit');
-  };
-  return { output: () => printed, stop };
-}
-
-function fixture(name: string): string {
-  return fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url));
-}
-
-/** oslo names the driver where AMQP names the protocol, and takes the virtual host without escapes. */
-function rabbitUrl(url: string): string {
-  return url.replace(/^amqp:/, 'rabbit:');
 }

@@ -11,7 +11,7 @@ import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredToken } from '@gatehouse/cell-db/console-tokens-store';
 import type { ConsoleType } from '@gatehouse/objects/console-connection';
-import type { JsonObject } from '@gatehouse/objects/fields';
+import type { JsonObject } from '@gatehouse/objects/field';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAuthConfig } from './config.ts';

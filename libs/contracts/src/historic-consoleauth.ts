@@ -10,8 +10,9 @@
  * Source: nova/consoleauth/rpcapi.py and manager.py of those releases.
  */
 import { CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
-import { enumeration, integer, json, scalar, string, uuid } from '@gatehouse/objects/fields';
-import type { Field } from '@gatehouse/objects/fields';
+import { scalar } from '@gatehouse/objects/field';
+import { enumeration, integer, json, string, uuid } from '@gatehouse/objects/fields';
+import type { Field } from '@gatehouse/objects/field';
 import { defineContract, method } from '@gatehouse/rpc/contract';
 
 /** Nova's libvirt driver read ports from XML and sent them as text. */

@@ -1,7 +1,7 @@
 /** What was released is never edited, for peers that have it live on. Each level of each contract is pinned in a file. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import type { FieldKind, Fields } from '@gatehouse/objects/fields';
+import type { FieldKind, Fields } from '@gatehouse/objects/field';
 import { wireName } from '@gatehouse/objects/record-codec';
 import { compareVersions } from '@gatehouse/objects/object-version';
 import { methodsByWireName } from '@gatehouse/rpc/contract';

@@ -3,8 +3,8 @@
  * the reader knows.
  */
 import type { AnyDefinition } from './define-object.ts';
-import { refuse } from './fields.ts';
-import type { JsonObject } from './fields.ts';
+import { refuse } from './field.ts';
+import type { JsonObject } from './field.ts';
 import type { Manifest } from './object-version.ts';
 import { shownName, unsupported } from './primitive.ts';
 import { OBJECTS } from './registry.ts';

@@ -5,7 +5,7 @@
  * childVersions, else as said, else its children become 1.0, as oslo has it.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { AnyField } from './fields.ts';
+import type { AnyField } from './field.ts';
 import { compareVersions } from './object-version.ts';
 import type { Manifest } from './object-version.ts';
 import { wireName } from './record-codec.ts';

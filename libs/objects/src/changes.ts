@@ -2,8 +2,9 @@
  * Which fields of an object its writer had changed: oslo's `nova_object.changes`. They stand beside the frozen
  * object and not in it, and only where there are some: an object that was read with changes is written with them.
  */
-import { LIST_ITEMS_MAX, refuse } from './fields.ts';
-import type { AnyField, Fields } from './fields.ts';
+import { refuse } from './field.ts';
+import { LIST_ITEMS_MAX } from './fields.ts';
+import type { AnyField, Fields } from './field.ts';
 import { wireName } from './record-codec.ts';
 
 const NONE: readonly string[] = Object.freeze([]);

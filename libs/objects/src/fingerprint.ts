@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { AnyDefinition } from './define-object.ts';
-import type { AnyField, FieldKind } from './fields.ts';
+import type { AnyField, FieldKind } from './field.ts';
 import { pyFloat, pyTuple, pythonRepr, pythonStr } from './python-repr.ts';
 import type { PyValue } from './python-repr.ts';
 import { pythonSignature } from './python-signature.ts';

@@ -6,7 +6,7 @@ import type { Relation } from './backward.ts';
 import type { AnyDefinition } from './define-object.ts';
 import { defineObject } from './define-object.ts';
 import { integer, object, since } from './fields.ts';
-import type { JsonObject } from './fields.ts';
+import type { JsonObject } from './field.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { compareVersions } from './object-version.ts';
 import { wireName } from './record-codec.ts';

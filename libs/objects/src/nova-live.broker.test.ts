@@ -9,7 +9,7 @@ import { ConsoleGrant } from './console-grant.ts';
 import type { AnyDefinition, PrimitiveOptions } from './define-object.ts';
 import { defineObject } from './define-object.ts';
 import * as f from './fields.ts';
-import type { JsonObject } from './fields.ts';
+import type { JsonObject } from './field.ts';
 import { pythonDescription, pythonValue } from './fixtures/python-description.ts';
 import { Instance } from './instance.ts';
 import { KeyPair } from './key-pair.ts';

@@ -4,7 +4,7 @@ import { ConsoleGrant } from './console-grant.ts';
 import { ConsoleSession } from './console-session.ts';
 import { defineObject } from './define-object.ts';
 import { enumeration, integer, listOf, mapOf, object, since, string } from './fields.ts';
-import type { JsonObject } from './fields.ts';
+import type { JsonObject } from './field.ts';
 import { refusalOf } from './fixtures/refusal.ts';
 import { seedsOf } from './fixtures/seeds.ts';
 import { compareVersions } from './object-version.ts';

@@ -7,7 +7,7 @@
  * Defaults and annotations stand in the line as Python's repr() prints them, and are taken over as text; an
  * annotation that is the bare name of a built-in type (`str`) is printed as that class.
  */
-import { refuse } from './fields.ts';
+import { refuse } from './field.ts';
 import { pythonRepr } from './python-repr.ts';
 
 export interface PythonSignature {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { Thing } from './fixtures/stand-ins.ts';
+import type { AnyField } from './field.ts';
 import * as f from './fields.ts';
 import * as n from './network-fields.ts';
 
@@ -17,7 +18,7 @@ interface RecordedCase {
 
 const { cases } = JSON.parse(readFileSync(new URL('../test-vectors/30-ovo-fields.json', import.meta.url), 'utf8')) as { readonly cases: readonly RecordedCase[] };
 
-const FIELDS: Readonly<Record<string, f.AnyField>> = {
+const FIELDS: Readonly<Record<string, AnyField>> = {
   BooleanField: f.boolean(),
   DateTimeField: f.datetime(),
   'DateTimeField(tzinfo_aware=False)': f.datetime(),
@@ -92,7 +93,7 @@ const title = ({ field, op, input_python: input }: RecordedCase): string => `${f
 const isMarker = (value: unknown): boolean => JSON.stringify(value)?.includes('"__') ?? true;
 
 /** Read and written again; null when it was refused. */
-function roundTrip(field: f.AnyField, value: unknown): { readonly written: unknown } | null {
+function roundTrip(field: AnyField, value: unknown): { readonly written: unknown } | null {
   try {
     return { written: field.toWire(field.fromWire(value, 'attr') as never, 'attr') };
   } catch (error) {
@@ -108,7 +109,7 @@ function parse(text: string): unknown {
 
 describe('a field of oslo.versionedobjects', () => {
   const known = cases.filter((each) => NOT_OURS[each.field] === undefined);
-  const fieldOf = (each: RecordedCase): f.AnyField => FIELDS[each.field] ?? assert.fail(`${each.field} is missing here`);
+  const fieldOf = (each: RecordedCase): AnyField => FIELDS[each.field] ?? assert.fail(`${each.field} is missing here`);
 
   it('is refused by us wherever oslo refuses it, unless it is the form on the wire', () => {
     for (const each of known.filter(({ error, input }) => error !== undefined && input !== undefined && !isMarker(input))) {

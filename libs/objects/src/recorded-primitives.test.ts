@@ -4,7 +4,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import { defineObject } from './define-object.ts';
 import type { AnyDefinition } from './define-object.ts';
 import { ConsoleAuthToken, ConsoleConnection, ConsoleConnectionList, ConsoleSession, SubThing, Thing } from './fixtures/stand-ins.ts';
-import type { JsonObject } from './fields.ts';
+import type { JsonObject } from './field.ts';
 import { KeyPair } from './key-pair.ts';
 import { KeyPairList } from './key-pair-list.ts';
 import { parseVersion } from './object-version.ts';

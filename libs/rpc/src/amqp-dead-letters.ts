@@ -4,7 +4,7 @@
  * from it, so nothing goes round. Where it cannot be written, the note goes to the log and service goes on.
  */
 import type { Channel } from 'amqplib';
-import type { JsonObject } from '@gatehouse/objects/fields';
+import type { JsonObject } from '@gatehouse/objects/field';
 import type { AmqpConnection } from './amqp-connection.ts';
 import { problemOf } from './amqp-connection.ts';
 import { ConfirmedPublisher } from './confirmed-publisher.ts';

@@ -3,7 +3,7 @@
  * (oslo's object_backport_versions), and they are read again.
  */
 import { isServiceError } from '@gatehouse/errors/service-error';
-import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 import { JSON_DEPTH_MAX } from '@gatehouse/objects/fields';
 import type { Manifest } from '@gatehouse/objects/object-version';
 import { decodeFailure } from './failure.ts';

@@ -12,7 +12,7 @@
  * arguments came, so that a server which does not know one of them refuses instead of passing it over.
  */
 import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
-import type { JsonObject } from '@gatehouse/objects/fields';
+import type { JsonObject } from '@gatehouse/objects/field';
 import { compareVersions } from '@gatehouse/objects/object-version';
 import { wireName } from '@gatehouse/objects/record-codec';
 import { backported, isNewerObject } from './backport-peer.ts';

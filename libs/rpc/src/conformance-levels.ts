@@ -9,7 +9,7 @@ import { ACCESS_LEVELS, ConsoleSession } from '@gatehouse/objects/console-sessio
 import { defineObject } from '@gatehouse/objects/define-object';
 import type { ObjectOf } from '@gatehouse/objects/define-object';
 import { datetime, enumeration, integer, listOf, object, since, string, uuid } from '@gatehouse/objects/fields';
-import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 import { BACKPORTS_MAX } from './backport-peer.ts';
 import { backportHandlers } from './backport-server.ts';
 import { createClient } from './client.ts';

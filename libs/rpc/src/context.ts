@@ -8,7 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 
 export interface RequestContext {
   /** `req-` and a UUID, the same through every service that the request passes. */

@@ -16,7 +16,7 @@
  * never changes again.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { Field, Fields, InputOf, JsonObject, JsonValue, ValuesOf } from '@gatehouse/objects/fields';
+import type { Field, Fields, InputOf, JsonObject, JsonValue, ValuesOf } from '@gatehouse/objects/field';
 import type { Manifest } from '@gatehouse/objects/object-version';
 import { recordCodec, wireName } from '@gatehouse/objects/record-codec';
 import type { RecordCodec } from '@gatehouse/objects/record-codec';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { JsonObject } from '@gatehouse/objects/fields';
+import type { JsonObject } from '@gatehouse/objects/field';
 import { deadLetter } from './dead-letter.ts';
 import type { DeadLetterFacts } from './dead-letter.ts';
 

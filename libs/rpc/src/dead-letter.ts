@@ -3,7 +3,7 @@
  * carries console tokens in its arguments and an auth token in its context, so neither shows more than names, kinds
  * and sizes, and of a body that cannot be read there is only its length.
  */
-import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 import { decodeRequest } from './envelope.ts';
 import type { RequestMessage } from './transport.ts';
 import { isVersion } from './version.ts';

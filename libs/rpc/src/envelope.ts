@@ -12,7 +12,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 import { isObject, jsonText, parseObject } from './json.ts';
 import type { Reply, RequestMessage } from './transport.ts';
 import { isVersion, versionIsCompatible } from './version.ts';
@@ -22,6 +22,7 @@ export const BODY_BYTES_MAX = 16 * 1024 * 1024;
 export const CONTENT_TYPE = 'application/json';
 export const CONTENT_ENCODING = 'utf-8';
 const ENVELOPE_VERSION = '2.0';
+const ENVELOPE_BEGINS = `{"oslo.version":"${ENVELOPE_VERSION}","oslo.message":`;
 const NAME_LENGTH_MAX = 255;
 const CONTEXT_PREFIX = '_context_';
 
@@ -66,22 +67,22 @@ export interface CallAddress {
 
 /** @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX */
 export function encodeRequest(message: RequestMessage, call: CallAddress | null): Buffer {
-  const parts: Record<string, JsonValue> = { method: message.method };
+  const parts: Record<string, JsonValue> = { method: message.method, args: message.args };
   if (message.namespace !== null) parts['namespace'] = message.namespace;
   if (message.version !== null) parts['version'] = message.version;
   if (call !== null) {
     parts['_msg_id'] = call.msgId;
     parts['_reply_q'] = call.replyQueue;
+    parts['_timeout'] = call.monitorTimeoutMs ? Math.ceil(call.monitorTimeoutMs / 1000) : null;
   }
   parts['_unique_id'] = newMessageId();
   for (const key in message.context) parts[CONTEXT_PREFIX + key] = message.context[key] ?? null;
-  const monitored = call === null ? '' : `,"_timeout":${call.monitorTimeoutMs ? Math.ceil(call.monitorTimeoutMs / 1000) : 'null'}`;
-  return wrap(`{"args":${jsonText(message.args)}${monitored},${jsonText(parts).slice(1)}`);
+  return wrap(parts);
 }
 
 /** @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX */
 export function encodeReply(msgId: string, reply: Reply, ending = true): Buffer {
-  return wrap(`${replyText(msgId, reply, ending)},"_unique_id":"${newMessageId()}"}`);
+  return wrap({ result: reply.result, failure: reply.failure, ending, _msg_id: msgId, _unique_id: newMessageId() });
 }
 
 /**
@@ -89,15 +90,11 @@ export function encodeReply(msgId: string, reply: Reply, ending = true): Buffer 
  * the envelope's second round of JSON. @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX
  */
 export function encodeDirectReply(msgId: string, reply: Reply, ending = true): Buffer {
-  return limited(Buffer.from(`${replyText(msgId, reply, ending)}}`));
+  return limited(Buffer.from(jsonText({ result: reply.result, failure: reply.failure, ending, _msg_id: msgId })));
 }
 
-function replyText(msgId: string, { result, failure }: Reply, ending: boolean): string {
-  return `{"result":${jsonText(result)},"failure":${JSON.stringify(failure)},"ending":${ending},"_msg_id":${JSON.stringify(msgId)}`;
-}
-
-function wrap(message: string): Buffer {
-  return limited(Buffer.from(`{"oslo.version":"${ENVELOPE_VERSION}","oslo.message":${JSON.stringify(message)}}`));
+function wrap(message: JsonObject): Buffer {
+  return limited(Buffer.from(`${ENVELOPE_BEGINS}${JSON.stringify(jsonText(message))}}`));
 }
 
 function limited(body: Buffer): Buffer {
@@ -157,12 +154,17 @@ export function decodeReply(body: Uint8Array): DecodedReply {
   return { msgId, result, failure, ending: ending !== false };
 }
 
+/** Both begin so, ours and oslo's; what follows is one text. */
+const WRAPPED = /^\{"oslo\.version": ?"/;
+
 /** The message in the bytes, with or without its envelope (oslo takes both). */
 function unwrap(body: Uint8Array): JsonObject {
-  const outer = parseObject(textOf(body), 'the body');
+  const text = textOf(body);
+  const looksWrapped = WRAPPED.test(text);
+  const outer = parseObject(text, 'the body', !looksWrapped);
   const version = outer['oslo.version'];
   const inner = outer['oslo.message'];
-  if (version === undefined || inner === undefined) return outer;
+  if (version === undefined || inner === undefined) return looksWrapped ? parseObject(text, 'the body') : outer;
   if (!isVersion(version) || !versionIsCompatible(ENVELOPE_VERSION, version)) refuse(`oslo.version: expected ${ENVELOPE_VERSION}`);
   if (typeof inner !== 'string') refuse('oslo.message: expected a text');
   return parseObject(inner, 'oslo.message');

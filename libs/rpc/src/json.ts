@@ -8,7 +8,7 @@
  * more than they do.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { JsonObject } from '@gatehouse/objects/fields';
+import type { JsonObject } from '@gatehouse/objects/field';
 import { endOfString, parsePythonJson } from './python-json.ts';
 
 export const NESTING_MAX = 100;
@@ -19,18 +19,19 @@ const LONG_DIGITS = 16;
 const LONG_INTEGER = /[[:,\s-]\d{16}/;
 
 /**
- * The object in the text. `what` names the text in a refusal, which never quotes it.
+ * The object in the text. `what` names the text in a refusal, which never quotes it; a text of which the caller knows
+ * that it holds no long integer need not be searched for one.
  * @throws ServiceError INVALID_ARGUMENT when it is no JSON object, or nested deeper than NESTING_MAX
  */
-export function parseObject(text: string, what: string): JsonObject {
+export function parseObject(text: string, what: string, mayHoldLongIntegers = true): JsonObject {
   if (isDeeperThan(text, NESTING_MAX)) refuse(`${what} is nested deeper than ${NESTING_MAX}`);
-  const value = parse(text, what);
+  const value = parse(text, what, mayHoldLongIntegers);
   if (!isObject(value)) refuse(`${what} is not a JSON object`);
   return value;
 }
 
-function parse(text: string, what: string): unknown {
-  if (!hasLongRunOfDigits(text) || !LONG_INTEGER.test(text)) {
+function parse(text: string, what: string, mayHoldLongIntegers: boolean): unknown {
+  if (!mayHoldLongIntegers || !hasLongRunOfDigits(text) || !LONG_INTEGER.test(text)) {
     try {
       return JSON.parse(text) as unknown;
     } catch {
@@ -63,22 +64,17 @@ function isDigit(code: number): boolean {
 
 /** The value as text that Python and parseObject read back as the same value. `undefined` members are left out. */
 export function jsonText(value: unknown): string {
-  let text: string;
-  try {
-    text = JSON.stringify(value) ?? 'null';
-  } catch (error) {
-    // A bigint, most likely; what cannot be written at all throws once more.
-    if (error instanceof TypeError) return exactText(value);
-    throw error;
-  }
-  // JSON.stringify makes null of what is not finite.
-  return text.includes('null') && hasNonFinite(value) ? exactText(value) : text;
+  return isPlain(value) ? (JSON.stringify(value) ?? 'null') : exactText(value);
 }
 
-function hasNonFinite(value: unknown): boolean {
-  if (typeof value === 'number') return !Number.isFinite(value);
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.values(value).some(hasNonFinite);
+/** Whether JSON.stringify writes it as it is: of a bigint it makes an error, and null of a number that is not finite. */
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'string') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return typeof value !== 'bigint';
+  if (Array.isArray(value)) return value.every(isPlain);
+  for (const name in value) if (!isPlain((value as JsonObject)[name])) return false;
+  return true;
 }
 
 function exactText(value: unknown): string {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { float, json, object, string } from '@gatehouse/objects/fields';
-import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 import { KeyPair } from '@gatehouse/objects/key-pair';
 import { newNotes, probe, probeHandlers } from './conformance.ts';
 import { defineContract, method } from './contract.ts';

@@ -6,7 +6,7 @@
  * and know what they ask for.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 import { backported, isNewerObject } from './backport-peer.ts';
 import type { BackportPeer } from './backport-peer.ts';
 import { contextFromWire, contextToWire, LEVEL_KEY } from './context.ts';

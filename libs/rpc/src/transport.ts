@@ -2,7 +2,7 @@
  * A transport carries requests between a client and a server, as bytes, in two verbs: request and listen.
  * It knows topics, servers and deadlines, and nothing of contracts.
  */
-import type { JsonObject, JsonValue } from '@gatehouse/objects/fields';
+import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 import type { MethodKind } from './contract.ts';
 
 /** What a request says, as it stands on the wire. */

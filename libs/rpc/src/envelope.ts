@@ -165,7 +165,7 @@ function unwrap(body: Uint8Array): JsonObject {
   const version = outer['oslo.version'];
   const inner = outer['oslo.message'];
   if (version === undefined || inner === undefined) return looksWrapped ? parseObject(text, 'the body') : outer;
-  if (!isVersion(version) || !versionIsCompatible(ENVELOPE_VERSION, version)) refuse(`oslo.version: expected ${ENVELOPE_VERSION}`);
+  if (version !== ENVELOPE_VERSION && !(isVersion(version) && versionIsCompatible(ENVELOPE_VERSION, version))) refuse(`oslo.version: expected ${ENVELOPE_VERSION}`);
   if (typeof inner !== 'string') refuse('oslo.message: expected a text');
   return parseObject(inner, 'oslo.message');
 }

@@ -62,6 +62,22 @@ describe('an object definition', () => {
     refusal(() => Box.make({ list: [1, 2, 3], text: 'abc', free: null }));
     refusal(() => Box.make({ list: [], text: 'abcd', free: null }));
     refusal(() => Box.make({ list: [], text: '', free: deep as null }));
+    const values = new Array<number>(f.JSON_VALUES_MAX).fill(0);
+    assert.match(refusal(() => Box.make({ list: [], text: '', free: [[values], 1] })), /^Box\.free: more than 100000 values/);
+    assert.match(refusal(() => Box.make({ list: [], text: '', free: ['x'.repeat(f.STRING_LENGTH_MAX + 1)] })), /^Box\.free: 1048577 characters are more than 1048576/);
+    assert.equal((Box.make({ list: [], text: '', free: values.slice(1) }).free as number[]).length, f.JSON_VALUES_MAX - 1);
+  });
+
+  it('refuses keys that are no text or have no end, and does not repeat them', () => {
+    const Box = defineObject('Box', '1.0', { map: f.mapOf(f.integer()), free: f.json() });
+    for (const [key, problem] of [['\ud800', /half a surrogate pair/], ['k'.repeat(f.STRING_LENGTH_MAX + 1), /a key of 1048577 characters/]] as const) {
+      for (const wrong of [{ map: { [key]: 1 }, free: null }, { map: {}, free: [{ [key]: 1 }] }]) {
+        const message = refusal(() => Box.make(wrong));
+        assert.match(message, problem);
+        assert.ok(message.length < 200);
+      }
+    }
+    assert.deepEqual(Object.keys(Box.make({ map: { constructor: 1, toString: 2, '': 3 }, free: { valueOf: 1 } }).map), ['constructor', 'toString', '']);
   });
 
   it('refuses what is no set, number, word or moment of its field, and reads what is', () => {

@@ -9,6 +9,7 @@ import type { Field, Item, JsonValue, LaterField, NestedDefinition } from './fie
 export const STRING_LENGTH_MAX = 1_048_576;
 export const LIST_ITEMS_MAX = 10_000;
 export const JSON_DEPTH_MAX = 32;
+export const JSON_VALUES_MAX = 100_000;
 
 /**
  * A field that came with `version` of its object (or of the contract, among RPC arguments): left out for older
@@ -171,7 +172,7 @@ export function mapOf<T>(item: Item<T>): Field<Readonly<Record<string, T>>> {
     if (names.length > LIST_ITEMS_MAX) refuse(path, `${names.length} entries are more than ${LIST_ITEMS_MAX}`);
     const converted: Record<string, R> = {};
     for (const name of names) {
-      if (name === '__proto__') refuse(path, 'the key __proto__ is not accepted');
+      checkKey(name, path);
       try {
         converted[name] = convertOne((value as Record<string, unknown>)[name]);
       } catch (error) {
@@ -188,32 +189,41 @@ export function mapOf<T>(item: Item<T>): Field<Readonly<Record<string, T>>> {
   });
 }
 
-/** Free JSON, at most JSON_DEPTH_MAX deep. */
-export function json(): Field<JsonValue> {
-  return scalar<JsonValue>('Json', (value, path) => frozenJson(value, path, 0));
+/** A key that a sender chose. */
+function checkKey(name: string, path: string): void {
+  if (name === '__proto__') refuse(path, 'the key __proto__ is not accepted');
+  if (name.length > STRING_LENGTH_MAX) refuse(path, `a key of ${name.length} characters is longer than ${STRING_LENGTH_MAX}`);
+  if (!isWellFormed(name)) refuse(path, 'a key with half a surrogate pair is not accepted');
 }
 
-function frozenJson(value: unknown, path: string, depth: number): JsonValue {
+/** Free JSON, at most JSON_DEPTH_MAX deep and of at most JSON_VALUES_MAX values; texts as `string()` takes them. */
+export function json(): Field<JsonValue> {
+  return scalar<JsonValue>('Json', (value, path) => frozenJson(value, path, 0, { left: JSON_VALUES_MAX }));
+}
+
+const jsonString = string();
+
+function frozenJson(value: unknown, path: string, depth: number, values: { left: number }): JsonValue {
   if (depth > JSON_DEPTH_MAX) refuse(path, `nested deeper than ${JSON_DEPTH_MAX}`);
+  if (--values.left < 0) refuse(path, `more than ${JSON_VALUES_MAX} values`);
   if (value === null || typeof value === 'boolean') return value;
   if (typeof value === 'number' && Number.isFinite(value)) return value;
-  if (typeof value === 'string') return isWellFormed(value) ? value : refuse(path, 'a text with half a surrogate pair is not accepted');
-  if (Array.isArray(value)) return Object.freeze(value.map((one) => frozenJson(one, path, depth + 1)));
+  if (typeof value === 'string') return jsonString.fromWire(value, path);
+  if (Array.isArray(value)) return Object.freeze(value.map((one) => frozenJson(one, path, depth + 1, values)));
   if (typeof value !== 'object') refuse(path, `expected JSON, got ${shown(value)}`);
   const copy: Record<string, JsonValue> = {};
-  for (const [name, one] of Object.entries(value)) {
-    if (name === '__proto__') refuse(path, 'the key __proto__ is not accepted');
-    copy[name] = frozenJson(one, path, depth + 1);
+  for (const name of Object.keys(value)) {
+    checkKey(name, path);
+    copy[name] = frozenJson((value as Record<string, unknown>)[name], path, depth + 1, values);
   }
   return Object.freeze(copy);
 }
 
 /** A value that travels as a text of JSON inside of the JSON; of any kind, unless told. */
 export function jsonText<T = JsonValue>(inner: Pick<Field<T>, 'fromWire' | 'toWire'> = json() as unknown as Field<T>, { typeName = 'Json' }: { readonly typeName?: string } = {}): Field<T> {
-  const text = string();
   return field<T>({
     typeName,
-    fromWire: (value, path) => inner.fromWire(parsed(text.fromWire(value, path), path), path),
+    fromWire: (value, path) => inner.fromWire(parsed(jsonString.fromWire(value, path), path), path),
     toWire: (value, path) => JSON.stringify(inner.toWire(value, path)),
   });
 }

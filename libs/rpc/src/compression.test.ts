@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { deflateSync, gzipSync } from 'node:zlib';
-import { packBody, unpackBody } from './compression.ts';
+import { unpackBody } from './compression.ts';
 import { refusal } from './conformance.ts';
 import { BODY_BYTES_MAX, decodeReply, decodeRequest } from './envelope.ts';
 import { readRecording } from './fixtures/test-vectors.ts';
@@ -45,13 +45,9 @@ describe('a compressed body', () => {
     for (const headers of [undefined, {}, { other: 1 }, { compression: null }]) assert.equal(unpackBody(body, headers), body);
   });
 
-  it('reads back what was written, gzip\'s own format too', () => {
+  it('may be in gzip\'s own format as well', () => {
     const body = Buffer.from('{"a": "é"}'.repeat(1_000));
-    const packed = packBody(body, 'gzip');
-    assert.ok(packed.body.length < body.length / 10);
-    assert.deepEqual(packed.headers, { compression: 'application/x-gzip' });
-    assert.ok(unpackBody(packed.body, packed.headers).equals(body));
     assert.ok(unpackBody(gzipSync(body), { compression: 'gzip' }).equals(body));
-    assert.deepEqual(packBody(body, 'none'), { body, headers: {} });
+    assert.ok(unpackBody(deflateSync(body), { compression: 'zlib' }).equals(body));
   });
 });

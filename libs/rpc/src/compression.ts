@@ -1,17 +1,14 @@
 /**
  * Compressed bodies, as kombu makes them for oslo's `kombu_compression`: the header `compression` names the kind and
- * the whole body is compressed, whatever the content type says. Both of kombu's own kinds are read; `gzip` (which is
- * zlib's format, in kombu as here) can be written too.
+ * the whole body is compressed, whatever the content type says. Both kinds that oslo can be told to write are read (its
+ * `gzip` is zlib's format); none is written, since every reader takes plain bodies, which are oslo's default too.
  *
  * A few bytes can unpack to gigabytes, so nothing unpacks to more than a body may have.
  */
-import { deflateSync, unzipSync } from 'node:zlib';
+import { unzipSync } from 'node:zlib';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { bunzip2 } from './bunzip2.ts';
 import { BODY_BYTES_MAX } from './envelope.ts';
-
-/** What is written: `gzip` as in oslo's option of that name. */
-export type Compression = 'gzip' | 'none';
 
 const HEADER = 'compression';
 const GZIP = 'application/x-gzip';
@@ -47,17 +44,4 @@ export function unpackBody(body: Buffer, headers: Headers): Buffer {
     const problem = cause instanceof RangeError ? `has more than ${BODY_BYTES_MAX} bytes` : 'is broken';
     throw new ServiceError('INVALID_ARGUMENT', `the compressed body ${problem}`, { cause });
   }
-}
-
-export interface PackedBody {
-  readonly body: Buffer;
-  /** What the message's headers must say of it. */
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-const PLAIN_HEADERS = Object.freeze({});
-const GZIP_HEADERS = Object.freeze({ [HEADER]: GZIP });
-
-export function packBody(body: Buffer, compression: Compression): PackedBody {
-  return compression === 'none' ? { body, headers: PLAIN_HEADERS } : { body: deflateSync(body), headers: GZIP_HEADERS };
 }

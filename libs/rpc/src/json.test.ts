@@ -61,10 +61,11 @@ describe('JSON as Python speaks it', () => {
   });
 
   it('is written so that it reads back as the same value', () => {
-    const values = [2n ** 70n, -(2n ** 64n), Number.NaN, Infinity, -Infinity, [null, Number.NaN], { 'a"\n': [2n ** 53n, { b: null, c: 'é\ud83d' }], d: [], e: {}, f: true }, null, 'null', 1e21, -0.5];
+    const values = [2n ** 70n, -(2n ** 64n), Number.NaN, Infinity, -Infinity, [null, Number.NaN], { 'a"\n': [2n ** 53n, { b: null, c: 'é\ud83d' }], d: [], e: {}, f: true }, null, 'null', 1e21, 1e17, 2 ** 60, -0.5];
     for (const value of values) assert.deepEqual(read(jsonText(value)), value);
     assert.equal(jsonText({ a: undefined, b: 2n ** 53n }), '{"b":9007199254740992}');
     assert.equal(jsonText([Number.NaN, null, -Infinity]), '[NaN,null,-Infinity]');
+    assert.equal(jsonText([1e17, -42009608956972008, 2 ** 53 - 1]), '[1e+17,-4.200960895697201e+16,9007199254740991]');
   });
 
   it('refuses by the path where a field cannot hold such a number', () => {

@@ -67,18 +67,26 @@ export function jsonText(value: unknown): string {
   return isPlain(value) ? (JSON.stringify(value) ?? 'null') : exactText(value);
 }
 
-/** Whether JSON.stringify writes it as it is: of a bigint it makes an error, and null of a number that is not finite. */
+/**
+ * Whether JSON.stringify writes it as it is. Of a bigint it makes an error, of a number that is not finite null, and
+ * of one beyond 2^53, which can only be a float, what would be read as another integer.
+ */
 function isPlain(value: unknown): boolean {
   if (typeof value === 'string') return true;
-  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value === 'number') return isExact(value);
   if (typeof value !== 'object' || value === null) return typeof value !== 'bigint';
   if (Array.isArray(value)) return value.every(isPlain);
   for (const name in value) if (!isPlain((value as JsonObject)[name])) return false;
   return true;
 }
 
+function isExact(value: number): boolean {
+  return Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+}
+
 function exactText(value: unknown): string {
-  if (typeof value === 'bigint' || typeof value === 'number') return String(value);
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'number') return isExact(value) || !Number.isFinite(value) ? String(value) : value.toExponential();
   if (Array.isArray(value)) return `[${value.map(exactText).join(',')}]`;
   if (!isObject(value)) return JSON.stringify(value) ?? 'null';
   const members = Object.entries(value).filter(([, each]) => each !== undefined);

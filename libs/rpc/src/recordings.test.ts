@@ -1,14 +1,16 @@
 /** Every message of the recordings: decoded and encoded again, and each request answered by our server as by oslo's. */
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { float, json, object, string } from '@gatehouse/objects/fields';
 import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 import { KeyPair } from '@gatehouse/objects/key-pair';
-import { newNotes, probe, probeHandlers } from './conformance.ts';
+import { newNotes, probe, probeHandlers, refusal } from './conformance.ts';
 import { defineContract, method } from './contract.ts';
 import { endpoint } from './endpoint.ts';
 import type { Handlers } from './endpoint.ts';
 import { decodeReply, decodeRequest, encodeReply, encodeRequest } from './envelope.ts';
+import { decodeFailure } from './failure.ts';
 import { exchangesIn, messageIn, publishedIn } from './fixtures/test-vectors.ts';
 import type { Exchange } from './fixtures/test-vectors.ts';
 import { createMemoryTransport } from './memory-transport.ts';
@@ -34,6 +36,25 @@ describe('every recorded message', () => {
       }
     });
   }
+
+  it('that was damaged on its way is read, or refused for what it is', () => {
+    const bodies = RECORDINGS.flatMap(publishedIn).map(({ body }) => body);
+    const damage = fc.array(fc.tuple(fc.nat(), fc.constantFrom('', '"', '\\', '{', '}', '[', ',', ':', 'NaN', '-', '9007199254740993', '"__proto__": ', '\\\\\\"', '\u0000', '\ud83d', '2.1')), { minLength: 1, maxLength: 4 });
+    const property = fc.property(fc.constantFrom(...bodies), damage, fc.nat({ max: 30 }), (body, pieces, cut) => {
+      let damaged = body;
+      for (const [at, piece] of pieces) damaged = damaged.slice(0, at % damaged.length) + piece + damaged.slice((at % damaged.length) + (at % 3));
+      const bytes = Buffer.from(cut === 0 ? damaged.slice(0, damaged.length / 2) : damaged);
+      for (const decode of [decodeRequest, decodeReply]) {
+        try {
+          const decoded = decode(bytes);
+          if ('failure' in decoded && decoded.failure !== null) assert.ok(decodeFailure(decoded.failure) instanceof ServiceError);
+        } catch (error) {
+          refusal('INVALID_ARGUMENT')(error);
+        }
+      }
+    });
+    fc.assert(property, { numRuns: 2_000, seed: 20260701 });
+  });
 
   it('with a number beyond JSON keeps it, to the digit', () => {
     const numbers = publishedIn('03-call-result-types').flatMap(({ body }) => {

@@ -58,7 +58,7 @@ function metaData({ instance, keyPairs }: InstanceFacts, version: string): objec
   const since = (first: string, value: () => object): object => (version >= first ? value() : {});
   return {
     uuid: instance.uuid,
-    ...(Object.keys(instance.metadata).length > 0 ? { meta: instance.metadata } : {}),
+    ...(Object.keys(instance.metadata ?? {}).length > 0 ? { meta: instance.metadata } : {}),
     ...(keyPairs === null || keyPairs.length === 0 ? {} : keysOf(keyPairs)),
     hostname: hostName(instance.hostname),
     name: instance.displayName,

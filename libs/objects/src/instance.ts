@@ -1,6 +1,7 @@
 /**
  * Nova's Instance 2.7, the fields of it that consoles, key pairs and metadata need: Nova reads ours, and of Nova's
- * we pass over the rest. So the fingerprint is ours, and Nova's methods are not named.
+ * we pass over the rest. So the fingerprint is ours, and Nova's methods are not named. What Nova loads when it is asked
+ * for (its INSTANCE_OPTIONAL_ATTRS) may be unset, and stays so: a null or an empty value would say something else.
  */
 import { KeyPairList } from './key-pair-list.ts';
 import { boolean, datetime, integer, mapOf, object, since, string, uuid } from './fields.ts';
@@ -24,7 +25,8 @@ const fields = {
   keyData: string().nullable(),
   /** base64 */
   userData: string().nullable(),
-  metadata: mapOf(string({ maxLength: 65_535 })),
+  /** Unset means not loaded. */
+  metadata: mapOf(string({ maxLength: 65_535 })).optional(),
   /** Unset means not migrated; an empty list means none. */
   keypairs: since('2.2', object(KeyPairList).optional(), undefined),
   createdAt: datetime().nullable().optional(),

@@ -176,6 +176,15 @@ describe("Nova's Python objects and ours", function () {
     await isReadByPython(Instance as AnyDefinition, instance);
   });
 
+  it("an instance of Nova's with nothing loaded that Nova loads only when asked is read, and what is unset stays unset", async () => {
+    const columns = Object.keys(Instance.fields).map(wireName).filter((name) => !['id', 'uuid', 'metadata', 'keypairs', 'deleted'].includes(name));
+    const fields = { ...Object.fromEntries(columns.map((name) => [name, null])), id: 7, uuid: '2f1bd9f0-6a9c-4c5b-9df4-0d2a61c8e5a4', deleted: false };
+    const written = await write({ $object: 'Instance', fields });
+    const instance = Instance.fromPrimitive(written);
+    assert.deepEqual([instance.metadata, instance.keypairs], [undefined, undefined]);
+    assert.deepEqual(Instance.toPrimitive(instance), written);
+  });
+
   it('objects of ours, in lists, maps and each other, go to Python and come back', async () => {
     const rack = fullRack();
     await isReadByPython(Rack as AnyDefinition, rack, ['ports', 'names']);

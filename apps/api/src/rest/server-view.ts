@@ -44,7 +44,7 @@ export function detailedServer(instance: StoredInstance, call: ApiCall): JsonObj
     status,
     tenant_id: instance.projectId,
     user_id: instance.userId,
-    metadata: instance.metadata,
+    metadata: instance.metadata ?? {},
     hostId: hostId(instance),
     image: '',
     flavor: flavor(call),

@@ -78,7 +78,7 @@ class QemuDriver implements Driver {
     if (!this.#machines.has(uuid) && this.#machines.size >= this.#settings.machinesMax) {
       throw new ServiceError('RESOURCE_EXHAUSTED', `this host runs at most ${this.#settings.machinesMax} machines`);
     }
-    const serialPorts = serialPortCount(instance.metadata);
+    const serialPorts = serialPortCount(instance.metadata ?? {});
     const paths = machinePaths(this.#settings.stateDir, uuid);
     let machine = this.#machines.get(uuid);
     if ((await findMachine(paths.pidFile, uuid)) === null) {

@@ -33,7 +33,7 @@ export class SimulatedGuest {
 
   /** INVALID_ARGUMENT for metadata that no guest can be made from. */
   constructor(instance: Instance, clock: Clock, onRefused: RefusalListener) {
-    const lines = serialPortCount(instance.metadata);
+    const lines = serialPortCount(instance.metadata ?? {});
     this.uuid = instance.uuid;
     this.#name = printable(instance.displayName ?? '') || printable(instance.hostname ?? '') || instance.uuid;
     this.#hostname = hostnameOf(instance);

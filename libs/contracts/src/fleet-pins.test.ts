@@ -35,7 +35,7 @@ describe('the levels that clients speak', () => {
   it('are refused at start where a setting names one that its contract never had', () => {
     const { pins } = pinsOf({ rpcPinConsoleauth: '4.0', rpcPinCompute: '1.3' });
     const transport = createMemoryTransport();
-    assert.throws(() => createClient(consoleauth, transport, { pin: pins.of(consoleauth) }), /^ServiceError: GATEHOUSE_RPC_PIN_CONSOLEAUTH=4\.0: consoleauth can only be pinned to a level from 3\.0 to 3\.1, not to 4\.0$/);
+    assert.throws(() => createClient(consoleauth, transport, { pin: pins.of(consoleauth) }), /^ServiceError: GATEHOUSE_RPC_PIN_CONSOLEAUTH=4\.0: consoleauth can only be pinned to a level from 3\.0 to 3\.\d+, not to 4\.0$/);
     assert.throws(() => createClient(compute, transport, { pin: pins.of(compute) }), /^ServiceError: GATEHOUSE_RPC_PIN_COMPUTE=1\.3: compute can only be pinned to 1\.0, not to 1\.3$/);
   });
 

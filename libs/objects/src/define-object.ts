@@ -16,6 +16,7 @@ import type { AnyField, Fields, JsonObject, JsonValue, ValuesOf } from './field.
 import { parseVersion } from './object-version.ts';
 import type { Manifest } from './object-version.ts';
 import { openPrimitive, primitiveOf } from './primitive.ts';
+import type { Identity } from './primitive.ts';
 import { recordCodec, wireName } from './record-codec.ts';
 
 export interface PrimitiveOptions {
@@ -83,7 +84,8 @@ export interface ObjectOptions<F extends Fields> {
 
 export function defineObject<const F extends Fields>(name: string, version: string, fields: F, options: ObjectOptions<F> = {}): ObjectDefinition<ValuesOf<F>> {
   const codec = recordCodec(fields);
-  const own = { name, version, parsed: parseVersion(version, name) };
+  const own: Identity = { name, version, parsed: parseVersion(version, name) };
+  refuseEarlySince(own, fields);
   const changed = changesIn(fields, options.childVersions !== undefined);
   type Values = ValuesOf<F>;
 
@@ -145,6 +147,13 @@ function broughtForward(data: unknown, path: string, version: string, forward: (
   const copy = { ...(data as Record<string, unknown>) };
   forward(copy, version);
   return copy;
+}
+
+/** Nobody would ever be sent such a field. */
+function refuseEarlySince({ name, version, parsed }: Identity, fields: Fields): void {
+  for (const [field, { since }] of Object.entries(fields)) {
+    if (since !== undefined && parseVersion(since.version, name).rank > parsed.rank) refuse(`${name}.${wireName(field)}`, `came with ${since.version}, and the object is still ${version}: give it that version`);
+  }
 }
 
 function refuseSecondValue(path: string, field: AnyField | undefined, before: unknown, after: unknown): void {

@@ -94,6 +94,10 @@ describe('a payload of another version', () => {
 });
 
 describe('an object for an older reader', () => {
+  it('cannot have a field that came with a version after its own', () => {
+    assert.equal(refusalOf(() => defineObject('Lamp', '1.0', { isOn: since('1.1', integer(), 0) })).message, 'Lamp.is_on: came with 1.1, and the object is still 1.0: give it that version');
+  });
+
   it('is refused in a version newer than ours, or in none', () => {
     assert.equal(refusalOf(() => Port.toPrimitive(port, { version: '1.3' })).details['oslo'], 'InvalidTargetVersion');
     assert.equal(refusalOf(() => Port.toPrimitive(port, { version: '1.2.1' })).details['oslo'], 'InvalidTargetVersion');

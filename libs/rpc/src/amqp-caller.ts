@@ -6,13 +6,13 @@
  * `mandatory` makes the broker return what no queue takes, so "nobody serves this" is known at once. When the channel
  * ends, every call on it rejects: its answer has no way back any more.
  */
-import type { Channel, ConsumeMessage, Message } from 'amqplib';
+import type { Channel, ConfirmChannel, ConsumeMessage, Message } from 'amqplib';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { AmqpConnection } from './amqp-connection.ts';
 import { adviceOn, isRefusal, problemOf } from './amqp-connection.ts';
 import { cancelKey, DIRECT_REPLY, declareFanoutExchange, declareReplyQueue, declareTopicExchange, fanoutExchange, hexId, properties } from './amqp-topology.ts';
 import type { TopologyOptions } from './amqp-topology.ts';
-import { ConfirmedPublisher, resting, within } from './confirmed-publisher.ts';
+import { ConfirmedPublisher, isNack, queueIsFull, resting, within } from './confirmed-publisher.ts';
 import { unpackBody } from './compression.ts';
 import { ConsumerWatch } from './consumer-watch.ts';
 import { decodeReply, decodeRequest, encodeRequest, newMessageId } from './envelope.ts';
@@ -32,8 +32,8 @@ export class AmqpCaller {
   readonly #casts: ConfirmedPublisher;
   readonly #watch: ConsumerWatch;
   readonly #replyQueue = `reply_${hexId()}`;
-  #callChannel: Channel | null = null;
-  #callChannelOpening: Promise<Channel> | null = null;
+  #callChannel: ConfirmChannel | null = null;
+  #callChannelOpening: Promise<ConfirmChannel> | null = null;
   #isClosed = false;
 
   constructor(connection: AmqpConnection, topology: TopologyOptions, log: RpcLog) {
@@ -93,7 +93,7 @@ export class AmqpCaller {
     }
   }
 
-  #publishCall(channel: Channel, msgId: string, request: OutgoingRequest, body: Buffer): void {
+  #publishCall(channel: ConfirmChannel, msgId: string, request: OutgoingRequest, body: Buffer): void {
     try {
       channel.publish(
         this.#topology.exchange,
@@ -106,6 +106,9 @@ export class AmqpCaller {
           expiration: Math.max(1, Math.ceil(request.deadline - Date.now())),
           replyTo: DIRECT_REPLY,
         }),
+        (error: unknown) => {
+          if (isNack(error)) this.#calls.reject(msgId, queueIsFull(titleOf(request)));
+        },
       );
     } catch (cause) {
       return this.#calls.reject(msgId, new ServiceError('UNAVAILABLE', `the way to the broker was lost; ${titleOf(request)} was not sent`, { cause }));
@@ -123,13 +126,14 @@ export class AmqpCaller {
     }
   }
 
-  #openCallChannel(deadline: number): Promise<Channel> {
+  #openCallChannel(deadline: number): Promise<ConfirmChannel> {
     this.#callChannelOpening ??= resting(this.#makeCallChannel(), () => (this.#callChannelOpening = null));
     return within(this.#callChannelOpening, deadline);
   }
 
-  async #makeCallChannel(): Promise<Channel> {
-    const channel = await (await this.#connection.model()).createChannel();
+  async #makeCallChannel(): Promise<ConfirmChannel> {
+    // Confirmed, so that a queue which is full and refuses a call does not do so in silence.
+    const channel = await (await this.#connection.model()).createConfirmChannel();
     channel.on('error', (error: unknown) => this.#callChannel === channel && this.#log.warn({ problem: problemOf(error) }, 'the channel for calls failed'));
     let isLost = false;
     channel.on('close', () => {

@@ -65,6 +65,8 @@ class AmqpListener implements Listening {
   readonly #atWork = new Map<string, TakenRequest>();
   /** Message ids of calls that were given up before they came. */
   readonly #cancelled = new RecentIds();
+  /** Copies of lost requests that wait a moment (COPY_HELD_MS). */
+  readonly #held = new Map<NodeJS.Timeout, () => void>();
   readonly #closing = new AbortController();
   #channel: Channel | null = null;
   #acks: AckBatch | null = null;
@@ -91,6 +93,7 @@ class AmqpListener implements Listening {
     const channel = this.#channel;
     if (channel === null) return;
     await this.#stopConsuming(channel);
+    this.#releaseHeld();
     this.#sayAtWork();
   }
 
@@ -227,7 +230,24 @@ class AmqpListener implements Listening {
     }
     if (lossesOf(message) === 0) return void this.#serve(acks, queue, message, decoded);
     if (uniqueId !== null) this.#known.begin(uniqueId);
-    setTimeout(() => void this.#serve(acks, queue, message, decoded), COPY_HELD_MS);
+    this.#hold(() => void this.#serve(acks, queue, message, decoded));
+  }
+
+  #hold(serve: () => void): void {
+    const timer = setTimeout(() => {
+      this.#held.delete(timer);
+      serve();
+    }, COPY_HELD_MS);
+    this.#held.set(timer, serve);
+  }
+
+  /** A server that drains finishes these as well. */
+  #releaseHeld(): void {
+    for (const [timer, serve] of this.#held) {
+      clearTimeout(timer);
+      serve();
+    }
+    this.#held.clear();
   }
 
   #onCancel(acks: AckBatch, message: ConsumeMessage): void {

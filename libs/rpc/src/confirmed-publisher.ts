@@ -14,8 +14,6 @@ import type { RpcLog } from './transport.ts';
 
 /** Messages that wait for the broker's confirmation; beyond, RESOURCE_EXHAUSTED. */
 const UNCONFIRMED_MAX = 1_000;
-/** amqplib's words for a message that the broker has refused. */
-const NACKED = 'message nacked';
 const REFUSED_REST_MS = 1_000;
 const TIMER_MS_MAX = 2_147_483_647;
 
@@ -69,9 +67,7 @@ export class ConfirmedPublisher {
       await within(this.#confirmed(channel, message), deadline);
     } catch (cause) {
       if (cause instanceof ServiceError) throw cause;
-      if (cause instanceof Error && cause.message === NACKED) {
-        throw new ServiceError('RESOURCE_EXHAUSTED', `the queue of ${title} is full, or the broker could not keep the message; it was not taken`, { cause });
-      }
+      if (isNack(cause)) throw queueIsFull(title);
       if (isRefusal(cause)) throw new ServiceError('UNAVAILABLE', `${title} was not sent: ${problemOf(cause)}; ${adviceOn(cause)}`, { cause });
       throw new ServiceError('UNAVAILABLE', `the way to the broker was lost while ${title} was sent; it may have been taken`, { cause });
     } finally {
@@ -106,6 +102,15 @@ export class ConfirmedPublisher {
       });
     });
   }
+}
+
+/** The broker's refusal of one message, as amqplib words it. */
+export function isNack(error: unknown): boolean {
+  return error instanceof Error && error.message === 'message nacked';
+}
+
+export function queueIsFull(title: string): ServiceError {
+  return new ServiceError('RESOURCE_EXHAUSTED', `the queue of ${title} is full, or the broker could not keep the message; it was not taken`);
 }
 
 /** The promise, and word of its end; where the broker refused, that word comes a while later, lest it be asked in a tight loop. */

@@ -301,6 +301,17 @@ export function describeTransport(title: string, open: OpenBus): void {
       assert.equal(seen.notes.length, 2);
     });
 
+    it('does not lose a cast to a busy server: it waits, where a call is refused', async () => {
+      const seen = newNotes();
+      await bench.serve('a', { seen, concurrency: 1 });
+      const client = createClient(probe, bench.transport);
+      const busy = client.wait({ ms: 300 }, newContext());
+      await until(() => seen.running === 1);
+      await Promise.all([client.note({ text: '1' }, newContext()), client.note({ text: '2' }, newContext())]);
+      await busy;
+      await until(() => seen.notes.length === 2);
+    });
+
     it('answers a ping through its own queue, also when it is busy', async () => {
       const server = await bench.serve('a', { concurrency: 1 });
       await bench.serve('b');

@@ -69,13 +69,20 @@ export function contextToWire(context: RequestContext, deadline: number, level?:
   return wire;
 }
 
+interface Caller {
+  readonly wantsReply?: boolean;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * The context of a request that arrived; absent keys get what an anonymous request would have.
- * `expirationMs` is the lifetime that the sender gave the message; `caller` tells when it has given up.
+ * `expirationMs` is the lifetime that the sender gave the message; `caller` tells whether it waits and when it has given up.
  * @throws ServiceError INVALID_ARGUMENT naming the key
  */
-export function contextFromWire(wire: JsonObject, expirationMs: number | null, caller?: { readonly signal?: AbortSignal }): RequestContext {
-  const signals = new DeadlineSignal(readDeadline(wire, expirationMs), caller);
+export function contextFromWire(wire: JsonObject, expirationMs: number | null, caller?: Caller): RequestContext {
+  // A cast's deadline was its sender's, for handing it over; its work must not be dropped for having waited in a queue.
+  const deadline = caller?.wantsReply === false ? Date.now() + TIMEOUT_MS_DEFAULT : readDeadline(wire, expirationMs);
+  const signals = new DeadlineSignal(deadline, caller);
   return {
     requestId: text(wire, 'request_id') ?? `req-${randomUUID()}`,
     globalRequestId: text(wire, 'global_request_id') ?? undefined,
@@ -95,10 +102,10 @@ export function contextFromWire(wire: JsonObject, expirationMs: number | null, c
 
 class DeadlineSignal {
   readonly deadline: number;
-  readonly #caller: { readonly signal?: AbortSignal } | undefined;
+  readonly #caller: Caller | undefined;
   #signal: AbortSignal | null = null;
 
-  constructor(deadline: number, caller: { readonly signal?: AbortSignal } | undefined) {
+  constructor(deadline: number, caller: Caller | undefined) {
     this.deadline = deadline;
     this.#caller = caller;
   }

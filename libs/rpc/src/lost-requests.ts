@@ -3,8 +3,9 @@
  * server that takes it would go round for ever. The broker does not count on classic queues, so we do: the request goes
  * back into its queue as a copy that says how many servers it has cost, and beyond LOSSES_MAX it is a dead letter.
  *
- * A server that dies holds many requests, and only one of them is to blame. So after the first loss they go back one
- * at a time: what merely waited here when the server died again is not counted.
+ * A server that dies holds many requests, and only one of them is to blame. So after the first loss they go back a few
+ * at a time, SUSPECTS_MAX at most: what merely waited here when the server died again is not counted, and of those
+ * that are, half are cleared each time, so that only the guilty one comes to the end of its count.
  */
 import type { ConsumeMessage } from 'amqplib';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +17,9 @@ export const LOSSES_MAX = 5;
 export const LOSSES_HEADER = 'x-gatehouse-losses';
 /** A copy waits for so long before it runs: if it kills its server at once, the original must be out of the queue by then. */
 export const COPY_HELD_MS = 100;
-/** Between two that have cost more than one server: long enough for the guilty one to show. */
+/** One at first, then twice as many each time. */
+const SUSPECTS_MAX = 8;
+/** Between those: long enough for the guilty one to show. */
 const APART_MS = 500;
 const RETURN_MS_MAX = 5_000;
 
@@ -47,19 +50,23 @@ export class LostRequests {
     const losses = lossesOf(request.message) + 1;
     if (losses === 1) return void this.#putBack(request, losses);
     this.#suspects.push(request);
-    if (!this.#isRunning) void this.#oneByOne();
+    if (!this.#isRunning) void this.#fewByFew();
   }
 
-  async #oneByOne(): Promise<void> {
+  async #fewByFew(): Promise<void> {
     this.#isRunning = true;
-    for (let next = this.#suspects.shift(); next !== undefined; next = this.#suspects.shift()) {
-      const losses = lossesOf(next.message) + 1;
-      if (losses <= LOSSES_MAX) {
-        await this.#putBack(next, losses);
-        await sleep(APART_MS);
-      } else await next.bury(losses).then(next.done);
+    for (let size = 1; this.#suspects.length > 0; size = Math.min(2 * size, SUSPECTS_MAX)) {
+      await Promise.all(this.#suspects.splice(0, size).map((each) => this.#judge(each)));
+      await sleep(APART_MS);
     }
     this.#isRunning = false;
+  }
+
+  async #judge(request: LostRequest): Promise<void> {
+    const losses = lossesOf(request.message) + 1;
+    if (losses <= LOSSES_MAX) return this.#putBack(request, losses);
+    await request.bury(losses);
+    request.done();
   }
 
   async #putBack({ message, queue, done, serve }: LostRequest, losses: number): Promise<void> {

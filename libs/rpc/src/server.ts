@@ -2,7 +2,7 @@
  * A contract's server: takes requests off a transport, checks them, runs handlers and answers.
  *
  * At most `concurrency` handlers run, as many requests again wait for them, and what comes beyond is refused with
- * RESOURCE_EXHAUSTED at once: a caller learns of an overload before its deadline. A request whose deadline has
+ * RESOURCE_EXHAUSTED at once: a caller learns of an overload before its deadline. (A cast waits.) A request whose deadline has
  * passed is not run. Errors are converted here, once: a ServiceError crosses whole, anything else is logged and
  * becomes INTERNAL.
  */
@@ -113,7 +113,8 @@ class Dispatcher {
 
   async handle(request: IncomingRequest): Promise<Reply> {
     if (request.message.method === PING) return { result: 'pong', failure: null };
-    const busy = this.#busy();
+    // Nobody would hear that a cast is refused, and it would be lost; it waits, and the transport bounds how many do.
+    const busy = request.wantsReply ? this.#busy() : null;
     if (busy !== null) return refusalReply(busy);
     let hasWaited = false;
     if (this.#running < this.#concurrency) this.#running += 1;

@@ -106,10 +106,38 @@ describe("Nova's Python objects and ours", function () {
       [{ ...full, 'nova_object.version': '1.5' }, /IncompatibleObjectVersion/],
       [{ ...full, 'nova_object.version': '2.0' }, /IncompatibleObjectVersion/],
       [{ ...full, 'nova_object.namespace': 'cinder' }, /UnsupportedObjectError/],
+      ...['1.10', '0.9', '1.5.1'].map((version) => [{ ...full, 'nova_object.version': version }, /IncompatibleObjectVersion/] as const),
+      ...['', '1.x', null, []].map((version) => [{ ...full, 'nova_object.version': version }, /Error|InvalidVersion/] as const),
+      [{ ...full, 'nova_object.name': 'Nothing' }, /UnsupportedObjectError/],
+      [{ ...full, 'nova_object.data': null }, /TypeError/],
       [{ ...full, 'nova_object.data': { ...data, name: null } }, /cannot be None/],
+      [{ ...full, 'nova_object.data': { ...data, created_at: '2016-12-31T23:59:60Z' } }, /ValueError/],
+      [{ ...full, 'nova_object.data': { ...data, created_at: 5 } }, /ValueError/],
     ] as const) {
       await assert.rejects(read(wrong), raised);
       assert.throws(() => KeyPair.fromPrimitive(wrong), { code: 'INVALID_ARGUMENT' });
+    }
+  });
+
+  it('read alike: older versions, unknown names, changes that are none, moments in other forms', async () => {
+    const { least } = golden('KeyPair', '1.4');
+    const data = least['nova_object.data'] as JsonObject;
+    const others: readonly JsonObject[] = [
+      { later: { a: 1 }, constructor: 2 },
+      { id: 0, created_at: null },
+      { created_at: '2026-07-01 12:00' },
+      { created_at: '20260701T120000.123456789012-0130' },
+    ];
+    const payloads: readonly JsonObject[] = [
+      ...['1.2', '1.3', '1.04'].map((version) => ({ ...least, 'nova_object.version': version })),
+      { ...least, 'nova_object.later': 1, other: [] },
+      ...others.map((more) => ({ ...least, 'nova_object.data': { ...data, ...more } })),
+      ...[[], ['name'], ['name', 'name', 'bogus']].map((changes) => ({ ...least, 'nova_object.changes': changes })),
+    ];
+    for (const payload of payloads) {
+      const found = await read(payload);
+      const ours = KeyPair.toPrimitive(KeyPair.fromPrimitive(payload), { version: payload['nova_object.version'] as string });
+      assert.deepEqual(ordered(ours), ordered(JSON.parse(found.again)), JSON.stringify(payload));
     }
   });
 

@@ -2,7 +2,8 @@
  * The asking side over AMQP: calls and their answers, casts and their confirmations.
  *
  * Calls share one channel. Each offers two ways back: direct reply-to, which our own servers take (no queue, and an
- * answer to a lost caller vanishes by itself), and the plain reply queue `_reply_q`, which oslo's servers know.
+ * answer to a lost caller vanishes by itself), and the plain reply queue `_reply_q`, which oslo's servers know. Whoever
+ * answers directly is one of ours, and is asked without the envelope from then on.
  * `mandatory` makes the broker return what no queue takes, so "nobody serves this" is known at once. When the channel
  * ends, every call on it rejects: its answer has no way back any more.
  */
@@ -15,9 +16,10 @@ import type { TopologyOptions } from './amqp-topology.ts';
 import { ConfirmedPublisher, isNack, queueIsFull, resting, within } from './confirmed-publisher.ts';
 import { unpackBody } from './compression.ts';
 import { ConsumerWatch } from './consumer-watch.ts';
-import { decodeReply, decodeRequest, encodeRequest, newMessageId } from './envelope.ts';
+import { decodeReply, decodeRequest, encodeDirectRequest, encodeRequest, newMessageId } from './envelope.ts';
 import { addressOf, cancelled, deadlineExceeded, nobodyListens, PendingCalls, titleOf } from './pending-calls.ts';
 import type { PendingCall } from './pending-calls.ts';
+import { RecentIds } from './recent-ids.ts';
 import type { OutgoingRequest, Reply, RpcLog } from './transport.ts';
 
 /** A server that has not heard by then that a caller gave up need not hear it. */
@@ -32,6 +34,8 @@ export class AmqpCaller {
   readonly #casts: ConfirmedPublisher;
   readonly #watch: ConsumerWatch;
   readonly #replyQueue = `reply_${hexId()}`;
+  /** Addresses whose last answer came directly. */
+  readonly #ours = new RecentIds();
   #callChannel: ConfirmChannel | null = null;
   #callChannelOpening: Promise<ConfirmChannel> | null = null;
   #isClosed = false;
@@ -46,9 +50,10 @@ export class AmqpCaller {
 
   call(request: OutgoingRequest): Promise<Reply> {
     const msgId = newMessageId();
+    const encode = this.#ours.has(addressOf(request)) ? encodeDirectRequest : encodeRequest;
     let body: Buffer;
     try {
-      body = encodeRequest(request.message, { msgId, replyQueue: this.#replyQueue, monitorTimeoutMs: request.monitorTimeoutMs });
+      body = encode(request.message, { msgId, replyQueue: this.#replyQueue, monitorTimeoutMs: request.monitorTimeoutMs });
     } catch (error) {
       return Promise.reject(error);
     }
@@ -144,10 +149,10 @@ export class AmqpCaller {
       this.#calls.rejectAll('the way to the broker was lost');
     });
     channel.on('return', (message: Message) => this.#onReturnedCall(message));
-    const onReply = (message: ConsumeMessage | null): void => this.#onReply(channel, message);
-    await channel.consume(DIRECT_REPLY, onReply, { noAck: true });
+    const onReply = (isDirect: boolean) => (message: ConsumeMessage | null) => this.#onReply(channel, message, isDirect);
+    await channel.consume(DIRECT_REPLY, onReply(true), { noAck: true });
     await declareReplyQueue(channel, this.#replyQueue);
-    await channel.consume(this.#replyQueue, onReply, { noAck: true });
+    await channel.consume(this.#replyQueue, onReply(false), { noAck: true });
     await declareTopicExchange(channel, this.#topology);
     if (this.#isClosed) throw new ServiceError('UNAVAILABLE', 'the transport is closed');
     if (isLost) throw new Error('the channel was closed');
@@ -155,7 +160,7 @@ export class AmqpCaller {
     return channel;
   }
 
-  #onReply(channel: Channel, message: ConsumeMessage | null): void {
+  #onReply(channel: Channel, message: ConsumeMessage | null, isDirect: boolean): void {
     if (message === null) {
       // Somebody deleted the reply queue: with the channel made anew it comes back.
       void channel.close().catch(() => {});
@@ -163,11 +168,18 @@ export class AmqpCaller {
     }
     try {
       const { msgId, result, failure, ending } = decodeReply(unpackBody(message.content, message.properties.headers));
-      if (ending) this.#calls.resolve(msgId, { result, failure });
-      else this.#calls.markAtWork(msgId);
+      if (!ending) return this.#calls.markAtWork(msgId);
+      const call = this.#calls.resolve(msgId, { result, failure });
+      if (call !== undefined) this.#remember(addressOf(call.request), isDirect);
     } catch (error) {
       this.#log.warn({ problem: problemOf(error), bytes: message.content.length }, 'an answer that could not be read was dropped');
     }
+  }
+
+  #remember(address: string, isOurs: boolean): void {
+    if (isOurs === this.#ours.has(address)) return;
+    if (isOurs) this.#ours.add(address);
+    else this.#ours.delete(address);
   }
 
   #onReturnedCall(message: Message): void {

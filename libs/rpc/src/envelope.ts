@@ -67,6 +67,19 @@ export interface CallAddress {
 
 /** @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX */
 export function encodeRequest(message: RequestMessage, call: CallAddress | null): Buffer {
+  return wrap(requestParts(message, call));
+}
+
+/**
+ * A call to servers that answered as only ours do: the message alone, without the envelope's second round of JSON.
+ * Should one of oslo's share their queue, it reads this as well. @throws ServiceError INVALID_ARGUMENT when it is
+ * larger than BODY_BYTES_MAX
+ */
+export function encodeDirectRequest(message: RequestMessage, call: CallAddress): Buffer {
+  return limited(Buffer.from(jsonText(requestParts(message, call))));
+}
+
+function requestParts(message: RequestMessage, call: CallAddress | null): JsonObject {
   const parts: Record<string, JsonValue> = { method: message.method, args: message.args };
   if (message.namespace !== null) parts['namespace'] = message.namespace;
   if (message.version !== null) parts['version'] = message.version;
@@ -77,7 +90,7 @@ export function encodeRequest(message: RequestMessage, call: CallAddress | null)
   }
   parts['_unique_id'] = newMessageId();
   for (const key in message.context) parts[CONTEXT_PREFIX + key] = message.context[key] ?? null;
-  return wrap(parts);
+  return parts;
 }
 
 /** @throws ServiceError INVALID_ARGUMENT when it is larger than BODY_BYTES_MAX */

@@ -71,11 +71,11 @@ export class PendingCalls {
     return this.#calls.has(msgId);
   }
 
-  /** False when nobody waits for it any more. */
-  resolve(msgId: string, reply: Reply): boolean {
+  /** The call that ended so; undefined when nobody waits for it any more. */
+  resolve(msgId: string, reply: Reply): PendingCall | undefined {
     const call = this.#take(msgId);
     call?.resolve(reply);
-    return call !== undefined;
+    return call;
   }
 
   reject(msgId: string, error: ServiceError): void {

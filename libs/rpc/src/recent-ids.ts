@@ -17,6 +17,11 @@ export class RecentIds {
     this.#recent.add(id);
   }
 
+  delete(id: string): void {
+    this.#recent.delete(id);
+    this.#before.delete(id);
+  }
+
   get isEmpty(): boolean {
     return this.#recent.size === 0;
   }

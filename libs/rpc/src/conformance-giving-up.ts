@@ -76,6 +76,12 @@ export function describeGivingUp(title: string, open: OpenBus): void {
       await until(() => seen.aborted.length === 1 && seen.running === 0);
     });
 
+    it('says that the deadline has passed where the handler says only that it was stopped', async () => {
+      await bench.serve('a');
+      const client = createClient(probe, bench.transport);
+      for (let i = 0; i < 5; i++) await assert.rejects(client.hold({}, newContext({ timeoutMs: 60 })), refusal('DEADLINE_EXCEEDED'));
+    });
+
     it('does not run a request whose caller gave up while it waited, in the server or in the queue', async () => {
       const seen = newNotes();
       const direct = await bench.serverTransport.listen({

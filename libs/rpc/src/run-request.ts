@@ -39,7 +39,22 @@ export async function runRequest(endpoints: readonly Endpoint[], request: Incomi
     if (way === null || !isNewerObject(error)) throw error;
     args = await newerArgs(route, level, message.args, error, context, way);
   }
-  return resultToWire(route, await route.handler(args, context), level);
+  let value: unknown;
+  try {
+    value = await route.handler(args, context);
+  } catch (error) {
+    throw stopped(error, context, request);
+  }
+  return resultToWire(route, value, level);
+}
+
+/** A handler that its signal has stopped is no fault of ours: Node's own errors for it become those of RPC. */
+function stopped(error: unknown, { deadline }: RequestContext, { message, signal }: IncomingRequest): unknown {
+  if (!(error instanceof Error) || (error.name !== 'AbortError' && error.name !== 'TimeoutError')) return error;
+  if (signal?.aborted) return new ServiceError('CANCELLED', `the caller of ${message.method} gave up waiting`, { cause: error });
+  // A timer may come a moment before the clock says so.
+  if (deadline - Date.now() > 5) return error;
+  return new ServiceError('DEADLINE_EXCEEDED', `the deadline of ${message.method} passed while it ran`, { cause: error });
 }
 
 function levelOf(levels: Levels, { context, version }: RequestMessage): Level {

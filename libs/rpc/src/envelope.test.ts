@@ -84,6 +84,16 @@ describe('the envelope', () => {
     });
   });
 
+  it('has no way back to a name that no queue can have', () => {
+    for (const name of ['é'.repeat(128), 'x'.repeat(256), '']) assert.equal(decodeRequest(Buffer.from(JSON.stringify({ method: 'a', _reply_q: name }))).address.replyQueue, null);
+  });
+
+  it('asks for signs of life no more rarely than a timer can count', () => {
+    for (const [seconds, ms] of [[5_000_000, 86_400_000], ['99999999999', 86_400_000], [1e300, 86_400_000], [86_400, 86_400_000], [2.9, 2_000]] as const) {
+      assert.equal(decodeRequest(Buffer.from(JSON.stringify({ method: 'a', _timeout: seconds }))).address.monitorTimeoutMs, ms);
+    }
+  });
+
   it('numbers its messages without repeating', () => {
     const ids = Array.from({ length: 1000 }, newMessageId);
     assert.equal(new Set(ids).size, 1000);

@@ -24,6 +24,8 @@ export const CONTENT_ENCODING = 'utf-8';
 const ENVELOPE_VERSION = '2.0';
 const ENVELOPE_BEGINS = `{"oslo.version":"${ENVELOPE_VERSION}","oslo.message":`;
 const NAME_LENGTH_MAX = 255;
+/** Longer than any call waits, and what Node's timers can count. */
+const MONITOR_MS_MAX = 86_400_000;
 const CONTEXT_PREFIX = '_context_';
 
 /** Where an answer goes, and what the message says about itself. */
@@ -194,14 +196,15 @@ function textOf(body: Uint8Array): string {
   }
 }
 
+/** AMQP counts a name's bytes, and nothing can be sent to a longer one. */
 function name(value: JsonValue | undefined): string | null {
-  return typeof value === 'string' && value !== '' && value.length <= NAME_LENGTH_MAX ? value : null;
+  return typeof value === 'string' && value !== '' && value.length <= NAME_LENGTH_MAX && Buffer.byteLength(value) <= NAME_LENGTH_MAX ? value : null;
 }
 
-/** oslo takes numbers and numeric texts. */
+/** oslo takes numbers and numeric texts. A timer of more than MONITOR_MS_MAX would go off at once, again and again. */
 function seconds(value: JsonValue | undefined): number | null {
   const given = typeof value === 'string' ? Number.parseInt(value, 10) : value;
-  return typeof given === 'number' && Number.isFinite(given) && given > 0 ? Math.trunc(given) * 1000 : null;
+  return typeof given === 'number' && Number.isFinite(given) && given > 0 ? Math.min(Math.trunc(given) * 1000, MONITOR_MS_MAX) : null;
 }
 
 function refuse(problem: string): never {

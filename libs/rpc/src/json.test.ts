@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { integer, json } from '@gatehouse/objects/fields';
 import { refusal } from './conformance.ts';
-import { jsonText, parseObject } from './json.ts';
+import { jsonText, parseObject, VALUES_MAX } from './json.ts';
 
 const read = (text: string): unknown => parseObject(`{"v": ${text}}`, 'it')['v'];
 
@@ -66,6 +66,12 @@ describe('JSON as Python speaks it', () => {
     assert.equal(jsonText({ a: undefined, b: 2n ** 53n }), '{"b":9007199254740992}');
     assert.equal(jsonText([Number.NaN, null, -Infinity]), '[NaN,null,-Infinity]');
     assert.equal(jsonText([1e17, -42009608956972008, 2 ** 53 - 1]), '[1e+17,-4.200960895697201e+16,9007199254740991]');
+  });
+
+  it('of more values than any field takes is refused before they are built', () => {
+    const started = Date.now();
+    for (const value of ['{}', '[]', 'NaN', '"\\\\"']) assert.throws(() => read(`[${`${value},`.repeat(VALUES_MAX + 1)}1]`), refusal('INVALID_ARGUMENT', /has more than 1000000 values$/));
+    assert.ok(Date.now() - started < 2_000);
   });
 
   it('refuses by the path where a field cannot hold such a number', () => {

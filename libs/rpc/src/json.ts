@@ -12,6 +12,8 @@ import type { JsonObject } from '@gatehouse/objects/field';
 import { endOfString, parsePythonJson } from './python-json.ts';
 
 export const NESTING_MAX = 100;
+/** Far above what any field takes. To build many small values costs far more than to read as many bytes of text. */
+export const VALUES_MAX = 1_000_000;
 
 /** 2^53 has sixteen digits; shorter integers are exact in JSON.parse. */
 const LONG_DIGITS = 16;
@@ -21,9 +23,11 @@ const LONG_INTEGER = /[[:,\s-]\d{16}/;
 /**
  * The object in the text. `what` names the text in a refusal, which never quotes it; a text of which the caller knows
  * that it holds no long integer need not be searched for one.
- * @throws ServiceError INVALID_ARGUMENT when it is no JSON object, or nested deeper than NESTING_MAX
+ * @throws ServiceError INVALID_ARGUMENT when it is no JSON object, nested deeper than NESTING_MAX, or has more than
+ * VALUES_MAX values (commas, strictly: those within texts count as well)
  */
 export function parseObject(text: string, what: string, mayHoldLongIntegers = true): JsonObject {
+  if (text.length > VALUES_MAX && hasMoreThan(text, ',', VALUES_MAX)) refuse(`${what} has more than ${VALUES_MAX} values`);
   if (isDeeperThan(text, NESTING_MAX)) refuse(`${what} is nested deeper than ${NESTING_MAX}`);
   const value = parse(text, what, mayHoldLongIntegers);
   if (!isObject(value)) refuse(`${what} is not a JSON object`);
@@ -98,9 +102,9 @@ function isDeeperThan(text: string, depthMax: number): boolean {
   return hasMoreThan(text, '{', depthMax / 2) || hasMoreThan(text, '[', depthMax / 2) ? isNestedDeeper(text, depthMax) : false;
 }
 
-function hasMoreThan(text: string, bracket: string, countMax: number): boolean {
+function hasMoreThan(text: string, character: string, countMax: number): boolean {
   let count = 0;
-  for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) if (++count > countMax) return true;
+  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1)) if (++count > countMax) return true;
   return false;
 }
 

@@ -282,10 +282,10 @@ class AmqpListener implements Listening {
 
   async #serve(acks: AckBatch, queue: string, message: ConsumeMessage, { address, message: request }: DecodedRequest): Promise<void> {
     const { msgId, uniqueId } = address;
-    const key = msgId === null ? null : replyKey(message, address);
+    const isAgain = lossesOf(message) > 0 || (message.fields.redelivered && !isFanout(message, this.#listener));
+    const key = msgId === null ? null : replyKey(message, address, isAgain);
     if (uniqueId !== null) this.#known.begin(uniqueId);
     if (!(request instanceof ServiceError)) {
-      const isAgain = lossesOf(message) > 0 || (message.fields.redelivered && !isFanout(message, this.#listener));
       const taken = new TakenRequest(request, key, isAgain, expirationOf(message));
       if (msgId !== null && key !== null) await this.#answer(msgId, key, taken, address.monitorTimeoutMs);
       else await this.#listener.handle(taken);
@@ -315,10 +315,14 @@ class AmqpListener implements Listening {
   }
 }
 
-/** Our own clients offer direct reply-to; whoever does not has a reply queue. */
-function replyKey(message: ConsumeMessage, address: MessageAddress): string | null {
+/**
+ * Our own clients offer direct reply-to; whoever does not has a reply queue. To a direct address that is a forgery
+ * RabbitMQ answers by closing our connection, and we get the request again: so what comes again is answered by its queue.
+ */
+function replyKey(message: ConsumeMessage, { replyQueue }: MessageAddress, isAgain: boolean): string | null {
   const replyTo: unknown = message.properties.replyTo;
-  return typeof replyTo === 'string' && replyTo.startsWith(DIRECT_REPLY) ? replyTo : address.replyQueue;
+  if (!isAgain && typeof replyTo === 'string' && replyTo.startsWith(DIRECT_REPLY)) return replyTo;
+  return replyQueue?.startsWith(DIRECT_REPLY) ? null : replyQueue;
 }
 
 function isFanout({ fields }: ConsumeMessage, { topic }: Listener): boolean {

@@ -16,6 +16,7 @@ import { rawChannel } from './fixtures/broker.ts';
 import { defineContract, method } from './contract.ts';
 import { serve } from './server.ts';
 import type { RpcServer } from './server.ts';
+import { SILENT } from './transport.ts';
 import type { Transport } from './transport.ts';
 
 const EXCHANGE = 'handwritten';
@@ -33,10 +34,13 @@ describe('a handwritten request', function () {
   let raw: { readonly channel: Channel; readonly close: () => Promise<void> };
   const replyQueue = `reply_${randomUUID().replaceAll('-', '')}`;
   const replies: DecodedReply[] = [];
+  const warnings: string[] = [];
+  const losses = (): number => warnings.filter((message) => message.includes('was lost')).length;
 
   before(async () => {
     broker = await startRabbitmq();
-    transport = createAmqpTransport({ url: broker.url, exchange: EXCHANGE, connectionName: 'ours' });
+    const log = { ...SILENT, warn: (_facts: object, message: string) => void warnings.push(message) };
+    transport = createAmqpTransport({ url: broker.url, exchange: EXCHANGE, connectionName: 'ours', log });
     seen = newNotes();
     server = await serve(probe, transport, { server: 'a', handlers: probeHandlers('a', seen), others: [endpoint(named, { who: () => {} })] });
     raw = await rawChannel(broker);
@@ -118,6 +122,15 @@ describe('a handwritten request', function () {
       assert.equal(given, cls, parts);
       assert.match(message, words, parts);
     }
+  });
+
+  it('with a forged way back costs one connection at most, and is answered by its queue where it has one', async () => {
+    const forged = 'amq.rabbitmq.reply-to.Zm9yZ2Vk.Zm9yZ2Vk';
+    publish(envelope(`{"method": "who", "_msg_id": "forged", "_reply_q": "${forged}"}`));
+    assert.equal((await ask('"method": "who"')).result, 'a');
+    assert.equal(losses(), 0);
+    assert.equal((await ask('"method": "echo", "args": {"value": 1}', envelope, { ...JSON_TYPE, replyTo: forged })).result, 1);
+    assert.equal(losses(), 1);
   });
 
   it('needs no more than a method', async () => {

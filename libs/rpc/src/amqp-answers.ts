@@ -14,6 +14,8 @@ const WAITING_ANSWERS_MAX = 1_000;
 const RETURNED_TRIES_MAX = 6;
 const RETURNED_PAUSE_MS = 250;
 const TRY_HEADER = 'x-gatehouse-try';
+/** Those dropped meanwhile share a line: a client that dies with thousands of calls must not fill the log. */
+const DROPS_TOLD_MS = 1_000;
 
 interface Answer {
   readonly key: string;
@@ -26,6 +28,8 @@ export class AmqpAnswers {
   readonly #log: RpcLog;
   readonly #waiting: Answer[] = [];
   #returned = 0;
+  /** Since the log was last told. */
+  #dropped = 0;
   #channel: Channel | null = null;
 
   constructor(topic: string, log: RpcLog) {
@@ -63,22 +67,30 @@ export class AmqpAnswers {
       this.#channel.publish('', answer.key, answer.body, properties(answer.options));
     } catch {
       if (this.#waiting.length < WAITING_ANSWERS_MAX) this.#waiting.push(answer);
-      else this.#log.warn({ topic: this.#topic }, 'an answer was dropped: the broker is away and too many wait');
+      else this.#drop('the broker is away and too many wait', answer.key);
     }
   }
 
   /** The reply queue is not there. A client that reconnects makes it again within seconds; one that is gone does not. */
   #onReturned({ fields, properties: { headers }, content }: Message): void {
     const tries = Number(headers?.[TRY_HEADER] ?? 0) + 1;
-    if (tries > RETURNED_TRIES_MAX || this.#returned >= WAITING_ANSWERS_MAX) {
-      this.#log.warn({ topic: this.#topic, replyQueue: fields.routingKey }, 'an answer was dropped: its client is gone');
-      return;
-    }
+    if (tries > RETURNED_TRIES_MAX) return this.#drop('its client is gone', fields.routingKey);
+    if (this.#returned >= WAITING_ANSWERS_MAX) return this.#drop('its client is away and too many wait', fields.routingKey);
     this.#returned += 1;
     const again = (): void => {
       this.#returned -= 1;
       this.#send({ key: fields.routingKey, body: content, options: { mandatory: true, deliveryMode: 1, headers: { [TRY_HEADER]: tries } } });
     };
     setTimeout(again, RETURNED_PAUSE_MS * 2 ** (tries - 1)).unref();
+  }
+
+  #drop(reason: string, replyQueue: string): void {
+    this.#dropped += 1;
+    if (this.#dropped > 1) return;
+    const tell = (): void => {
+      this.#log.warn({ topic: this.#topic, answers: this.#dropped, replyQueue }, `answers were dropped: ${reason}`);
+      this.#dropped = 0;
+    };
+    setTimeout(tell, DROPS_TOLD_MS).unref();
   }
 }

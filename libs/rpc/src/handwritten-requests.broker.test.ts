@@ -133,6 +133,14 @@ describe('a handwritten request', function () {
     assert.equal(losses(), 1);
   });
 
+  it('of many that nobody waits for any more costs a line of the log a second, and service goes on', async () => {
+    const drops = (): number => warnings.filter((message) => message.includes('answers were dropped')).length;
+    for (let i = 0; i < 3_000; i++) publish(envelope(`{"method": "who", "_msg_id": "m${i}", "_reply_q": "reply_gone_${i}"}`));
+    await until(() => drops() > 0, 20_000);
+    assert.equal((await ask('"method": "who"')).result, 'a');
+    assert.ok(drops() < 20, `${drops()} lines`);
+  });
+
   it('needs no more than a method', async () => {
     publish(envelope('{"method": "note", "args": {"text": "minimal"}}'));
     publish('{"method": "note", "args": {"text": "without envelope"}}', { contentType: 'application/json' });

@@ -24,6 +24,7 @@ import type { OutgoingRequest, Reply, RpcLog } from './transport.ts';
 
 /** A server that has not heard by then that a caller gave up need not hear it. */
 const CANCEL_MS_MAX = 10_000;
+const RETURNED_PAUSE_MS = 250;
 const NO_BODY = Buffer.alloc(0);
 
 export class AmqpCaller {
@@ -98,7 +99,7 @@ export class AmqpCaller {
     }
   }
 
-  #publishCall(channel: ConfirmChannel, msgId: string, request: OutgoingRequest, body: Buffer): void {
+  #publishCall(channel: ConfirmChannel, msgId: string, request: PendingCall['request'], body: Buffer): void {
     try {
       const address = addressOf(request);
       channel.publish(
@@ -184,8 +185,15 @@ export class AmqpCaller {
     else this.#ours.delete(address);
   }
 
-  #onReturnedCall(message: Message): void {
-    const { msgId } = decodeRequest(message.content).address;
-    if (msgId !== null) this.#calls.reject(msgId, nobodyListens(message.fields.routingKey));
+  /** Nobody has taken it, so it may be sent again: after a loss of the broker, its servers may be on the way back like us. */
+  #onReturnedCall({ fields, content }: Message): void {
+    const { msgId } = decodeRequest(content).address;
+    if (msgId === null) return;
+    if (!this.#connection.isJustBack) return this.#calls.reject(msgId, nobodyListens(fields.routingKey));
+    const again = (): void => {
+      const call = this.#calls.get(msgId);
+      if (call !== undefined && this.#callChannel !== null) this.#publishCall(this.#callChannel, msgId, call.request, content);
+    };
+    setTimeout(again, RETURNED_PAUSE_MS);
   }
 }

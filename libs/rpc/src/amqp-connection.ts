@@ -16,11 +16,13 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const PAUSE_MS_MIN = 20;
 const SPREAD_MS_MIN = 300;
-const SPREAD_MS_MAX = 10_000;
+const SPREAD_MS_MAX = 5_000;
+/** As long as it takes the others to be back who lost the broker together with us. */
+const JUST_BACK_MS = SPREAD_MS_MAX + 1_000;
 
 /**
  * A pause before the next attempt, by chance alone, so that a fleet that lost its broker in one moment comes back spread
- * evenly: over a third of a second at first, and after each failure over twice as long, up to 10 s.
+ * evenly: over a third of a second at first, and after each failure over twice as long, up to 5 s.
  */
 export function backoffMs(failures: number): number {
   return PAUSE_MS_MIN + Math.random() * Math.min(SPREAD_MS_MAX, SPREAD_MS_MIN * 2 ** Math.min(failures, 20));
@@ -41,6 +43,9 @@ export class AmqpConnection {
   readonly #waiters = new Set<Waiter>();
   #model: ChannelModel | null = null;
   #isRunning = false;
+  #wasLost = false;
+  /** Epoch milliseconds of the last reconnection; 0 before any. */
+  #backAt = 0;
 
   /** @throws ServiceError INVALID_ARGUMENT when the URL is none */
   constructor(url: string, name: string, log: RpcLog) {
@@ -52,6 +57,11 @@ export class AmqpConnection {
 
   get connected(): boolean {
     return this.#model !== null;
+  }
+
+  /** Was lost and made again a moment ago: who cannot be found now may be on the way back as well. */
+  get isJustBack(): boolean {
+    return Date.now() < this.#backAt + JUST_BACK_MS;
   }
 
   /** The live connection, waited for until the deadline. @throws ServiceError DEADLINE_EXCEEDED, UNAVAILABLE (closed) */
@@ -125,10 +135,12 @@ export class AmqpConnection {
     model.on('unblocked', () => this.#log.info({ broker }, 'the broker takes messages again'));
     coalesceWrites(model);
     this.#model = model;
+    if (this.#wasLost) this.#backAt = Date.now();
     this.#log.info({ broker, name: this.#name }, 'connected to the message broker');
     for (const waiter of [...this.#waiters]) waiter.resolve(model);
     const reason = await ended;
     this.#model = null;
+    this.#wasLost = true;
     if (!this.#closing.signal.aborted) this.#log.warn({ broker, reason }, 'the connection to the message broker was lost');
   }
 }

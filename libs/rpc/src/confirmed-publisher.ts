@@ -4,6 +4,7 @@
  * is an error of its own.
  */
 import type { Channel, ConfirmChannel, Message, Options } from 'amqplib';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { AmqpConnection } from './amqp-connection.ts';
 import { adviceOn, isRefusal, problemOf } from './amqp-connection.ts';
@@ -14,6 +15,7 @@ import type { RpcLog } from './transport.ts';
 
 /** Messages that wait for the broker's confirmation; beyond, RESOURCE_EXHAUSTED. */
 const UNCONFIRMED_MAX = 1_000;
+const RETURNED_PAUSE_MS = 250;
 const REFUSED_REST_MS = 1_000;
 const TIMER_MS_MAX = 2_147_483_647;
 
@@ -64,7 +66,11 @@ export class ConfirmedPublisher {
       });
       const channel = await within(this.#channel, deadline);
       await message.declare?.(channel);
-      await within(this.#confirmed(channel, message), deadline);
+      while (!(await within(this.#confirmed(channel, message), deadline))) {
+        // Nobody has taken it, so it may be sent again: after a loss of the broker, its servers may be on the way back like us.
+        if (!this.#connection.isJustBack || Date.now() + RETURNED_PAUSE_MS >= deadline) throw nobodyListens(message.key);
+        await sleep(RETURNED_PAUSE_MS);
+      }
     } catch (cause) {
       if (cause instanceof ServiceError) throw cause;
       if (isNack(cause)) throw queueIsFull(title);
@@ -92,13 +98,14 @@ export class ConfirmedPublisher {
     return channel;
   }
 
-  #confirmed(channel: ConfirmChannel, { exchange, key, body, options }: ConfirmedMessage): Promise<void> {
+  /** False when no queue takes it. */
+  #confirmed(channel: ConfirmChannel, { exchange, key, body, options }: ConfirmedMessage): Promise<boolean> {
     const messageId = newMessageId();
-    return new Promise<void>((resolve, reject) => {
+    return new Promise<boolean>((resolve, reject) => {
       channel.publish(exchange, key, body, properties({ deliveryMode: 2, ...options, messageId }), (error: unknown) => {
-        if (this.#returned.delete(messageId)) reject(nobodyListens(key));
+        if (this.#returned.delete(messageId)) resolve(false);
         else if (error) reject(error instanceof Error ? error : new Error('not confirmed'));
-        else resolve();
+        else resolve(true);
       });
     });
   }

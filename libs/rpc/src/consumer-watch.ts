@@ -54,6 +54,8 @@ export class ConsumerWatch {
 
   async #round(): Promise<void> {
     const deserted = new Set<string>();
+    // Their servers may have lost the broker together with us.
+    if (this.#connection.isJustBack) return this.#deserted.clear();
     for (const [queue, calls] of this.#waitingByQueue()) {
       if (!this.#connection.connected) return;
       if ((await this.#consumersOf(queue)) !== 0) continue;

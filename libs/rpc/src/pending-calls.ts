@@ -78,6 +78,10 @@ export class PendingCalls {
     return call;
   }
 
+  get(msgId: string): PendingCall | undefined {
+    return this.#calls.get(msgId);
+  }
+
   reject(msgId: string, error: ServiceError): void {
     this.#take(msgId)?.reject(error);
   }

@@ -38,8 +38,8 @@ const ACKNOWLEDGE_AFTER_MS = 600_000;
  */
 export function createAmqpTransport(options: AmqpTransportOptions): Transport {
   const { url, exchange, connectionName, queues = 'transient', deliveryLimit = 0, acknowledgeAfterMs = ACKNOWLEDGE_AFTER_MS, log = SILENT } = options;
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(exchange)) {
-    throw new ServiceError('INVALID_ARGUMENT', 'exchange: expected up to 64 letters, digits, dots, - and _');
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(exchange)) {
+    throw new ServiceError('INVALID_ARGUMENT', 'exchange: expected up to 255 letters, digits, dots, - and _');
   }
   const connection = new AmqpConnection(url, connectionName, log);
   return new AmqpTransport({

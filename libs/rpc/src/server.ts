@@ -45,6 +45,8 @@ const CONCURRENCY_DEFAULT = 64;
 const DRAIN_MS_DEFAULT = 10_000;
 const CHECK_MS_DEFAULT = 2_000;
 const PING = 'oslo_rpc_server_ping';
+/** Of a text that calls itself one, in the log. */
+const REQUEST_ID_LENGTH_MAX = 255;
 const SERVER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,150}$/;
 
 /**
@@ -153,7 +155,9 @@ class Dispatcher {
   }
 
   #report(message: RequestMessage, error: unknown): void {
-    const facts = { topic: this.#topic, method: message.method, requestId: message.context['request_id'] ?? null };
+    const { request_id: requestId } = message.context;
+    // What stands there may be anything, and of any size.
+    const facts = { topic: this.#topic, method: message.method, requestId: typeof requestId === 'string' ? requestId.slice(0, REQUEST_ID_LENGTH_MAX) : null };
     if (isServiceError(error) && error.code !== 'INTERNAL') this.#log.debug({ ...facts, code: error.code, problem: error.message }, 'request refused');
     else this.#log.error({ ...facts, err: error }, 'request failed');
   }

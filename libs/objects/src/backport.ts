@@ -3,7 +3,7 @@
  * the reader knows.
  */
 import type { AnyDefinition } from './define-object.ts';
-import { refuse } from './field.ts';
+import { refuse } from './refusal.ts';
 import type { JsonObject } from './field.ts';
 import type { Manifest } from './object-version.ts';
 import { shownName, unsupported } from './primitive.ts';

@@ -2,7 +2,7 @@
  * Which fields of an object its writer had changed: oslo's `nova_object.changes`. They stand beside the frozen
  * object and not in it, and only where there are some: an object that was read with changes is written with them.
  */
-import { refuse } from './field.ts';
+import { refuse } from './refusal.ts';
 import { LIST_ITEMS_MAX } from './fields.ts';
 import type { AnyField, Fields } from './field.ts';
 import { wireName } from './record-codec.ts';

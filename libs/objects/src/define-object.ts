@@ -11,13 +11,13 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import { versionWithin } from './backward.ts';
 import type { Relation } from './backward.ts';
 import { changesFromWire, changesIn, changesOf, setChanges } from './changes.ts';
-import { refuse } from './field.ts';
 import type { AnyField, Fields, JsonObject, JsonValue, ValuesOf } from './field.ts';
 import { parseVersion } from './object-version.ts';
 import type { Manifest } from './object-version.ts';
 import { openPrimitive, primitiveOf } from './primitive.ts';
 import type { Identity } from './primitive.ts';
 import { recordCodec, wireName } from './record-codec.ts';
+import { refuse } from './refusal.ts';
 
 export interface PrimitiveOptions {
   /** What refusals call the object; its name unless told. */

@@ -4,7 +4,6 @@
  * It refuses a wrong value by its path: `ConsoleConnection.port: 70000 is above 65535`. Both directions apply the same
  * check, so what we send is what we would accept. The kinds there are: fields.ts and network-fields.ts.
  */
-import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Manifest } from './object-version.ts';
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
@@ -92,30 +91,6 @@ export type LaterField<T> = Omit<Field<T>, 'nullable' | 'optional' | 'default' |
 
 /** What a list, set or map asks of its items. */
 export type Item<T> = Pick<Field<T>, 'typeName' | 'isNullable' | 'validValues' | 'nested' | 'item' | 'fromWire' | 'toWire'>;
-
-/** @throws ServiceError INVALID_ARGUMENT, always */
-export function refuse(path: string, problem: string): never {
-  throw new ServiceError('INVALID_ARGUMENT', `${path}: ${problem}`, { details: { path } });
-}
-
-/**
- * The same refusal as seen from outside: its path with `outer` before it. So a path costs nothing until something
- * is refused: each level knows only its own name, and adds it as the refusal passes.
- */
-export function within(outer: string, error: unknown): unknown {
-  if (!(error instanceof ServiceError) || typeof error.details['path'] !== 'string') return error;
-  return new ServiceError(error.code, outer + error.message, { details: { ...error.details, path: outer + error.details['path'] } });
-}
-
-/** A wrong value in words, cut short: its kind, and its text only where that cannot be long or secret. */
-export function shown(value: unknown): string {
-  if (value === null) return 'null';
-  if (value === undefined) return 'nothing';
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'string') return 'a string';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
-}
 
 interface Codec<T> extends FieldKind {
   readonly fromWire: (value: unknown, path: string) => T;

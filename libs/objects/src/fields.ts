@@ -3,8 +3,9 @@
  * Their wire forms are those of oslo.versionedobjects, whose class names stand in `typeName`.
  */
 import { formatDatetime, parseDatetime } from './datetime-text.ts';
-import { field, refuse, scalar, shown, within } from './field.ts';
+import { field, scalar } from './field.ts';
 import type { Field, Item, JsonValue, LaterField, NestedDefinition } from './field.ts';
+import { refuse, shown, within } from './refusal.ts';
 
 export const STRING_LENGTH_MAX = 1_048_576;
 export const LIST_ITEMS_MAX = 10_000;

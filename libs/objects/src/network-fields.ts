@@ -2,9 +2,10 @@
  * Fields of networks and devices: IP addresses, networks, MAC and PCI addresses. Their values are texts in oslo's own
  * form, and what comes in another form of the same address is taken and written in that one.
  */
-import { field, refuse, shown } from './field.ts';
+import { field } from './field.ts';
 import type { Field } from './field.ts';
 import { canonicalIp } from './ip-text.ts';
+import { refuse, shown } from './refusal.ts';
 
 type Version = 4 | 6;
 

@@ -2,7 +2,7 @@
  * Versions of objects and contracts as oslo compares them: `major.minor`, perhaps with a third part for a stable
  * branch, number by number (1.10 is newer than 1.9, and 1.2.0 newer than 1.2).
  */
-import { refuse } from './field.ts';
+import { refuse } from './refusal.ts';
 
 const VERSION = /^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?$/;
 

@@ -4,7 +4,7 @@
  * and `nova_object.changes` where there are some. Refusals carry what oslo says of the same.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import { refuse } from './field.ts';
+import { refuse } from './refusal.ts';
 import type { JsonObject, JsonValue } from './field.ts';
 import { parseVersion } from './object-version.ts';
 import type { ObjectVersion } from './object-version.ts';

@@ -7,8 +7,8 @@
  * Defaults and annotations stand in the line as Python's repr() prints them, and are taken over as text; an
  * annotation that is the bare name of a built-in type (`str`) is printed as that class.
  */
-import { refuse } from './field.ts';
 import { pythonRepr } from './python-repr.ts';
+import { refuse } from './refusal.ts';
 
 export interface PythonSignature {
   readonly name: string;

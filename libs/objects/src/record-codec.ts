@@ -2,10 +2,10 @@
  * A record of named fields as one codec: what objects and RPC arguments have in common. Names are camelCase
  * in TypeScript and snake_case on the wire; this file is the only bridge between the two.
  */
-import { refuse, within } from './field.ts';
 import type { AnyField, Field, Fields, JsonObject, JsonValue, ValuesOf } from './field.ts';
 import { parseVersion } from './object-version.ts';
 import type { Manifest } from './object-version.ts';
+import { refuse, within } from './refusal.ts';
 
 /** The reader that a record is written for. */
 export interface Reader {

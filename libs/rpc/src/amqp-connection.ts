@@ -201,5 +201,8 @@ export function adviceOn(error: unknown): string | null {
   const { code } = error as { code?: unknown };
   if (code === 403) return "the broker user may not do this: give it the permissions to configure, write and read that RPC needs";
   if (code !== 406) return null;
+  if (/ for exchange '[^']*_fanout'/.test(problemOf(error))) {
+    return "somebody declared this fanout exchange otherwise, as oslo's rabbit_transient_quorum_queue does: turn that off there, or use another virtual host here";
+  }
   return 'somebody declared this queue or exchange otherwise: set GATEHOUSE_RPC_QUEUES as the other services that share it are set, or delete it when none uses it';
 }

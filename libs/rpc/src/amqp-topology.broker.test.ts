@@ -55,6 +55,9 @@ describe('queues and exchanges', function () {
     await assert.rejects(createClient(probe, misled, { retries: 0 }).who({}, newContext()), refusal('UNAVAILABLE', /GATEHOUSE_RPC_QUEUES/));
     await assert.rejects(createClient(probe, misled).note({ text: 'x' }, newContext()), refusal('UNAVAILABLE', /GATEHOUSE_RPC_QUEUES/));
     await server.drain(100);
+    await channel.assertExchange('apart_fanout', 'fanout', { durable: true });
+    const apart = { kind: 'fanout', topic: 'apart', message: { method: 'm', args: {}, namespace: null, version: null, context: {} } } as const;
+    await assert.rejects(transport.request({ ...apart, deadline: Date.now() + 5_000 }), refusal('UNAVAILABLE', /rabbit_transient_quorum_queue.*another virtual host/));
     await Promise.all([transport.close(), misled.close(), close()]);
   });
 

@@ -29,7 +29,7 @@ export interface RequestContext {
 
 export const TIMEOUT_MS_DEFAULT = 60_000;
 /** oslo's long calls wait half an hour; nothing waits longer than this. */
-export const TIMEOUT_MS_MAX = 3_600_000;
+const TIMEOUT_MS_MAX = 3_600_000;
 /** The context key in which our clients say the level of the contract that they speak. */
 export const LEVEL_KEY = 'rpc_level';
 const TEXT_LENGTH_MAX = 255;
@@ -123,7 +123,7 @@ class DeadlineSignal {
 }
 
 /** Two hosts whose clocks differ by less than this are taken to agree. */
-export const CLOCK_SKEW_MS_MAX = 2_000;
+const CLOCK_SKEW_MS_MAX = 2_000;
 
 /**
  * The sender's deadline by our clock. A message never lies in a queue longer than its lifetime (the broker drops

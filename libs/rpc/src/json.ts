@@ -11,7 +11,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { JsonObject } from '@gatehouse/objects/field';
 import { endOfString, parsePythonJson } from './python-json.ts';
 
-export const NESTING_MAX = 100;
+const NESTING_MAX = 100;
 /** Far above what any field takes. To build many small values costs far more than to read as many bytes of text. */
 export const VALUES_MAX = 1_000_000;
 

@@ -14,7 +14,7 @@ import type { ConfirmedPublisher } from './confirmed-publisher.ts';
 import type { RpcLog } from './transport.ts';
 
 export const LOSSES_MAX = 5;
-export const LOSSES_HEADER = 'x-gatehouse-losses';
+const LOSSES_HEADER = 'x-gatehouse-losses';
 /** A copy waits for so long before it runs: if it kills its server at once, the original must be out of the queue by then. */
 export const COPY_HELD_MS = 100;
 /** One at first, then twice as many each time. */

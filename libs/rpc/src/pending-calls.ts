@@ -7,7 +7,7 @@ import { MONITOR_MS_MIN } from './transport.ts';
 import type { OutgoingRequest, Reply } from './transport.ts';
 
 /** A caller that has this many unanswered gets RESOURCE_EXHAUSTED instead of a place. */
-export const PENDING_CALLS_MAX = 10_000;
+const PENDING_CALLS_MAX = 10_000;
 const TIMER_MS_MAX = 2_147_483_647;
 
 type Asked = Pick<OutgoingRequest, 'topic' | 'server' | 'message' | 'deadline' | 'signal' | 'monitorTimeoutMs'>;

@@ -8,8 +8,9 @@
  */
 import type { Channel } from 'amqplib';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ServiceError } from '@gatehouse/errors/service-error';
 import type { AmqpConnection } from './amqp-connection.ts';
-import { addressOf, nobodyListens } from './pending-calls.ts';
+import { addressOf } from './pending-calls.ts';
 import type { PendingCall, PendingCalls } from './pending-calls.ts';
 
 const PERIOD_MS = 400;
@@ -59,7 +60,7 @@ export class ConsumerWatch {
     for (const [queue, calls] of this.#waitingByQueue()) {
       if (!this.#connection.connected) return;
       if ((await this.#consumersOf(queue)) !== 0) continue;
-      if (this.#deserted.has(queue)) for (const { msgId } of calls) this.#calls.reject(msgId, nobodyListens(`${queue} any more`));
+      if (this.#deserted.has(queue)) for (const { msgId } of calls) this.#calls.reject(msgId, nobodyLeft(queue));
       else deserted.add(queue);
     }
     this.#deserted = deserted;
@@ -98,4 +99,9 @@ export class ConsumerWatch {
     });
     return channel;
   }
+}
+
+/** The request lies in the queue, or a server took it and was lost: which of the two cannot be told from here. */
+function nobodyLeft(queue: string): ServiceError {
+  return new ServiceError('UNAVAILABLE', `nobody serves ${queue} any more; the request may have run`);
 }

@@ -83,7 +83,7 @@ export class Guests {
       return;
     }
     try {
-      await this.#rpc.compute.deleteInstance({ instanceUuid }, context, { server: host, timeoutMs: DESTROY_TIMEOUT_MS });
+      await this.#rpc.compute.deleteInstance({ instanceUuid, reason: 'instance_deleted' }, context, { server: host, timeoutMs: DESTROY_TIMEOUT_MS });
     } catch (error) {
       const { code } = toServiceError(error);
       if (code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED') throw error;

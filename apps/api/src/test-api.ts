@@ -13,6 +13,7 @@ import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import { serve } from '@gatehouse/rpc/server';
+import { someHandlers } from '@gatehouse/rpc/some-handlers';
 import type { Handlers, RpcServer } from '@gatehouse/rpc/server';
 import type { Transport } from '@gatehouse/rpc/transport';
 import { systemClock } from '@gatehouse/runtime/clock';
@@ -122,7 +123,7 @@ export async function serveAgent(api: TestApi, host: string, changes: Partial<Co
   await reportAgent(api, host, new Date());
   return serve(compute, api.transport, {
     server: host,
-    handlers: {
+    handlers: someHandlers(compute, {
       async createInstance({ instance }) {
         const now = new Date();
         await api.cellDb.instances.update(instance.uuid, { vmState: 'active', taskState: null, launchedAt: now }, now, host);
@@ -133,7 +134,7 @@ export async function serveAgent(api: TestApi, host: string, changes: Partial<Co
       },
       deleteInstance() {},
       ...changes,
-    },
+    }),
   });
 }
 
@@ -144,17 +145,13 @@ export function reportAgent(api: TestApi, host: string, lastSeenAt: Date): Promi
 
 /** A consoleauth that only knows how to revoke; the uuids it was asked to revoke go to `revoked`. */
 export function serveRevocation(api: TestApi, revoked: string[]): Promise<RpcServer> {
-  const other = (): never => {
-    throw new ServiceError('UNIMPLEMENTED', 'not in this test');
-  };
   return serve(consoleauth, api.transport, {
     server: 'consoleauth-1',
-    handlers: {
-      authorize: other, connect: other, renew: other, release: other, attach: other, report: other, levels: other, sweep: other,
+    handlers: someHandlers(consoleauth, {
       revokeInstance({ instanceUuid }) {
         revoked.push(instanceUuid);
         return 0;
       },
-    },
+    }),
   });
 }

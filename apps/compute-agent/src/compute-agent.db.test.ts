@@ -17,6 +17,7 @@ import { createClient } from '@gatehouse/rpc/client';
 import { newContext } from '@gatehouse/rpc/context';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import { serve } from '@gatehouse/rpc/server';
+import { someHandlers } from '@gatehouse/rpc/some-handlers';
 import type { App } from '@gatehouse/runtime/app';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { silentLogger } from '@gatehouse/runtime/logger';
@@ -66,10 +67,9 @@ describe('a compute agent with simulated guests', function () {
 
   /** As much of consoleauth as an agent sees: one-time secrets, and the first port for whoever asks. */
   async function serveConsoleAuth(): Promise<void> {
-    const unexpected = (): never => assert.fail('an agent does not call this');
     await serve(consoleauth, transport, {
       server: 'consoleauth-1',
-      handlers: {
+      handlers: someHandlers(consoleauth, {
         authorize: ({ connections }) => ({ ...connections[0]!, accessUrl: 'http://127.0.0.1:6080/vnc#token=t' }),
         attach({ attachSecret }) {
           const granted = grants.get(attachSecret);
@@ -79,8 +79,8 @@ describe('a compute agent with simulated guests', function () {
         report: (report) => void reports.push(report),
         levels: () => ({ consoleauth: consoleauth.version }),
         sweep: () => 0,
-        connect: unexpected, renew: unexpected, release: unexpected, revokeInstance: unexpected,
-      },
+        register: () => 0,
+      }),
     });
   }
 
@@ -126,7 +126,7 @@ describe('a compute agent with simulated guests', function () {
     await assert.rejects(getConsole(randomUUID(), 'novnc'), refused('NOT_FOUND', /could not be found/));
     const building = await store();
     await assert.rejects(getConsole(building.uuid, 'novnc'), refused('FAILED_PRECONDITION', /not ready \(building\)/));
-    await agentOf.deleteInstance({ instanceUuid: randomUUID() }, newContext(), { server: HOST });
+    await agentOf.deleteInstance({ instanceUuid: randomUUID(), reason: 'instance_deleted' }, newContext(), { server: HOST });
   });
 
   it('writes the state error where a guest cannot be made', async () => {
@@ -200,7 +200,7 @@ describe('a compute agent with simulated guests', function () {
     const uuid = await make();
     const open = [await attach(await getConsole(uuid, 'novnc')), await attach(await getConsole(uuid, 'serial'))];
     open.forEach((console) => console.resume());
-    await agentOf.deleteInstance({ instanceUuid: uuid }, newContext(), { server: HOST });
+    await agentOf.deleteInstance({ instanceUuid: uuid, reason: 'instance_deleted' }, newContext(), { server: HOST });
     await until(() => open.every((console) => console.ending !== null));
     assert.deepEqual(open.map((console) => console.ending?.reason), ['instance_deleted', 'instance_deleted']);
   });

@@ -9,6 +9,7 @@ import { ConsoleConnection, type ConsoleType } from '@gatehouse/objects/console-
 import { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { ConsoleSession, type Access } from '@gatehouse/objects/console-session';
 import { serve, type Handlers, type RpcServer } from '@gatehouse/rpc/server';
+import { someHandlers } from '@gatehouse/rpc/some-handlers';
 import type { Transport } from '@gatehouse/rpc/transport';
 
 export interface TestConsole {
@@ -43,14 +44,7 @@ export class TestConsoleAuth {
   }
 
   #handlers(): Handlers<typeof consoleauth> {
-    const unused = (): never => {
-      throw new ServiceError('UNIMPLEMENTED', 'not asked by a proxy');
-    };
-    return {
-      authorize: unused,
-      attach: unused,
-      sweep: unused,
-      revokeInstance: unused,
+    return someHandlers(consoleauth, {
       levels: () => ({ consoleauth: consoleauth.version }),
       report: ({ binary, host }) => void this.reports.push(`${binary} ${host}`),
       connect: async ({ sessionId, token, proxy, clientAddress }) => {
@@ -65,7 +59,7 @@ export class TestConsoleAuth {
         this.open.delete(id);
         this.released.push({ id, reason, bytesIn, bytesOut });
       },
-    };
+    });
   }
 
   #connect(id: string, token: string, proxy: string, clientAddress: string): ConsoleGrant {
@@ -86,11 +80,13 @@ function grantOf(id: string, { instanceName, consoleType, port, access = 'full',
   return ConsoleGrant.make({
     session: ConsoleSession.make({
       ...where, id, proxy, clientAddress, userId: null, projectId: null, access, startedAt: now, leaseExpires: now, endedAt: null, endReason: null, bytesIn: 0, bytesOut: 0,
+      endingAt: null, endingReason: null,
     }),
     connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: endpoint === undefined ? { transport: 'tcp', address: '127.0.0.1' } : { transport: 'attach' }, expires: null }),
     instanceName,
     endpoint: endpoint ?? null,
     attachSecret: endpoint === undefined ? null : 'secret',
     leaseSeconds,
+    resumeGrant: null,
   });
 }

@@ -122,6 +122,7 @@ export class ConsoleAuth {
         endpoint,
         attachSecret: viaAgent ? attachSecret : null,
         leaseSeconds: this.#config.consoleLease,
+        resumeGrant: null,
       };
     });
   }

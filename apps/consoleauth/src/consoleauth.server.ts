@@ -1,6 +1,7 @@
 /** The RPC edge of consoleauth: each method of the contract is one call of the application. */
 import type { consoleauth } from '@gatehouse/contracts/consoleauth';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Handlers } from '@gatehouse/rpc/server';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAuth } from './console-auth.ts';
@@ -26,6 +27,12 @@ export function consoleAuthHandlers({ auth, leases, ends, levels, db, clock }: C
     release: ({ proxy, session, reason }) => leases.release(proxy, session, reason),
     sweep: ({ host }) => leases.sweep(host),
     report: (service) => db.services.report({ ...service, lastSeenAt: clock.now() }),
+    register: unimplemented,
+    showToken: unimplemented,
+    listSessions: unimplemented,
+    showSession: unimplemented,
+    endSessions: unimplemented,
+    watchSessions: unimplemented,
     levels: () => levels.oldest(),
     async revokeInstance({ instanceUuid, reason }, context) {
       const open = await auth.revokeInstance(instanceUuid, reason);
@@ -33,4 +40,8 @@ export function consoleAuthHandlers({ auth, leases, ends, levels, db, clock }: C
       return open.length;
     },
   };
+}
+
+function unimplemented(): never {
+  throw new ServiceError('UNIMPLEMENTED', 'this is being built');
 }

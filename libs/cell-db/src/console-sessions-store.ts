@@ -259,10 +259,10 @@ function inUse({ id, startedAt }: StoredSession): ServiceError {
 
 /** The object that travels. */
 export function consoleSessionOf(stored: StoredSession): ConsoleSession {
-  const { id, instanceUuid, host, port, consoleType, proxy, clientAddress, userId, projectId, access, startedAt, leaseExpires, endedAt, endReason, bytesIn, bytesOut } = stored;
+  const { id, instanceUuid, host, port, consoleType, proxy, clientAddress, userId, projectId, access, startedAt, leaseExpires, endedAt, endReason, bytesIn, bytesOut, endingAt, endingReason } = stored;
   return Object.freeze({
     id, instanceUuid, host, port, consoleType, proxy, clientAddress, userId, projectId, access,
-    startedAt, leaseExpires, endedAt, endReason, bytesIn, bytesOut,
+    startedAt, leaseExpires, endedAt, endReason, bytesIn, bytesOut, endingAt, endingReason,
   });
 }
 

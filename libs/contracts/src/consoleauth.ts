@@ -7,9 +7,10 @@
  */
 import { ConsoleConnection, CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
 import { ConsoleGrant } from '@gatehouse/objects/console-grant';
-import { ACCESS_LEVELS } from '@gatehouse/objects/console-session';
+import { ACCESS_LEVELS, ConsoleSession } from '@gatehouse/objects/console-session';
+import { ConsoleSessionEvents } from '@gatehouse/objects/console-session-events';
 import { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
-import { enumeration, integer, listOf, mapOf, object, string, uuid } from '@gatehouse/objects/fields';
+import { enumeration, integer, listOf, mapOf, object, since, string, uuid } from '@gatehouse/objects/fields';
 import { defineContract, method } from '@gatehouse/rpc/contract';
 
 const name = () => string({ minLength: 1, maxLength: 255 });
@@ -21,12 +22,31 @@ export const SERVICE_SILENCE_MS_MAX = 20_000;
 /** A renewal carries at most this many sessions; a proxy with more sends several. */
 export const RENEW_SESSIONS_MAX = 1_000;
 
+/** Ports that one instance may register. */
+const CONNECTIONS_MAX = 256;
+/** Sessions in one page of a list. */
+export const SESSIONS_PAGE_MAX = 500;
+/** The longest that a watcher may let its request wait. */
+export const WATCH_SECONDS_MAX = 30;
+export const SESSION_STATES = ['open', 'ended', 'all'] as const;
+export type SessionState = (typeof SESSION_STATES)[number];
+
+/** Which sessions are meant: those that match every word that is said. */
+const sessionFilter = () => ({
+  instanceUuid: uuid().optional(),
+  userId: name().optional(),
+  projectId: name().optional(),
+  host: name().optional(),
+  proxy: name().optional(),
+});
+
 export const consoleauth = defineContract({
   topic: 'consoleauth',
-  version: '3.1',
+  version: '3.2',
   objects: {
     '3.0': { ConsoleConnection: '1.0', ConsoleGrant: '1.0', ConsoleSession: '1.0', ConsoleSessionUse: '1.0' },
     '3.1': { ConsoleGrant: '1.1', ConsoleSession: '1.1' },
+    '3.2': { ConsoleGrant: '1.2', ConsoleSession: '1.2', ConsoleSessionEvent: '1.0', ConsoleSessionEvents: '1.0', ConsoleSessionUse: '1.1' },
   },
   methods: {
     /** One of `connections` (an instance's ports of one console type, in order), reserved, with its access URL. PORT_IN_USE when none is free. */
@@ -46,6 +66,8 @@ export const consoleauth = defineContract({
         clientAddress: string({ maxLength: 255 }),
         /** Console types that the asking page can show; unset means any. */
         consoleTypes: listOf(enumeration(CONSOLE_TYPES)).optional(),
+        /** Goes on with the session that it belongs to, from whichever proxy; where that is over, `token` counts. */
+        resumeGrant: since('3.2', string({ maxLength: 128 }).optional(), undefined),
       },
       result: object(ConsoleGrant),
     }),
@@ -82,6 +104,51 @@ export const consoleauth = defineContract({
     levels: method({ since: '3.1', idempotent: true, result: mapOf(string({ maxLength: 32 })) }),
     /** Removes a batch of the expired tokens and dead sessions of a host's guests; answers how many. */
     sweep: method({ since: '3.0', idempotent: true, args: { host: name() }, result: integer({ min: 0 }) }),
+    /**
+     * The consoles that a guest has now on its host: others of that instance and host are gone, with their tokens and
+     * sessions. Answers how many sessions were ended.
+     */
+    register: method({
+      since: '3.2',
+      idempotent: true,
+      args: { host: name(), instanceUuid: uuid(), connections: listOf(object(ConsoleConnection), { maxItems: CONNECTIONS_MAX }) },
+      result: integer({ min: 0 }),
+    }),
+    /** Where a token leads, as Nova's os-console-auth-tokens tells external proxies; nothing is claimed. NOT_FOUND when it is unknown or has expired. */
+    showToken: method({ since: '3.2', args: { token: string({ maxLength: 512 }) }, result: object(ConsoleConnection) }),
+    /** Newest first; the next page begins after `marker`, the last id of this one. */
+    listSessions: method({
+      since: '3.2',
+      args: {
+        ...sessionFilter(),
+        consoleType: enumeration(CONSOLE_TYPES).optional(),
+        state: enumeration(SESSION_STATES).default('open'),
+        limit: integer({ min: 1, max: SESSIONS_PAGE_MAX }).default(SESSIONS_PAGE_MAX),
+        marker: uuid().optional(),
+      },
+      result: listOf(object(ConsoleSession)),
+    }),
+    /** NOT_FOUND when it is not known (any more). */
+    showSession: method({ since: '3.2', args: { sessionId: uuid() }, result: object(ConsoleSession) }),
+    /**
+     * Ends one session, or all open ones that the filter names (at least one word of it is needed). Answers them as they
+     * are when their proxies have confirmed, or after some seconds: a session whose `endedAt` is null is still being ended.
+     */
+    endSessions: method({
+      since: '3.2',
+      idempotent: true,
+      args: { sessionId: uuid().optional(), ...sessionFilter(), reason: reason().default('ended_by_operator') },
+      result: listOf(object(ConsoleSession)),
+    }),
+    /**
+     * What happened after `cursor` (null: from now on), at once when there is something, else within `waitSeconds`.
+     * INVALID_ARGUMENT for a cursor that is none, or older than what is kept.
+     */
+    watchSessions: method({
+      since: '3.2',
+      args: { cursor: string({ maxLength: 64 }).nullable(), ...sessionFilter(), waitSeconds: integer({ min: 0, max: WATCH_SECONDS_MAX }).default(0) },
+      result: object(ConsoleSessionEvents),
+    }),
     /** Revokes an instance's tokens and ends its sessions; answers how many sessions were ended. */
     revokeInstance: method({ since: '3.0', idempotent: true, args: { instanceUuid: uuid(), reason: reason() }, result: integer({ min: 0 }) }),
   },

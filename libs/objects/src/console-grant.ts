@@ -1,7 +1,7 @@
 /** consoleauth's answer to a proxy's `connect`: the claimed session and how to reach its console, once. */
 import { ConsoleConnection } from './console-connection.ts';
 import { ConsoleSession } from './console-session.ts';
-import { integer, object, string } from './fields.ts';
+import { integer, object, since, string } from './fields.ts';
 import { defineObject } from './define-object.ts';
 import type { ObjectOf } from './define-object.ts';
 
@@ -14,11 +14,13 @@ const fields = {
   /** Shown to the agent once; a secret. */
   attachSecret: string({ maxLength: 128 }).nullable(),
   leaseSeconds: integer({ min: 1, max: 86_400 }),
+  /** Opens this session again while it is not over; a secret. Null where the client has it already. */
+  resumeGrant: since('1.2', string({ maxLength: 128 }).nullable(), null),
 };
 
-export const ConsoleGrant = defineObject('ConsoleGrant', '1.1', fields, {
+export const ConsoleGrant = defineObject('ConsoleGrant', '1.2', fields, {
   relations: {
-    session: [['1.0', '1.0'], ['1.1', '1.1']],
+    session: [['1.0', '1.0'], ['1.1', '1.1'], ['1.2', '1.2']],
     connection: [['1.0', '1.0']],
   },
 });

@@ -9,7 +9,7 @@ export type Access = (typeof ACCESS_LEVELS)[number];
 
 const name = () => string({ maxLength: 255 });
 
-export const ConsoleSession = defineObject('ConsoleSession', '1.1', {
+export const ConsoleSession = defineObject('ConsoleSession', '1.2', {
   id: uuid(),
   instanceUuid: uuid(),
   host: name(),
@@ -29,5 +29,8 @@ export const ConsoleSession = defineObject('ConsoleSession', '1.1', {
   bytesIn: since('1.1', integer({ min: 0 }), 0),
   /** From the guest to the client. */
   bytesOut: since('1.1', integer({ min: 0 }), 0),
+  /** Somebody asked for its end, for this reason; it has ended when its proxy says so or its lease has run out. */
+  endingAt: since('1.2', datetime().nullable(), null),
+  endingReason: since('1.2', name().nullable(), null),
 });
 export type ConsoleSession = ObjectOf<typeof ConsoleSession>;

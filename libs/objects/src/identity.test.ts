@@ -24,9 +24,15 @@ interface Pinned {
 // An object that Nova has as well is released in the version that we have of it; those two are Nova's own fingerprints.
 const PINNED: Readonly<Record<string, Pinned>> = {
   ConsoleConnection: { identity: '1.0-99cf07d6c14ac1f68fe598e61c2a1ef3', released: { '1.0': 'd7f6d0bb221cf879' } },
-  ConsoleGrant: { identity: '1.1-4a71d16d9d77ec62682d357bdd225d60', released: { '1.0': '546c569f5b1a7ab4', '1.1': 'cfaef4fea7a03a53' } },
-  ConsoleSession: { identity: '1.1-9e866fa18b9b5f61bcdbc3893b465de8', released: { '1.0': 'a7b43396c1761f35', '1.1': '7cad5c2c7b64e876' }, meanings: { bytesIn: 0, bytesOut: 0 } },
-  ConsoleSessionUse: { identity: '1.0-3ab59439f31dfd1b48ed9a13291ef782', released: { '1.0': '86d972a29097c62c' } },
+  ConsoleGrant: { identity: '1.2-95d432283bdea0a06857bf5228e730e3', released: { '1.0': '546c569f5b1a7ab4', '1.1': 'cfaef4fea7a03a53', '1.2': '3d9e5adae8532c8d' }, meanings: { resumeGrant: null } },
+  ConsoleSession: {
+    identity: '1.2-40bb4750ec2850006cdcb43d4aa2382d',
+    released: { '1.0': 'a7b43396c1761f35', '1.1': '7cad5c2c7b64e876', '1.2': '04e691a1f421d848' },
+    meanings: { bytesIn: 0, bytesOut: 0, endingAt: null, endingReason: null },
+  },
+  ConsoleSessionEvent: { identity: '1.0-1173a849d2d52d4520b51fa0b9babc54', released: { '1.0': '9d94194648ae1add' } },
+  ConsoleSessionEvents: { identity: '1.0-8b0bcd094013a4cfeff1921df258a6da', released: { '1.0': 'a1994ead9b0146af' } },
+  ConsoleSessionUse: { identity: '1.1-d28b1c75bbf278c288f5588bd0d363dc', released: { '1.0': '86d972a29097c62c', '1.1': 'd374509c60e59331' }, meanings: { claim: undefined } },
   Instance: { identity: '2.7-caa2c83773f660850c89ebe0f66cf59a', released: { '2.7': 'a94ae05643fc11db' }, meanings: { keypairs: undefined } },
   KeyPair: { identity: '1.4-1244e8d1b103cc69d038ed78ab3a8cc6', released: { '1.4': '1b76800777227aea' }, meanings: { type: 'ssh' } },
   KeyPairList: { identity: '1.3-94aad3ac5c938eef4b5e83da0212f506', released: { '1.3': '8b481d7df7c9dce5' } },

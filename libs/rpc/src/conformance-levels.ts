@@ -47,7 +47,7 @@ const old = defineContract({
 const now = defineContract({
   topic: 'sessions',
   version: '1.1',
-  objects: { ...old.objects, '1.1': { ConsoleGrant: '1.1', ConsoleSession: '1.1' } },
+  objects: { ...old.objects, '1.1': { ConsoleGrant: '1.2', ConsoleSession: '1.2' } },
   methods: {
     keep: method({ since: '1.0', args: { session: object(ConsoleSession), reason: since('1.1', string(), 'not said') }, result: string() }),
     grant: method({ since: '1.0', result: object(ConsoleGrant) }),
@@ -62,9 +62,9 @@ const oldSession: ObjectOf<typeof OldSession> = {
   id: ID, instanceUuid: ID, host: 'h', port: 1, consoleType: 'serial', proxy: 'p', clientAddress: '192.0.2.1', userId: null, projectId: null,
   access: 'full', startedAt: when, leaseExpires: when, endedAt: null, endReason: null,
 };
-const session = ConsoleSession.make({ ...oldSession, bytesIn: 7, bytesOut: 9 });
+const session = ConsoleSession.make({ ...oldSession, bytesIn: 7, bytesOut: 9, endingAt: null, endingReason: null });
 const connection = ConsoleConnection.make({ instanceUuid: ID, host: 'h', port: 1, consoleType: 'serial', tokenHash: null, accessUrl: null, options: {}, expires: null });
-const rest = { connection, instanceName: 'web', endpoint: null, attachSecret: null, leaseSeconds: 15 };
+const rest = { connection, instanceName: 'web', endpoint: null, attachSecret: null, leaseSeconds: 15, resumeGrant: null };
 const grant = ConsoleGrant.make({ session, ...rest });
 
 const oldHandlers: Handlers<typeof old> = {

@@ -29,10 +29,10 @@ const where = { instanceUuid: ID, host: 'h', port: 1, consoleType: 'serial' } as
 const grant = ConsoleGrant.make({
   session: ConsoleSession.make({
     ...where, id: ID, proxy: 'p', clientAddress: '192.0.2.1', userId: null, projectId: null, access: 'full',
-    startedAt: when, leaseExpires: when, endedAt: null, endReason: null, bytesIn: 7, bytesOut: 9,
+    startedAt: when, leaseExpires: when, endedAt: null, endReason: null, bytesIn: 7, bytesOut: 9, endingAt: null, endingReason: null,
   }),
   connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: {}, expires: null }),
-  instanceName: 'web', endpoint: null, attachSecret: null, leaseSeconds: 15,
+  instanceName: 'web', endpoint: null, attachSecret: null, leaseSeconds: 15, resumeGrant: null,
 });
 
 describe('objects newer than their reader, with Nova at the other end', function () {

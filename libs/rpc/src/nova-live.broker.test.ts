@@ -279,7 +279,7 @@ describe('with Nova at the other end', function () {
       const session = ConsoleSession.make({
         id: '2f1bd9f0-6a9c-4c5b-9df4-0d2a61c8e5a4', instanceUuid: '2f1bd9f0-6a9c-4c5b-9df4-0d2a61c8e5a5', host: 'h1', port: 5900, consoleType: 'novnc', proxy: 'p', clientAddress: '192.0.2.7',
         userId: null, projectId: null, access: 'full', startedAt: new Date('2026-07-01T09:08:07Z'), leaseExpires: new Date('2026-07-01T09:09:07Z'), endedAt: null, endReason: null,
-        bytesIn: 1, bytesOut: 2,
+        bytesIn: 1, bytesOut: 2, endingAt: null, endingReason: null,
       });
       assert.deepEqual(await client.session({ session }, newContext()), ['1.0', 'h1', 5900, '2026-07-01T09:08:07+00:00']);
     });

@@ -6,7 +6,7 @@ const REDACTED = '[redacted]';
 
 /** Names are compared without case, dashes and underscores, anywhere in the name. */
 const SECRET_NAMES =
-  /token|secret|passw|passphrase|authorization|privatekey|accessurl|cookie|credential|apikey|adminpass|userdata|resumekey/;
+  /token|secret|passw|passphrase|authorization|privatekey|accessurl|cookie|credential|apikey|adminpass|userdata|resumegrant/;
 
 // A log line is for a person or an index: bounded in depth, breadth and length, whatever it was given.
 const DEPTH_MAX = 8;
@@ -16,8 +16,8 @@ const TEXT_MAX = 8_192;
 const TEXT_RULES: readonly (readonly [RegExp, string])[] = [
   // ?token=..., &access_token=..., #token=..., and the same percent-encoded inside another query
   [/((?:token|secret|passw(?:or)?d)(?:=|%3D|%253D))[^&#\s"'\\<>]+/gi, `$1${REDACTED}`],
-  // the WebSocket subprotocol that carries a token
-  [/\btoken\.[A-Za-z0-9_~-]{8,}/g, `token.${REDACTED}`],
+  // the WebSocket subprotocols that carry a token and a resume grant
+  [/\b(token|resume)\.[A-Za-z0-9_~-]{8,}/g, `$1.${REDACTED}`],
   // scheme://user:password@host, without its scheme: to look for one from every letter on takes the square of the length
   [/(:\/\/[^\s:/@"\\]*:)[^\s/@"\\]+@/g, `$1${REDACTED}@`],
   [/\b(Bearer|Basic)\s+[A-Za-z0-9+/=._~-]{8,}/gi, `$1 ${REDACTED}`],

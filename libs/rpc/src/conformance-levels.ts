@@ -1,6 +1,7 @@
 /**
  * What a mixed fleet promises, as one suite for both transports: clients and servers of two levels of one contract,
- * in every pairing. The old level stands here as its peers still have it: a contract and definitions of its own.
+ * in every pairing. The old level stands here as its peers still have it: a contract and definitions of its own. The
+ * new one is in the objects of today, whichever version those have reached.
  */
 import assert from 'node:assert/strict';
 import { ConsoleConnection, CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
@@ -22,6 +23,9 @@ import type { Handlers, RpcServer } from './server.ts';
 import type { Listening, OutgoingRequest, Reply, Transport } from './transport.ts';
 
 const name = () => string({ maxLength: 255 });
+
+/** A minor version that nobody has reached. */
+const NEVER = '1.999';
 
 /** As they were before they counted bytes. */
 const OldSession = defineObject('ConsoleSession', '1.0', {
@@ -47,7 +51,7 @@ const old = defineContract({
 const now = defineContract({
   topic: 'sessions',
   version: '1.1',
-  objects: { ...old.objects, '1.1': { ConsoleGrant: '1.2', ConsoleSession: '1.2' } },
+  objects: { ...old.objects, '1.1': { ConsoleGrant: ConsoleGrant.version, ConsoleSession: ConsoleSession.version } },
   methods: {
     keep: method({ since: '1.0', args: { session: object(ConsoleSession), reason: since('1.1', string(), 'not said') }, result: string() }),
     grant: method({ since: '1.0', result: object(ConsoleGrant) }),
@@ -62,14 +66,20 @@ const oldSession: ObjectOf<typeof OldSession> = {
   id: ID, instanceUuid: ID, host: 'h', port: 1, consoleType: 'serial', proxy: 'p', clientAddress: '192.0.2.1', userId: null, projectId: null,
   access: 'full', startedAt: when, leaseExpires: when, endedAt: null, endReason: null,
 };
-const session = ConsoleSession.make({ ...oldSession, bytesIn: 7, bytesOut: 9, endingAt: null, endingReason: null });
 const connection = ConsoleConnection.make({ instanceUuid: ID, host: 'h', port: 1, consoleType: 'serial', tokenHash: null, accessUrl: null, options: {}, expires: null });
-const rest = { connection, instanceName: 'web', endpoint: null, attachSecret: null, leaseSeconds: 15, resumeGrant: null };
-const grant = ConsoleGrant.make({ session, ...rest });
+const rest = { connection, instanceName: 'web', endpoint: null, attachSecret: null, leaseSeconds: 15 };
+const oldGrant: ObjectOf<typeof OldGrant> = { session: oldSession, ...rest };
+
+/** What today's readers make of the old ones: each later field has its meaning, for bytes that nobody counted 0. */
+const sessionRead = ConsoleSession.fromPrimitive(OldSession.toPrimitive(oldSession));
+const grantRead = ConsoleGrant.fromPrimitive(OldGrant.toPrimitive(oldGrant));
+
+const session = ConsoleSession.make({ ...sessionRead, bytesIn: 7, bytesOut: 9 });
+const grant = ConsoleGrant.make({ ...grantRead, session });
 
 const oldHandlers: Handlers<typeof old> = {
   keep: ({ session: { id } }) => `old ${id}`,
-  grant: () => ({ session: oldSession, ...rest }),
+  grant: () => oldGrant,
   list: () => [oldSession],
 };
 const newHandlers: Handlers<typeof now> = {
@@ -151,7 +161,7 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
       await assert.rejects(client.keep({ session, reason: 'r' }, newContext()), refusal('UNIMPLEMENTED', /version 1\.1\. Attempted method: keep/));
       await assert.rejects(client.list({ proxy: 'p', host: 'h' }, newContext()), refusal('UNIMPLEMENTED', /version 1\.1\. Attempted method: list/));
       assert.equal((await client.grant({}, newContext())).session.bytesIn, 0);
-      assert.deepEqual(await client.list({ proxy: 'p' }, newContext()), [{ ...oldSession, bytesIn: 0, bytesOut: 0 }]);
+      assert.deepEqual(await client.list({ proxy: 'p' }, newContext()), [sessionRead]);
       assert.deepEqual(sent.map(({ version }) => version), ['1.1', '1.1', '1.1', '1.0', '1.0']);
     });
 
@@ -159,8 +169,8 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
       await serveOld();
       const { client, sent } = asking('1.0');
       assert.equal(await client.keep({ session, reason: 'r' }, newContext()), `old ${ID}`);
-      assert.deepEqual(await client.grant({}, newContext()), { session: { ...oldSession, bytesIn: 0, bytesOut: 0 }, ...rest });
-      assert.deepEqual(await client.list({ proxy: 'p', host: 'h' }, newContext()), [{ ...oldSession, bytesIn: 0, bytesOut: 0 }]);
+      assert.deepEqual(await client.grant({}, newContext()), grantRead);
+      assert.deepEqual(await client.list({ proxy: 'p', host: 'h' }, newContext()), [sessionRead]);
       assert.deepEqual(sent.map(({ version, context }) => [version, context['rpc_level']]), Array.from({ length: 3 }, () => ['1.0', '1.0']));
       assert.deepEqual(Object.keys(sent[0]?.args ?? {}), ['session']);
       assert.deepEqual([versionOf(sent[0]?.args['session']), 'bytes_in' in dataOf(sent[0]?.args['session'])], ['1.0', false]);
@@ -180,13 +190,14 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
       await serveNew();
       const { transport, sent } = watched(bus.client);
       const client = createClient(old, transport);
-      assert.deepEqual(await client.grant({}, newContext()), { session: oldSession, ...rest });
+      assert.deepEqual(await client.grant({}, newContext()), oldGrant);
       assert.equal(await client.keep({ session: oldSession }, newContext()), 'new 0 not said');
       assert.deepEqual(await client.list({ proxy: 'p' }, newContext()), [{ ...oldSession, host: 'any' }]);
-      for (const [version, expected] of [['1.0', '1.0'], [null, '1.0'], ['1.1', '1.1'], ['1.0.4', '1.0']] as const) {
+      const newest = [ConsoleGrant.version, ConsoleSession.version];
+      for (const [version, expected] of [['1.0', ['1.0', '1.0']], [null, ['1.0', '1.0']], ['1.1', newest], ['1.0.4', ['1.0', '1.0']]] as const) {
         const message = { method: 'grant', args: {}, namespace: null, version, context: {} };
         const reply = await bus.client.request({ kind: 'call', topic: 'sessions', message, deadline: Date.now() + 5_000 });
-        assert.deepEqual([versionOf(reply?.result), versionOf(dataOf(reply?.result)['session'])], [expected, expected], String(version));
+        assert.deepEqual([versionOf(reply?.result), versionOf(dataOf(reply?.result)['session'])], expected, String(version));
       }
       assert.equal(sent.length, 3);
     });
@@ -224,7 +235,7 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
       for (const level of [7, true, [], {}, '', 'x', '1', '2.0', '1.0.0.0', '99999.0']) {
         assert.match((await ask(level))?.failure ?? '', /_context_rpc_level: expected a version like 1\.1/, JSON.stringify(level));
       }
-      assert.equal(versionOf((await ask('1.7'))?.result), '1.1');
+      assert.equal(versionOf((await ask('1.7'))?.result), ConsoleGrant.version);
       assert.equal(versionOf((await ask(null))?.result), '1.0');
     });
 
@@ -232,7 +243,7 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
       const newest = { method: 'keep', args: { session: ConsoleSession.toPrimitive(session) }, namespace: null, version: '1.0', context: {} };
       const ask = (args: JsonObject, transport = bus.client) =>
         transport.request({ kind: 'call', topic: 'sessions', message: { ...newest, args }, deadline: Date.now() + 5_000 });
-      const incompatible = /version 1\.1 of ConsoleSession is not supported, 1\.0 is/;
+      const incompatible = new RegExp(`version ${ConsoleSession.version} of ConsoleSession is not supported, 1\\.0 is`);
 
       it('are refused without a peer, of another major version always', async () => {
         await serveOld();
@@ -243,12 +254,12 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
       it('are refused when the peer does not know them either, or nobody is the peer', async () => {
         await serveOld(now);
         // The only one on the topic is itself; it must not ask itself for ever.
-        const newer = { ...newest.args.session, 'nova_object.version': '1.7' };
-        assert.match((await ask({ session: newer }))?.failure ?? '', /version 1\.7 of ConsoleSession is not supported, 1\.0 is/);
+        const newer = { ...newest.args.session, 'nova_object.version': NEVER };
+        assert.match((await ask({ session: newer }))?.failure ?? '', /version 1\.999 of ConsoleSession is not supported, 1\.0 is/);
         servers.push(await serve(old, bus.server, { server: 'alone', handlers: oldHandlers, backportPeer: { topic: 'nowhere', version: '1.0' } }));
         const message = { ...newest, args: { session: newer } };
         const reply = await bus.client.request({ kind: 'call', topic: 'sessions', server: 'alone', message, deadline: Date.now() + 5_000 });
-        assert.match(reply?.failure ?? '', /version 1\.7 of ConsoleSession is not supported/);
+        assert.match(reply?.failure ?? '', /version 1\.999 of ConsoleSession is not supported/);
       });
 
       it('are read by a server once its peer has rewritten them, as many as it may ask for', async () => {
@@ -290,11 +301,11 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
             return { result: backportHandlers.objectBackportVersions({ objinst, objectVersions: objectVersions as Record<string, string> }), failure: null };
           },
         }));
-        assert.deepEqual(await createClient(old, bus.client).grant({}, newContext()), { session: oldSession, ...rest });
+        assert.deepEqual(await createClient(old, bus.client).grant({}, newContext()), oldGrant);
         assert.deepEqual(asked, ['grant 1.0', 'object_backport_versions 1.0']);
         canHelp = false;
         await assert.rejects(createClient(old, bus.client).grant({}, newContext()), (error) => {
-          refusal('INTERNAL', /does not fit the contract.*version 1\.1 of ConsoleGrant is not supported, 1\.0 is/)(error);
+          refusal('INTERNAL', new RegExp(`does not fit the contract.*version ${ConsoleGrant.version} of ConsoleGrant is not supported, 1\\.0 is`))(error);
           assert.equal((error as { details: Record<string, unknown> }).details['oslo'], 'IncompatibleObjectVersion');
           return true;
         });
@@ -309,13 +320,13 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
         };
         const objinst = ConsoleGrant.toPrimitive(grant);
         const both = { ConsoleGrant: '1.0', ConsoleSession: '1.0', ConsoleConnection: '1.0' };
-        const expected = OldGrant.toPrimitive({ session: oldSession, ...rest });
+        const expected = OldGrant.toPrimitive(oldGrant);
         assert.deepEqual((await rewrite('object_backport_versions', { objinst, object_versions: both }))?.result, expected);
         assert.deepEqual((await rewrite('object_backport', { objinst, target_version: '1.0' }))?.result, expected);
         const refused = async (args: JsonObject) => (await rewrite('object_backport_versions', args))?.failure ?? '';
         assert.match(await refused({ objinst: { ...objinst, 'nova_object.name': 'NoSuchObject' }, object_versions: both }), /"class":"UnsupportedObjectError".*NoSuchObject/);
-        assert.match(await refused({ objinst: { ...objinst, 'nova_object.version': '1.9' }, object_versions: both }), /"class":"IncompatibleObjectVersion".*1\.9/);
-        assert.match(await refused({ objinst, object_versions: { ...both, ConsoleGrant: '1.5' } }), /"class":"InvalidTargetVersion".*1\.5/);
+        assert.match(await refused({ objinst: { ...objinst, 'nova_object.version': NEVER }, object_versions: both }), /"class":"IncompatibleObjectVersion".*1\.999/);
+        assert.match(await refused({ objinst, object_versions: { ...both, ConsoleGrant: NEVER } }), /"class":"InvalidTargetVersion".*1\.999/);
         for (const args of [{}, { objinst }, { objinst, object_versions: {} }, { objinst: 7, object_versions: both }, { objinst, object_versions: { ConsoleGrant: 7 } }, { objinst, object_versions: { ConsoleGrant: 'x' } }]) {
           assert.match(await refused(args as JsonObject), /"service_code":"INVALID_ARGUMENT"/, JSON.stringify(Object.keys(args)));
         }

@@ -31,6 +31,15 @@ export const WATCH_SECONDS_MAX = 30;
 export const SESSION_STATES = ['open', 'ended', 'all'] as const;
 export type SessionState = (typeof SESSION_STATES)[number];
 
+/**
+ * For whom it is asked: unset means all sessions, else those of this user and those on instances of this project, whoever
+ * opened them. What a viewer may not see is not there for him. It narrows, and so is no word of a filter that needs one.
+ */
+const sessionViewer = () => ({
+  viewerUserId: name().optional(),
+  viewerProjectId: name().optional(),
+});
+
 /** Which sessions are meant: those that match every word that is said. */
 const sessionFilter = () => ({
   instanceUuid: uuid().optional(),
@@ -38,6 +47,7 @@ const sessionFilter = () => ({
   projectId: name().optional(),
   host: name().optional(),
   proxy: name().optional(),
+  ...sessionViewer(),
 });
 
 export const consoleauth = defineContract({
@@ -129,7 +139,7 @@ export const consoleauth = defineContract({
       result: listOf(object(ConsoleSession)),
     }),
     /** NOT_FOUND when it is not known (any more). */
-    showSession: method({ since: '3.2', args: { sessionId: uuid() }, result: object(ConsoleSession) }),
+    showSession: method({ since: '3.2', args: { sessionId: uuid(), ...sessionViewer() }, result: object(ConsoleSession) }),
     /**
      * Ends one session, or all open ones that the filter names (at least one word of it is needed). Answers them as they
      * are when their proxies have confirmed, or after some seconds: a session whose `endedAt` is null is still being ended.

@@ -29,6 +29,7 @@ import { BODY_BYTES_MAX, faultOf } from './rest/fault.ts';
 import { hostGuard, isLoopbackName } from './rest/host-guard.ts';
 import { prepareHttpEdge } from './rest/http-edge.ts';
 import { KeyPairsController } from './rest/key-pairs.controller.ts';
+import { ServerActionsController } from './rest/server-actions.controller.ts';
 import { ServersController } from './rest/servers.controller.ts';
 import { VersionsController } from './rest/versions.controller.ts';
 
@@ -55,7 +56,7 @@ export class ApiModule {
   static of({ keyPairs, instances, consoles }: ApiParts): DynamicModule {
     return {
       module: ApiModule,
-      controllers: [VersionsController, KeyPairsController, ConsolesController, ServersController],
+      controllers: [VersionsController, KeyPairsController, ConsolesController, ServerActionsController, ServersController],
       providers: [
         { provide: KeyPairs, useValue: keyPairs },
         { provide: Instances, useValue: instances },

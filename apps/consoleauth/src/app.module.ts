@@ -12,6 +12,7 @@ import { serve } from '@gatehouse/rpc/server';
 import type { RpcServer } from '@gatehouse/rpc/server';
 import type { Transport } from '@gatehouse/rpc/transport';
 import type { App } from '@gatehouse/runtime/app';
+import type { Audit } from '@gatehouse/runtime/audit';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import { createContextApp } from '@gatehouse/runtime/nest-app';
@@ -33,6 +34,7 @@ export interface ConsoleAuthResources {
   readonly server: string;
   readonly transport: Transport;
   readonly cellDb: CellDb;
+  readonly audit: Audit;
   readonly log: Logger;
   readonly clock: Clock;
 }

@@ -1,5 +1,6 @@
 import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { consoleProxy } from '@gatehouse/contracts/console-proxy';
+import { auditSettings } from '@gatehouse/runtime/audit';
 import { brokerSettings } from '@gatehouse/runtime/broker';
 import { choice, durationSeconds, flag, name, rpcLevel, secretUrl, url } from '@gatehouse/runtime/config';
 import { z } from 'zod';
@@ -7,6 +8,7 @@ import { HASH_ALGORITHMS } from './console-token.ts';
 
 /** How consoles are authorized; the same in a process of its own and beside the others in one. */
 export const consoleAuthConfig = z.object({
+  ...auditSettings,
   /** Where users' browsers reach the console proxy. */
   proxyBaseUrl: url(['http', 'https'], 'http://127.0.0.1:6080'),
   /** Seconds for which a token opens its console. */

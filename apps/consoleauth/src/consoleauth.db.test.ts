@@ -12,6 +12,7 @@ import { newContext } from '@gatehouse/rpc/context';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import { serve } from '@gatehouse/rpc/server';
 import type { App } from '@gatehouse/runtime/app';
+import { noAudit } from '@gatehouse/runtime/audit';
 import { createLogger } from '@gatehouse/runtime/logger';
 import { TestClock } from '@gatehouse/runtime/test-clock';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
@@ -50,7 +51,7 @@ describe('consoleauth on PostgreSQL', function () {
     await cellDb.migrate();
     const log = createLogger({ service: 'test', level: 'silent' });
     const config = consoleAuthConfig.parse({});
-    app = await startConsoleAuth({ config, server: 'consoleauth-1', transport, cellDb, log, clock });
+    app = await startConsoleAuth({ config, server: 'consoleauth-1', transport, cellDb, audit: noAudit, log, clock });
     const endSessions = ({ sessions }: { readonly sessions: Readonly<Record<string, string>> }) => void told.push({ ...sessions });
     await serve(consoleProxy, transport, { server: PROXY, handlers: { endSessions } });
   });

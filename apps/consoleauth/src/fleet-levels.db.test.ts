@@ -10,6 +10,7 @@ import { newContext } from '@gatehouse/rpc/context';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import type { Transport } from '@gatehouse/rpc/transport';
 import type { App } from '@gatehouse/runtime/app';
+import { noAudit } from '@gatehouse/runtime/audit';
 import { createLogger } from '@gatehouse/runtime/logger';
 import { TestClock } from '@gatehouse/runtime/test-clock';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
@@ -50,7 +51,7 @@ describe('the levels of a fleet on PostgreSQL', function () {
   });
 
   async function start(server: string, settings: Record<string, string> = {}): Promise<void> {
-    apps.push(await startConsoleAuth({ config: consoleAuthConfig.parse(settings), server, transport, cellDb, log, clock }));
+    apps.push(await startConsoleAuth({ config: consoleAuthConfig.parse(settings), server, transport, cellDb, audit: noAudit, log, clock }));
   }
 
   const client = () => createClient(consoleauth, transport);

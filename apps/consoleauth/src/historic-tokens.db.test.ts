@@ -12,6 +12,7 @@ import { createClient } from '@gatehouse/rpc/client';
 import { newContext } from '@gatehouse/rpc/context';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import type { App } from '@gatehouse/runtime/app';
+import { noAudit } from '@gatehouse/runtime/audit';
 import { createLogger } from '@gatehouse/runtime/logger';
 import { TestClock } from '@gatehouse/runtime/test-clock';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
@@ -45,7 +46,7 @@ describe("tokens of Nova's services on PostgreSQL", function () {
     cellDb = await openCellDb({ url: await postgresql.createDatabase() });
     await cellDb.migrate();
     const log = createLogger({ service: 'test', level: 'silent' });
-    app = await startConsoleAuth({ config: consoleAuthConfig.parse({}), server: 'consoleauth-1', transport, cellDb, log, clock });
+    app = await startConsoleAuth({ config: consoleAuthConfig.parse({}), server: 'consoleauth-1', transport, cellDb, audit: noAudit, log, clock });
   });
 
   after(async () => {

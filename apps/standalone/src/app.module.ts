@@ -11,6 +11,7 @@ import { startConsoleAuth } from '@gatehouse/consoleauth/app.module';
 import { openEmbeddedPostgresql } from '@gatehouse/database/embedded-postgresql';
 import { startMetadata } from '@gatehouse/metadata/app.module';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
+import { openAudit, type Audit } from '@gatehouse/runtime/audit';
 import { composeApp, type App, type Resource } from '@gatehouse/runtime/app';
 import type { Boot } from '@gatehouse/runtime/run-process';
 import { dataDirOf, localHost, type StandaloneConfig } from './config.ts';
@@ -32,11 +33,13 @@ export async function startStandalone(boot: Boot<StandaloneConfig>, terminal: Te
   const resources: Resource[] = [];
   const apps: App[] = [];
   try {
+    const audit = openAudit({ ...boot.config, dataDir: dataDirOf(boot.config) }, 'standalone', boot.clock, log);
+    resources.push({ name: 'audit', close: () => audit.close() });
     const { apiDb, cellDb, resources: opened } = await openDatabases(dataDirOf(boot.config), terminal);
     resources.push(...opened);
     const transport = createMemoryTransport();
     resources.push({ name: 'transport', close: () => transport.close() });
-    for (const start of starters(boot, { transport, apiDb, cellDb })) {
+    for (const start of starters(boot, { transport, apiDb, cellDb, audit })) {
       boot.signal.throwIfAborted();
       apps.push(await start());
     }
@@ -47,7 +50,10 @@ export async function startStandalone(boot: Boot<StandaloneConfig>, terminal: Te
   }
 }
 
-type Shared = Pick<Databases, 'apiDb' | 'cellDb'> & { readonly transport: ReturnType<typeof createMemoryTransport> };
+interface Shared extends Pick<Databases, 'apiDb' | 'cellDb'> {
+  readonly transport: ReturnType<typeof createMemoryTransport>;
+  readonly audit: Audit;
+}
 
 // Whoever is asked starts before whoever asks; draining goes the other way.
 function starters(boot: Boot<StandaloneConfig>, shared: Shared): readonly (() => Promise<App>)[] {

@@ -16,6 +16,8 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_API_DATABASE_URL_FILE', 'file that holds GATEHOUSE_API_DATABASE_URL'],
   ['GATEHOUSE_API_HOSTS', 'host names under which the api may be called, besides loopback names'],
   ['GATEHOUSE_API_PORT', 'port of the REST API'],
+  ['GATEHOUSE_AUDIT_FILE', 'file of the audit, or off; audit.jsonl in the data directory unless set'],
+  ['GATEHOUSE_AUDIT_REQUIRED', 'open no new console while the audit cannot be written'],
   ['GATEHOUSE_BIND_ADDRESS', 'address that the HTTP servers listen on'],
   ['GATEHOUSE_CELL_DATABASE_URL', 'PostgreSQL database of the cell'],
   ['GATEHOUSE_CELL_DATABASE_URL_FILE', 'file that holds GATEHOUSE_CELL_DATABASE_URL'],

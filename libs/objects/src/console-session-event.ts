@@ -8,6 +8,8 @@ export const SESSION_EVENT_KINDS = ['connected', 'resumed', 'ending', 'ended'] a
 export type SessionEventKind = (typeof SESSION_EVENT_KINDS)[number];
 
 const fields = {
+  /** The place behind this event, where a watcher goes on that has seen it and nothing later. */
+  cursor: string({ minLength: 1, maxLength: 64 }),
   kind: enumeration(SESSION_EVENT_KINDS),
   at: datetime(),
   /** Why it ends or has ended; null for the other kinds. */

@@ -22,11 +22,13 @@ import type { ConsoleAuthConfig } from './config.ts';
 import { ConsoleAuth } from './console-auth.ts';
 import { consoleAuthHandlers } from './consoleauth.server.ts';
 import type { ConsoleAuthParts } from './consoleauth.server.ts';
+import { DatabaseTokens } from './database-tokens.ts';
 import { FleetLevels } from './fleet-levels.ts';
 import { historicEndpoints } from './historic-consoleauth.server.ts';
 import { HistoricTokens } from './historic-tokens.ts';
 import { SessionEnds } from './session-ends.ts';
 import { SessionLeases } from './session-leases.ts';
+import type { TokenBackend } from './token-backend.ts';
 
 export interface ConsoleAuthResources {
   readonly config: ConsoleAuthConfig;
@@ -45,16 +47,18 @@ const RESOURCES = Symbol('consoleauth resources');
 const PARTS = Symbol('consoleauth parts');
 
 interface Parts extends ConsoleAuthParts {
+  readonly tokens: TokenBackend;
   readonly pins: FleetPins;
 }
 
 function makeParts({ cellDb, clock, config, server, transport, log }: ConsoleAuthResources): Parts {
   const leases = new SessionLeases(cellDb, clock, config.consoleLease);
-  const auth = new ConsoleAuth(cellDb, leases, config, clock);
+  const tokens = new DatabaseTokens(cellDb, clock);
+  const auth = new ConsoleAuth(cellDb, tokens, leases, config, clock);
   const levels = new FleetLevels(cellDb.services, clock, server);
   const pins = new FleetPins(config, () => levels.oldest(), clock, log);
   const ends = new SessionEnds(createClient(consoleProxy, transport, { pin: pins.of(consoleProxy) }), log);
-  return { auth, leases, ends, levels, pins, db: cellDb, clock };
+  return { auth, tokens, leases, ends, levels, pins, db: cellDb, clock };
 }
 
 class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -76,7 +80,7 @@ class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdo
     this.#server = await serve(consoleauth, transport, {
       ...{ server, log, handlers: consoleAuthHandlers(this.#parts), backportPeer: backportPeer(config.rpcBackportPeer) },
       // Nova's own services call the topic by their versions.
-      others: historicEndpoints(new HistoricTokens(cellDb, config, clock)),
+      others: historicEndpoints(new HistoricTokens(cellDb, this.#parts.tokens, config, clock)),
     });
     if (config.rpcConductor) this.#conductor = await serve(conductor, transport, { server, handlers: {}, log });
   }

@@ -14,6 +14,8 @@ export const consoleAuthConfig = z.object({
   /** Seconds for which a token opens its console. */
   consoleTokenTtl: durationSeconds(600, { min: 1, max: 86_400 }),
   consoleTokenHash: choice(HASH_ALGORITHMS, 'sha256'),
+  /** A token opens its console once; after that the session's resume grant does. */
+  consoleTokenSingleUse: flag(false),
   /** Seconds for which a promised port is kept for its user. */
   consoleReservation: durationSeconds(30, { min: 1, max: 3_600 }),
   /** Seconds that a session lives on without its proxy's renewal. */

@@ -16,7 +16,7 @@ import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import type { Access } from '@gatehouse/objects/console-session';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
-import { accessUrl } from './access-url.ts';
+import { accessUrl, accessUrlBase } from './access-url.ts';
 import type { ConsoleAuthConfig } from './config.ts';
 import { hashSecret, mintSecret, tokenExpiry } from './console-token.ts';
 import { reachHistoric } from './historic-tokens.ts';
@@ -24,6 +24,7 @@ import type { ReachedConnection } from './historic-tokens.ts';
 import { chooseExclusivePort, isExclusive, refusePortInUse } from './port-choice.ts';
 import { liveEndpoint } from './service-directory.ts';
 import type { SessionLeases } from './session-leases.ts';
+import type { TokenBackend } from './token-backend.ts';
 
 export interface AuthorizeRequest {
   /** The ports of one console type of one instance, in order. */
@@ -50,12 +51,14 @@ const NOBODY = '';
 
 export class ConsoleAuth {
   readonly #db: CellDb;
+  readonly #tokens: TokenBackend;
   readonly #leases: SessionLeases;
   readonly #config: ConsoleAuthConfig;
   readonly #clock: Clock;
 
-  constructor(db: CellDb, leases: SessionLeases, config: ConsoleAuthConfig, clock: Clock) {
+  constructor(db: CellDb, tokens: TokenBackend, leases: SessionLeases, config: ConsoleAuthConfig, clock: Clock) {
     this.#db = db;
+    this.#tokens = tokens;
     this.#leases = leases;
     this.#config = config;
     this.#clock = clock;
@@ -69,9 +72,9 @@ export class ConsoleAuth {
     const { instanceUuid, consoleType } = oneConsole(request.connections);
     const token = mintSecret();
     const tokenHash = hashSecret(token, this.#config.consoleTokenHash);
-    const url = accessUrl(this.#config.proxyBaseUrl, consoleType, token);
+    const url = accessUrl(this.#config, consoleType, token);
 
-    return this.#db.transaction(async (stores) => {
+    return this.#tokens.issue(async (stores) => {
       const now = this.#clock.now();
       // Locked, so that a deletion that comes meanwhile waits and then finds this token.
       if ((await stores.instances.lock(instanceUuid)) === null) throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} could not be found.`);
@@ -82,14 +85,14 @@ export class ConsoleAuth {
 
       const expires = tokenExpiry(now, this.#config.consoleTokenTtl);
       const { host, port, options } = chosen;
-      await stores.consoleTokens.save({
+      const stored = {
         ...{ tokenHash, connectionId: chosen.id, instanceUuid, consoleType, host, port },
-        ...{ access: request.access, singleUse: false, expires, createdAt: now },
+        ...{ access: request.access, singleUse: this.#config.consoleTokenSingleUse, expires, createdAt: now },
         ...{ userId: context.userId, projectId: context.projectId },
         internalAccessPath: options['internal_access_path'] ?? null,
-        accessUrlBase: this.#config.proxyBaseUrl,
-      });
-      return consoleConnectionOf(chosen, { tokenHash, accessUrl: url, expires });
+        accessUrlBase: accessUrlBase(this.#config, consoleType),
+      };
+      return { token: stored, answer: consoleConnectionOf(chosen, { tokenHash, accessUrl: url, expires }) };
     });
   }
 
@@ -99,9 +102,10 @@ export class ConsoleAuth {
    */
   async connect(request: ConnectRequest): Promise<ConsoleGrant> {
     const attachSecret = mintSecret();
-    return this.#db.transaction(async (stores) => {
+    const tokenHash = hashSecret(request.token, this.#config.consoleTokenHash);
+    return this.#tokens.use(tokenHash, async (stores, shown) => {
       const now = this.#clock.now();
-      const token = await this.#validToken(stores, request, now);
+      const token = await this.#validToken(stores, shown, request, now);
       const { connection } = token;
       const instanceName = await nameOf(stores, connection);
       const viaAgent = connection.options['transport'] !== 'tcp';
@@ -113,7 +117,6 @@ export class ConsoleAuth {
         attachSecretHash: viaAgent ? hashSecret(attachSecret) : null,
         leaseExpires: this.#leases.from(now),
       });
-      await stores.consoleTokens.markUsed(token.tokenHash, now);
       if (connection.id !== null) await stores.consoleConnections.deleteReservation(connection.id, token.userId ?? NOBODY);
       return {
         session: consoleSessionOf(stored),
@@ -142,8 +145,7 @@ export class ConsoleAuth {
 
   /** Revokes an instance's tokens and notes that its sessions must end. @returns those that are open still */
   async revokeInstance(instanceUuid: string, reason: string): ReturnType<CellStores['consoleSessions']['markEnding']> {
-    return this.#db.transaction(async (stores) => {
-      await stores.consoleTokens.deleteForInstance(instanceUuid);
+    return this.#tokens.revoke(instanceUuid, async (stores) => {
       await stores.consoleConnections.deleteForInstance(instanceUuid);
       return stores.consoleSessions.markEnding({ instanceUuid }, reason, this.#clock.now());
     });
@@ -167,11 +169,18 @@ export class ConsoleAuth {
     return chosen;
   }
 
-  async #validToken(stores: CellStores, { token, consoleTypes }: ConnectRequest, now: Date): Promise<ConnectedToken> {
-    const stored = await stores.consoleTokens.lockByHash(hashSecret(token, this.#config.consoleTokenHash));
+  async #validToken(
+    stores: CellStores,
+    stored: TokenWithConnection | null,
+    { consoleTypes }: ConnectRequest,
+    now: Date,
+  ): Promise<ConnectedToken> {
     const connection = stored === null || stored.expires <= now ? null : stored.connectionId === null ? await reachHistoric(stores, stored) : stored.connection;
     if (stored === null || connection === null) {
       throw new ServiceError('UNAUTHENTICATED', 'this console link is unknown or has expired; ask for a new one');
+    }
+    if (stored.singleUse && stored.usedAt !== null) {
+      throw new ServiceError('UNAUTHENTICATED', 'this console link was used before and opens its console once only; ask for a new one');
     }
     if (consoleTypes !== undefined && !consoleTypes.includes(stored.consoleType)) {
       throw new ServiceError('INVALID_ARGUMENT', `this link opens a ${NOUNS[stored.consoleType] ?? stored.consoleType}, which this page cannot show`);

@@ -17,6 +17,7 @@ import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAuthConfig } from './config.ts';
 import { hashSecret, tokenExpiry } from './console-token.ts';
 import { isExclusive } from './port-choice.ts';
+import type { TokenBackend } from './token-backend.ts';
 
 export interface HistoricConsole {
   readonly token: string;
@@ -34,11 +35,13 @@ export type ReachedConnection = Omit<StoredConnection, 'id'> & { readonly id: nu
 
 export class HistoricTokens {
   readonly #db: CellDb;
+  readonly #tokens: TokenBackend;
   readonly #config: ConsoleAuthConfig;
   readonly #clock: Clock;
 
-  constructor(db: CellDb, config: ConsoleAuthConfig, clock: Clock) {
+  constructor(db: CellDb, tokens: TokenBackend, config: ConsoleAuthConfig, clock: Clock) {
     this.#db = db;
+    this.#tokens = tokens;
     this.#config = config;
     this.#clock = clock;
   }
@@ -48,20 +51,17 @@ export class HistoricTokens {
     const { token, consoleType, host, port, internalAccessPath, instanceUuid, accessUrl = null } = console;
     if (instanceUuid === null) return;
     const createdAt = this.#clock.now();
-    const tokenHash = this.#hash(token);
-    await this.#db.transaction(async ({ consoleTokens }) => {
-      await consoleTokens.deleteByHash(tokenHash);
-      await consoleTokens.save({
-        ...{ tokenHash, connectionId: null, instanceUuid, consoleType, host, port, internalAccessPath, userId, projectId, createdAt },
-        ...{ access: 'full', singleUse: false, expires: tokenExpiry(createdAt, this.#config.consoleTokenTtl) },
-        accessUrlBase: accessUrl && withoutToken(accessUrl, token),
-      });
-    });
+    const stored = {
+      ...{ tokenHash: this.#hash(token), connectionId: null, instanceUuid, consoleType, host, port, internalAccessPath, userId, projectId, createdAt },
+      ...{ access: 'full' as const, singleUse: false, expires: tokenExpiry(createdAt, this.#config.consoleTokenTtl) },
+      accessUrlBase: accessUrl && withoutToken(accessUrl, token),
+    };
+    await this.#tokens.issue(async () => ({ token: stored, answer: undefined }), { replaces: true });
   }
 
   /** What Nova's check_token answered; null for what is unknown, expired or must not be opened (any more). */
   async check(token: string): Promise<JsonObject | null> {
-    const stored = await this.#db.consoleTokens.findByHash(this.#hash(token));
+    const stored = await this.#tokens.find(this.#hash(token));
     if (stored === null || stored.connectionId !== null || stored.expires <= this.#clock.now()) return null;
     if ((await reachHistoric(this.#db, stored)) === null) return null;
     const { instanceUuid, consoleType, host, port, internalAccessPath, accessUrlBase, createdAt } = stored;
@@ -77,7 +77,7 @@ export class HistoricTokens {
 
   /** Revokes every token of the instance. As in Nova, consoles that are open stay open. */
   async deleteForInstance(instanceUuid: string): Promise<void> {
-    await this.#db.consoleTokens.deleteForInstance(instanceUuid);
+    await this.#tokens.revoke(instanceUuid, async () => {});
   }
 
   #hash(token: string): string {
@@ -95,7 +95,7 @@ export async function reachHistoric(
   if ((await instances.find(instanceUuid)) !== null || (await instances.isDeleted(instanceUuid))) return null;
   return {
     ...{ id: null, instanceUuid, consoleType, host, port, address: host, createdAt },
-    ...{ exclusive: isExclusive(consoleType), reservedBy: null, reservedUntil: null },
+    ...{ exclusive: isExclusive(consoleType), reservedBy: null, reservedUntil: null, reservedTokenHash: null },
     options: { transport: 'tcp', address: host, ...(internalAccessPath === null ? {} : { internal_access_path: internalAccessPath }) },
   };
 }

@@ -25,6 +25,7 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_CONSOLE_LEASE', 'seconds that a session lives without its proxy\'s renewal'],
   ['GATEHOUSE_CONSOLE_RESERVATION', 'seconds for which a promised port stays free for its user'],
   ['GATEHOUSE_CONSOLE_TOKEN_HASH', 'how tokens are stored: sha256 or sha1'],
+  ['GATEHOUSE_CONSOLE_TOKEN_SINGLE_USE', 'a console URL opens its console once'],
   ['GATEHOUSE_CONSOLE_TOKEN_TTL', 'seconds for which a console URL can be opened'],
   ['GATEHOUSE_DATA_DIR', 'folder of the embedded database and of other files that are kept'],
   ['GATEHOUSE_DRIVER', 'how a compute agent reaches its guests: simulated or qemu'],

@@ -1,0 +1,53 @@
+/** Tokens in the cell database, in the same transactions as ports and sessions. */
+import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import type { Clock } from '@gatehouse/runtime/clock';
+import type { Issued, TokenBackend } from './token-backend.ts';
+
+export class DatabaseTokens implements TokenBackend {
+  readonly name = 'database';
+  readonly #db: CellDb;
+  readonly #clock: Clock;
+
+  constructor(db: CellDb, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  issue<T>(work: (stores: CellStores) => Promise<Issued<T>>, { replaces } = { replaces: false }): Promise<T> {
+    return this.#db.transaction(async (stores) => {
+      const { token, answer } = await work(stores);
+      if (replaces) await stores.consoleTokens.deleteByHash(token.tokenHash);
+      await stores.consoleTokens.save(token);
+      return answer;
+    });
+  }
+
+  use<T>(tokenHash: string, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+    return this.#db.transaction(async (stores) => {
+      const token = await stores.consoleTokens.lockByHash(tokenHash);
+      const answer = await work(stores, token);
+      // The row is locked: nobody can have spent it since.
+      if (token?.singleUse) await stores.consoleTokens.markUsed(tokenHash, this.#clock.now());
+      return answer;
+    });
+  }
+
+  find(tokenHash: string): Promise<TokenWithConnection | null> {
+    return this.#db.consoleTokens.findByHash(tokenHash);
+  }
+
+  revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>): Promise<T> {
+    return this.#db.transaction(async (stores) => {
+      await stores.consoleTokens.deleteForInstance(instanceUuid);
+      return work(stores);
+    });
+  }
+
+  check(): Promise<void> {
+    return this.#db.check();
+  }
+
+  /** The database is its opener's to close. */
+  async close(): Promise<void> {}
+}

@@ -7,7 +7,7 @@ import type { JsonObject, JsonValue } from '@gatehouse/objects/field';
 import { JSON_DEPTH_MAX } from '@gatehouse/objects/fields';
 import type { Manifest } from '@gatehouse/objects/object-version';
 import { decodeFailure } from './failure.ts';
-import { parseLevel } from './level.ts';
+import { isNewer, parseLevel } from './level.ts';
 import type { Transport } from './transport.ts';
 
 /** Who is asked: a contract, for whoever serves it. */
@@ -111,10 +111,4 @@ function replaced(wire: JsonValue, answers: ReadonlyMap<JsonValue, JsonValue>): 
 
 function isObject(wire: object): wire is JsonObject {
   return typeof (wire as JsonObject)['nova_object.name'] === 'string';
-}
-
-function isNewer(version: unknown, than: unknown): boolean {
-  const [major, minor] = parseLevel(String(version)) ?? [0, 0];
-  const [ourMajor, ourMinor] = parseLevel(String(than)) ?? [0, 0];
-  return major === ourMajor && minor > ourMinor;
 }

@@ -9,11 +9,13 @@
  *
  * A client speaks the newest level of its contract, or the older one that it is pinned to while older servers live:
  * then it sends nothing that came later. A request asks for the version in which its method or the latest of its
- * arguments came, so that a server which does not know one of them refuses instead of passing it over.
+ * arguments came, so that a server which does not know one of them refuses instead of passing it over. A server that
+ * refuses an object as newer than it knows is asked once more, with the objects as it knows them.
  */
 import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import type { JsonObject } from '@gatehouse/objects/field';
 import { compareVersions } from '@gatehouse/objects/object-version';
+import type { Manifest } from '@gatehouse/objects/object-version';
 import { wireName } from '@gatehouse/objects/record-codec';
 import { backported, isNewerObject } from './backport-peer.ts';
 import { contextToWire, TIMEOUT_MS_DEFAULT } from './context.ts';
@@ -56,7 +58,8 @@ const RETRY_DELAY_MS_MAX = 2_000;
  * @throws ServiceError INVALID_ARGUMENT for a pin that is no level of the contract
  */
 export function createClient<M extends Methods>(contract: Contract<M>, transport: Transport, options: ClientOptions = {}): Client<Contract<M>> {
-  const way = { contract, transport, options, levelNow: levelOf(contract, options.pin) };
+  const levels = new Levels(contract);
+  const way = { contract, transport, options, levels, levelNow: levelOf(contract, levels, options.pin) };
   const entries = Object.entries(contract.methods).map(([name, method]) => [name, callerOf(way, name, method)]);
   return Object.freeze(Object.fromEntries(entries)) as Client<Contract<M>>;
 }
@@ -67,18 +70,18 @@ interface Way {
   readonly contract: Contract;
   readonly transport: Transport;
   readonly options: ClientOptions;
+  readonly levels: Levels;
   readonly levelNow: () => Level;
 }
 
-function levelOf(contract: Contract, pin: string | Pin | undefined): () => Level {
-  const levels = new Levels(contract);
+function levelOf(contract: Contract, levels: Levels, pin: string | Pin | undefined): () => Level {
   if (pin === undefined) return () => levels.own;
   const settled = typeof pin === 'string' ? { level: pin } : pin;
   pinnedLevel(contract, levels, settled);
   return () => pinnedLevel(contract, levels, settled);
 }
 
-function callerOf({ contract, transport, options, levelNow }: Way, name: string, method: AnyMethod): Caller {
+function callerOf({ contract, transport, options, levels, levelNow }: Way, name: string, method: AnyMethod): Caller {
   const { timeoutMs: timeoutMsDefault = TIMEOUT_MS_DEFAULT, retries = RETRIES_DEFAULT } = options;
   const wire = wireName(name);
   const title = `${contract.topic}.${wire}`;
@@ -90,7 +93,8 @@ function callerOf({ contract, transport, options, levelNow }: Way, name: string,
     if (level.to !== undefined) refuseLater(method, title, level, options.pin);
     const { signal } = context;
     const deadline = Math.min(context.deadline, Date.now() + timeoutMs);
-    const body = method.args.toWire(args, title, level.to);
+    let body = method.args.toWire(args, title, level.to);
+    let isRewritten = false;
     const version = method.laterArgs.length === 0 ? method.since : sinceSent(method, body);
     for (let attempt = 1; ; attempt++) {
       const message = { method: wire, args: body, namespace, version, context: contextToWire(context, deadline, level.version) };
@@ -104,7 +108,14 @@ function callerOf({ contract, transport, options, levelNow }: Way, name: string,
         continue;
       }
       if (reply === null) return undefined;
-      if (reply.failure !== null) throw decodeFailure(reply.failure);
+      if (reply.failure !== null) {
+        const error = decodeFailure(reply.failure);
+        const manifest = isRewritten ? null : manifestOfReader(levels, level, title, error);
+        if (manifest === null) throw error;
+        isRewritten = true;
+        body = method.args.toWire(args, title, { ...level.to, manifest });
+        continue;
+      }
       return method.result === null ? undefined : resultOf(method, reply, `${title} result`, { transport, contract, request });
     }
   };
@@ -117,6 +128,13 @@ function refuseLater(method: AnyMethod, title: string, level: Level, pin: string
   throw new ServiceError('UNIMPLEMENTED', `${title} came with ${method.since}, and this client is pinned to ${level.version}${setBy}`, {
     details: { since: method.since, pin: level.version },
   });
+}
+
+/** The objects as a server knows them that has refused one of our arguments' as newer; null when it refused something else. Nothing ran there. */
+function manifestOfReader(levels: Levels, level: Level, title: string, error: ServiceError): Manifest | null {
+  const { path, objname, supported } = error.details;
+  if (!isNewerObject(error) || !String(path).startsWith(`${title}.`)) return null;
+  return levels.whoseReaders(String(objname), String(supported), level)?.to?.manifest ?? null;
 }
 
 /** The version that brought the method, or the latest of the arguments that are sent. */

@@ -4,6 +4,7 @@
  * new one is in the objects of today, whichever version those have reached.
  */
 import assert from 'node:assert/strict';
+import { ServiceError } from '@gatehouse/errors/service-error';
 import { ConsoleConnection, CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
 import { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { ACCESS_LEVELS, ConsoleSession } from '@gatehouse/objects/console-session';
@@ -43,6 +44,7 @@ const old = defineContract({
   objects: { '1.0': { ConsoleConnection: '1.0', ConsoleGrant: '1.0', ConsoleSession: '1.0' } },
   methods: {
     keep: method({ since: '1.0', args: { session: object(OldSession) }, result: string() }),
+    check: method({ since: '1.0', args: { session: object(OldSession), count: integer() }, result: string() }),
     grant: method({ since: '1.0', result: object(OldGrant) }),
     list: method({ since: '1.0', args: { proxy: name() }, result: listOf(object(OldSession)) }),
   },
@@ -54,6 +56,7 @@ const now = defineContract({
   objects: { ...old.objects, '1.1': { ConsoleGrant: ConsoleGrant.version, ConsoleSession: ConsoleSession.version } },
   methods: {
     keep: method({ since: '1.0', args: { session: object(ConsoleSession), reason: since('1.1', string(), 'not said') }, result: string() }),
+    check: method({ since: '1.0', args: { session: object(ConsoleSession), count: integer() }, result: string() }),
     grant: method({ since: '1.0', result: object(ConsoleGrant) }),
     list: method({ since: '1.0', args: { proxy: name(), host: since('1.1', name().optional(), undefined) }, result: listOf(object(ConsoleSession)) }),
     count: method({ since: '1.1', result: integer() }),
@@ -79,15 +82,23 @@ const grant = ConsoleGrant.make({ ...grantRead, session });
 
 const oldHandlers: Handlers<typeof old> = {
   keep: ({ session: { id } }) => `old ${id}`,
+  check: ({ session: { id }, count }) => (count > 0 ? `old ${id}` : refuseOther()),
   grant: () => oldGrant,
   list: () => [oldSession],
 };
 const newHandlers: Handlers<typeof now> = {
   keep: ({ session: { bytesIn }, reason }) => `new ${bytesIn} ${reason}`,
+  check: ({ session: { bytesIn }, count }) => `new ${bytesIn} ${count}`,
   grant: () => grant,
   list: ({ host }) => [{ ...session, host: host ?? 'any' }],
   count: () => 3,
 };
+
+/** What a handler passes on that somebody else refused it. */
+function refuseOther(): never {
+  const details = { oslo: 'IncompatibleObjectVersion', path: 'elsewhere.do.other', objname: 'Other', supported: '1.0', received: '1.3' };
+  throw new ServiceError('INVALID_ARGUMENT', 'elsewhere.do.other: version 1.3 of Other is not supported, 1.0 is', { details });
+}
 
 type Sent = OutgoingRequest['message'] & { readonly topic: string; readonly reply: Reply | null };
 
@@ -163,6 +174,16 @@ export function describeLevels(title: string, open: () => Promise<{ client: Tran
       assert.equal((await client.grant({}, newContext())).session.bytesIn, 0);
       assert.deepEqual(await client.list({ proxy: 'p' }, newContext()), [sessionRead]);
       assert.deepEqual(sent.map(({ version }) => version), ['1.1', '1.1', '1.1', '1.0', '1.0']);
+    });
+
+    it('a new client that is not pinned writes an object again as an old server knows it, once and only for that', async () => {
+      await serveOld();
+      const { client, sent } = asking();
+      assert.equal(await client.check({ session, count: 3 }, newContext()), `old ${ID}`);
+      assert.deepEqual(sent.map(({ args, version }) => [versionOf(args['session']), args['count'], version]), [[ConsoleSession.version, 3, '1.0'], ['1.0', 3, '1.0']]);
+      // What is wrong by itself stays wrong, and a handler's own refusal is not about our objects.
+      await assert.rejects(client.check({ session, count: 0 }, newContext()), refusal('INVALID_ARGUMENT', /version .* of Other is not supported/));
+      assert.equal(sent.length, 4);
     });
 
     it('a new client that is pinned to the old level sends an old server nothing else', async () => {

@@ -45,6 +45,11 @@ export class Levels {
     const [major, minor] = parseLevel(version) ?? [-1, -1];
     return major === this.#major ? (this.#byMinor[minor] ?? this.own) : null;
   }
+
+  /** The newest level below `than` in which an object is no newer than `version`. */
+  whoseReaders(object: string, version: string, than: Level): Level | undefined {
+    return this.#byMinor.findLast(({ minor, to }) => minor < than.minor && !isNewer(to?.manifest[object], version));
+  }
 }
 
 /** The objects of a level as its readers know them: what it says itself over what the levels before it said. */
@@ -55,6 +60,13 @@ export function manifestAt(contract: Leveled, version: string): Manifest {
     .filter((each) => each.minor <= minor)
     .toSorted((a, b) => a.minor - b.minor);
   return Object.freeze(Object.assign({}, ...until.map(({ objects }) => objects)) as Manifest);
+}
+
+/** Whether a version is of the same major and a later minor. */
+export function isNewer(version: unknown, than: unknown): boolean {
+  const [major, minor] = parseLevel(String(version)) ?? [0, 0];
+  const [otherMajor, otherMinor] = parseLevel(String(than)) ?? [0, 0];
+  return major === otherMajor && minor > otherMinor;
 }
 
 /** Major and minor; null for what is no version. */

@@ -10,6 +10,7 @@ export function computeHandlers(agent: ComputeAgent): Handlers<typeof compute> {
     createInstance: ({ instance }) => agent.createInstance(instance),
     deleteInstance: ({ instanceUuid }) => agent.deleteInstance(instanceUuid),
     stopInstance: unimplemented,
+    receiveInstance: unimplemented,
     startInstance: unimplemented,
     rebootInstance: unimplemented,
     rebuildInstance: unimplemented,

@@ -29,14 +29,19 @@ export const compute = defineContract({
       /** What the users of its consoles are shown (libs/errors endings): a guest also leaves its host by moving. */
       args: { instanceUuid: uuid(), reason: since('1.1', endReason(), 'instance_deleted') },
     }),
-    /** Switches the guest off and ends its consoles. */
-    stopInstance: method({ since: '1.1', idempotent: true, args: { instanceUuid: uuid() } }),
+    /** Switches the guest off and ends its consoles; the reason is for their users. */
+    stopInstance: method({ since: '1.1', idempotent: true, args: { instanceUuid: uuid(), reason: endReason() } }),
     /** Switches on the guest of an instance whose row names this host. */
     startInstance: method({ since: '1.1', idempotent: true, args: { instance: object(Instance) } }),
     /** Off and on again; its consoles end. */
     rebootInstance: method({ since: '1.1', args: { instance: object(Instance) } }),
     /** Makes the guest anew, as the instance is described now; its consoles end. */
     rebuildInstance: method({ since: '1.1', args: { instance: object(Instance) } }),
+    /**
+     * Makes the guest of an instance that moves here, with consoles of its own, while its row still names the host that it
+     * leaves; writes nothing of the row. `live`: as it runs there, which not every driver can (UNIMPLEMENTED).
+     */
+    receiveInstance: method({ since: '1.1', idempotent: true, args: { instance: object(Instance), live: boolean() } }),
     /** Whether this very console (instance, type, host, port, address and path) is one of the instance's at this moment. */
     confirmConsole: method({ since: '1.1', idempotent: true, args: { connection: object(ConsoleConnection) }, result: boolean() }),
     /** What the guest's first serial port printed lately; its last `length` lines, or all that is kept. */

@@ -14,7 +14,7 @@ import type { Instance } from '@gatehouse/objects/instance';
 import type { Logger } from '@gatehouse/runtime/logger';
 import { attachConnections } from '../attach-connections.ts';
 import type { ConsoleType, Driver, OpenOptions, PowerState } from '../driver.ts';
-import { SERIAL_PORTS_MAX, serialPortCount } from '../serial-ports.ts';
+import { SERIAL_PORTS_MAX, serialPortCount } from '@gatehouse/objects/serial-port-count';
 import { chooseAccelerator } from './accelerator.ts';
 import { checkStateDir, isMachineName, machineArguments, machinePaths } from './machine.ts';
 import type { MachinePaths, QemuSettings } from './machine.ts';

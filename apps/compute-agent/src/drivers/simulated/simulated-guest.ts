@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '@gatehouse/runtime/clock';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Instance } from '@gatehouse/objects/instance';
-import { serialPortCount } from '../serial-ports.ts';
+import { serialPortCount } from '@gatehouse/objects/serial-port-count';
 import { printable } from './guest-words.ts';
 import { serveRfb } from './rfb-session.ts';
 import { Screen } from './screen.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import { SERIAL_PORTS_MAX, serialPortCount } from './serial-ports.ts';
+import { SERIAL_PORTS_MAX, serialPortCount } from './serial-port-count.ts';
 
 describe('the number of serial ports', () => {
   for (const wanted of ['0', '5', '10', '01', '-1', '1e1', '1.5', '', ' 2', '2\n', '2; rm', 'two', '9'.repeat(400)]) {

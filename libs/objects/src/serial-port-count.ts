@@ -1,4 +1,4 @@
-/** How many serial ports an instance asks for: the same answer from every driver. */
+/** How many serial ports an instance asks for: the same answer from the api, which refuses, and from every driver. */
 import { ServiceError } from '@gatehouse/errors/service-error';
 
 export const SERIAL_PORTS_MAX = 4;

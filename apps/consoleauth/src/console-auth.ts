@@ -80,7 +80,7 @@ export class ConsoleAuth {
       if ((await stores.instances.lock(instanceUuid)) === null) throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} could not be found.`);
       const exclusive = isExclusive(consoleType);
       const known = await stores.consoleConnections.upsertAll(request.connections, { exclusive, at: now });
-      const chosen = exclusive ? await this.#reserve(stores, instanceUuid, known, context.userId, now) : known[0];
+      const chosen = exclusive ? await this.#reserve(stores, instanceUuid, known, context.userId, tokenHash, now) : known[0];
       if (chosen === undefined) throw new ServiceError('INTERNAL', 'the console connection was not stored');
 
       const expires = tokenExpiry(now, this.#config.consoleTokenTtl);
@@ -117,7 +117,7 @@ export class ConsoleAuth {
         attachSecretHash: viaAgent ? hashSecret(attachSecret) : null,
         leaseExpires: this.#leases.from(now),
       });
-      if (connection.id !== null) await stores.consoleConnections.deleteReservation(connection.id, token.userId ?? NOBODY);
+      if (connection.id !== null) await stores.consoleConnections.deleteReservation(connection.id);
       return {
         session: consoleSessionOf(stored),
         connection: consoleConnectionOf(connection),
@@ -156,6 +156,7 @@ export class ConsoleAuth {
     instanceUuid: string,
     known: readonly StoredConnection[],
     userId: string | null,
+    tokenHash: string,
     now: Date,
   ): Promise<StoredConnection> {
     const locked = new Map((await stores.consoleConnections.listByInstance(instanceUuid)).map((row) => [row.id, row]));
@@ -164,7 +165,7 @@ export class ConsoleAuth {
     const chosen = chooseExclusivePort(ports, userId ?? NOBODY, now);
     const { consoleReservation, consoleTokenTtl } = this.#config;
     const until = new Date(now.getTime() + Math.min(consoleReservation, consoleTokenTtl) * 1_000);
-    const reserved = await stores.consoleConnections.reserve(chosen.id, userId ?? NOBODY, until, now);
+    const reserved = await stores.consoleConnections.reserve(chosen.id, { by: userId ?? NOBODY, tokenHash, until }, now);
     if (!reserved) throw new ServiceError('PORT_IN_USE', 'this port was just promised to another user; try again in a minute');
     return chosen;
   }

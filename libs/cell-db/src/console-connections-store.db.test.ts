@@ -6,6 +6,8 @@ import { NOW, newInstance, newToken, onEachCellDb, seconds, serialPort } from '.
 
 const SERIAL = { exclusive: true, at: NOW };
 
+const hold = (by: string | null, until: number) => ({ by, tokenHash: by ?? 'nobody', until: seconds(until) });
+
 onEachCellDb('console connections', (db) => {
   const instance = async (): Promise<string> => (await db().instances.create(newInstance())).uuid;
 
@@ -42,10 +44,10 @@ onEachCellDb('console connections', (db) => {
   it('are brought up to date without losing their reservation', async () => {
     const uuid = await instance();
     const [row] = await db().consoleConnections.upsertAll([serialPort(uuid, 0)], SERIAL);
-    assert.ok(row !== undefined && (await db().consoleConnections.reserve(row.id, 'user', seconds(60), NOW)));
+    assert.ok(row !== undefined && (await db().consoleConnections.reserve(row.id, hold('user', 60), NOW)));
     const options = { transport: 'tcp', address: randomUUID(), internal_access_path: '/x' };
     const [changed] = await db().consoleConnections.upsertAll([serialPort(uuid, 0, { options })], { exclusive: false, at: seconds(9) });
-    assert.deepEqual(changed, { ...row, options, address: options.address, exclusive: false, reservedBy: 'user', reservedUntil: seconds(60) });
+    assert.deepEqual(changed, { ...row, options, address: options.address, exclusive: false, reservedBy: 'user', reservedTokenHash: 'user', reservedUntil: seconds(60) });
   });
 
   it('are held by one at a time, until the hold has run out or is given back', async () => {
@@ -53,14 +55,17 @@ onEachCellDb('console connections', (db) => {
     const [row] = await db().consoleConnections.upsertAll([serialPort(uuid, 0)], SERIAL);
     const id = row?.id ?? 0;
     const { consoleConnections } = db();
-    assert.equal(await consoleConnections.reserve(id, 'ann', seconds(60), NOW), true);
-    assert.equal(await consoleConnections.reserve(id, 'bob', seconds(60), seconds(59)), false);
-    assert.equal(await consoleConnections.reserve(id, 'ann', seconds(70), seconds(59)), true);
-    assert.equal(await consoleConnections.reserve(id, 'bob', seconds(90), seconds(70)), true);
-    assert.equal(await consoleConnections.deleteReservation(id, 'ann'), 0);
-    assert.equal(await consoleConnections.deleteReservation(id, 'bob'), 1);
-    assert.equal((await consoleConnections.get(id)).reservedUntil, null);
-    assert.equal(await consoleConnections.reserve(-1, 'ann', seconds(60), NOW), false);
+    assert.equal(await consoleConnections.reserve(id, hold('ann', 60), NOW), true);
+    assert.equal(await consoleConnections.reserve(id, hold('bob', 60), seconds(59)), false);
+    assert.equal(await consoleConnections.reserve(id, hold(null, 60), seconds(59)), false);
+    assert.equal(await consoleConnections.reserve(id, hold('ann', 70), seconds(59)), true);
+    assert.equal(await consoleConnections.reserve(id, hold(null, 90), seconds(70)), true);
+    // Whom no request named supersedes nobody, not even another of whom that is true.
+    assert.equal(await consoleConnections.reserve(id, hold(null, 95), seconds(80)), false);
+    assert.equal(await consoleConnections.deleteReservation(id), 1);
+    assert.equal(await consoleConnections.deleteReservation(id), 0);
+    assert.deepEqual((await consoleConnections.get(id)).reservedUntil, null);
+    assert.equal(await consoleConnections.reserve(-1, hold('ann', 60), NOW), false);
   });
 
   it('are given to one each of many who choose at the same time', async function () {
@@ -72,7 +77,7 @@ onEachCellDb('console connections', (db) => {
         await instances.lock(uuid);
         await consoleConnections.upsertAll(ports, SERIAL);
         const free = (await consoleConnections.listByInstance(uuid)).find((row) => row.reservedUntil === null);
-        if (free !== undefined) assert.equal(await consoleConnections.reserve(free.id, `caller ${caller}`, seconds(60), NOW), true);
+        if (free !== undefined) assert.equal(await consoleConnections.reserve(free.id, hold(`caller ${caller}`, 60), NOW), true);
         return free?.port ?? null;
       }),
     );
@@ -83,7 +88,7 @@ onEachCellDb('console connections', (db) => {
   it('are reserved by exactly one of many who do not lock at all', async () => {
     const uuid = await instance();
     const [row] = await db().consoleConnections.upsertAll([serialPort(uuid, 0)], SERIAL);
-    const won = await Promise.all(Array.from({ length: 8 }, (_, caller) => db().consoleConnections.reserve(row?.id ?? 0, `c${caller}`, seconds(60), NOW)));
+    const won = await Promise.all(Array.from({ length: 8 }, (_, caller) => db().consoleConnections.reserve(row?.id ?? 0, hold(`c${caller}`, 60), NOW)));
     assert.equal(won.filter(Boolean).length, 1);
   });
 

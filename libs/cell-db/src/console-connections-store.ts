@@ -17,9 +17,18 @@ export interface StoredConnection {
   readonly options: Readonly<Record<string, string>>;
   /** One writer at a time. */
   readonly exclusive: boolean;
+  /** Null where nobody holds it, and where somebody does whom no request named. */
   readonly reservedBy: string | null;
   readonly reservedUntil: Date | null;
+  /** The newest token of the reservation; those before it wait until it is over. */
+  readonly reservedTokenHash: string | null;
   readonly createdAt: Date;
+}
+
+export interface Reservation {
+  readonly by: string | null;
+  readonly tokenHash: string;
+  readonly until: Date;
 }
 
 /** More ports than an instance can have; a longer list is refused. */
@@ -35,7 +44,7 @@ export class ConsoleConnectionsStore {
   /**
    * The rows of these connections, in their order: made, brought up to date, or as they were. Reservations stay.
    * @throws ServiceError INVALID_ARGUMENT: more than 256, or one named twice
-   * @throws ServiceError ALREADY_EXISTS: an address and port that another instance's console has
+   * @throws ServiceError ALREADY_EXISTS: an address and port that another instance's console has (see listDisplaced)
    * @throws ServiceError FAILED_PRECONDITION: no such instance
    */
   async upsertAll(
@@ -89,24 +98,58 @@ export class ConsoleConnectionsStore {
   }
 
   /**
-   * Holds the connection for `by` until `until`, unless another holds it after `now`.
+   * find, with the row locked until the transaction ends: who revokes the console waits, and then sees what this
+   * transaction did. Only inside CellDb.transaction.
+   */
+  async lock(id: number): Promise<StoredConnection | null> {
+    const [locked] = await this.lockAll([id]);
+    return locked ?? null;
+  }
+
+  /** The same for several, in the order of their ids; those that are gone are left out. */
+  async lockAll(ids: readonly number[]): Promise<readonly StoredConnection[]> {
+    const wanted = [...ids];
+    await this.#client.$queryRaw`SELECT 1 AS locked FROM console_connections WHERE id = ANY(${wanted}::bigint[]) ORDER BY id FOR NO KEY UPDATE`;
+    const rows = await this.#client.consoleConnectionRow.findMany({ where: { id: { in: wanted } }, orderBy: { id: 'asc' } });
+    return rows.map(connectionOfRow);
+  }
+
+  /**
+   * Holds the connection for somebody and one token of his, unless another holds it after `now`.
    * @returns false when it is held by another, or gone
    */
-  async reserve(id: number, by: string, until: Date, now: Date): Promise<boolean> {
+  async reserve(id: number, { by, tokenHash, until }: Reservation, now: Date): Promise<boolean> {
     const { count } = await this.#client.consoleConnectionRow.updateMany({
-      where: { id, OR: [{ reservedUntil: null }, { reservedUntil: { lte: now } }, { reservedBy: by }] },
-      data: { reservedBy: by, reservedUntil: until },
+      where: { id, OR: [{ reservedUntil: null }, { reservedUntil: { lte: now } }, ...(by === null ? [] : [{ reservedBy: by }])] },
+      data: { reservedBy: by, reservedTokenHash: tokenHash, reservedUntil: until },
     });
     return count === 1;
   }
 
-  /** @returns 1, or 0 when `by` did not hold it */
-  async deleteReservation(id: number, by: string): Promise<number> {
+  /** @returns 1, or 0 when nobody held it */
+  async deleteReservation(id: number): Promise<number> {
     const { count } = await this.#client.consoleConnectionRow.updateMany({
-      where: { id, reservedBy: by },
-      data: { reservedBy: null, reservedUntil: null },
+      where: { id, reservedUntil: { not: null } },
+      data: { reservedBy: null, reservedTokenHash: null, reservedUntil: null },
     });
     return count;
+  }
+
+  /** Consoles of other instances that are said to be where one of these is, on the same host: a port has one owner. */
+  async listDisplaced(connections: readonly ConsoleConnection[]): Promise<readonly StoredConnection[]> {
+    const places = connections.flatMap((connection) => {
+      const { instanceUuid, host, address, port } = columnsOf(connection, false);
+      return address === null ? [] : [{ host, address, port, instanceUuid: { not: instanceUuid } }];
+    });
+    if (places.length === 0) return [];
+    const rows = await this.#client.consoleConnectionRow.findMany({ where: { OR: places }, orderBy: { id: 'asc' } });
+    return rows.map(connectionOfRow);
+  }
+
+  /** Their tokens must be gone before: whoever connects locks a token first, then its connection. @returns how many rows went */
+  async deleteAll(ids: readonly number[]): Promise<number> {
+    if (ids.length === 0) return 0;
+    return (await this.#client.consoleConnectionRow.deleteMany({ where: { id: { in: [...ids] } } })).count;
   }
 
   /** Their tokens go with them. `exceptIds`: what still is. @returns how many rows went */

@@ -1,6 +1,9 @@
 -- AlterTable
 ALTER TABLE "console_sessions" ADD COLUMN     "claim" UUID;
 
+-- AlterTable
+ALTER TABLE "console_connections" ADD COLUMN     "reserved_token_hash" VARCHAR(64);
+
 -- CreateTable
 CREATE TABLE "console_session_events" (
     "id" BIGSERIAL NOT NULL,
@@ -30,3 +33,9 @@ CREATE INDEX "console_sessions_started_at_id_idx" ON "console_sessions"("started
 
 -- CreateIndex
 CREATE INDEX "console_sessions_open_resume" ON "console_sessions"("resume_hash") WHERE (ended_at IS NULL);
+
+-- CreateIndex
+CREATE INDEX "console_sessions_open_instance" ON "console_sessions"("instance_uuid") WHERE (ended_at IS NULL);
+
+-- CreateIndex
+CREATE INDEX "console_sessions_open_user" ON "console_sessions"("user_id") WHERE (ended_at IS NULL);

@@ -34,6 +34,11 @@ class TestController {
     throw new TypeError('an inner secret');
   }
 
+  @Get('links/:token')
+  link(): object {
+    return {};
+  }
+
   @Post('echo')
   echo(@Body() body: object): object {
     return body;
@@ -51,7 +56,7 @@ describe('Nest at the edge', () => {
   before(async () => {
     app = await createHttpApp({
       module: TestModule, log: log.logger, metrics, bodyBytesMax: 100,
-      renderError: (error, requestId) => ({ status: ERRORS[error.code].http, headers: { 'x-test': 'yes' }, body: { code: error.code, message: error.message, requestId } }),
+      renderError: (error, { id, url }) => ({ status: ERRORS[error.code].http, headers: { 'x-test': 'yes' }, body: { code: error.code, message: error.message, requestId: id, url } }),
     });
     base = await listenHttp(app, 0, '127.0.0.1');
   });
@@ -68,6 +73,7 @@ describe('Nest at the edge', () => {
     assert.equal(headers.get('x-test'), 'yes');
     assert.equal(body['message'], 'the port is in use; close the other console');
     assert.equal(body['requestId'], headers.get('x-openstack-request-id'));
+    assert.equal(body['url'], '/refuse');
   });
 
   it('shows nothing of an inner error, and logs it', async () => {
@@ -97,6 +103,13 @@ describe('Nest at the edge', () => {
     const { status, body } = await answer('/echo', { method: 'POST', headers: json, body: JSON.stringify({ a: 'x'.repeat(200) }) });
     assert.equal(body['code'], 'RESOURCE_EXHAUSTED');
     assert.ok(status >= 400);
+  });
+
+  it('logs the pattern of a route that has a secret in its path', async () => {
+    for (const path of ['/links/pLaNtEd-1', '/li%6Eks/pLaNtEd-2?x=1', '/links/pLaNtEd-3']) await answer(path);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.ok(!log.text().includes('pLaNtEd'));
+    assert.ok(log.lines().some(({ path }) => path === '/links/:token'));
   });
 
   it('answers with a fresh request id and logs one line without the query', async () => {

@@ -10,6 +10,7 @@ import { HttpException, type DynamicModule, type INestApplicationContext, type L
 import { ServiceError, isServiceError, toServiceError, type ErrorCode } from '@gatehouse/errors/service-error';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
+import { isSecretName } from './redact.ts';
 
 type Module = Type<unknown> | DynamicModule;
 
@@ -40,14 +41,20 @@ export interface HttpAppOptions {
   readonly metrics: Metrics;
   /** Longest request body accepted, in bytes; 1 MiB. */
   readonly bodyBytesMax?: number;
-  /** Turns a refusal into the answer that this app's clients understand. */
-  readonly renderError: (error: ServiceError, requestId: string) => ErrorAnswer;
+  /** Turns a refusal into the answer that this app's clients understand; they may be others at other paths. */
+  readonly renderError: (error: ServiceError, request: RefusedRequest) => ErrorAnswer;
+}
+
+/** Of a request that is refused, before or after it was given to a route. */
+export interface RefusedRequest {
+  readonly id: string;
+  readonly method: string;
+  /** As it came, with its query. */
+  readonly url: string;
 }
 
 // The little of Fastify's request and reply that is used here.
-interface HttpRequest {
-  readonly id: string;
-}
+type HttpRequest = RefusedRequest;
 interface HttpReply {
   code(status: number): HttpReply;
   headers(values: object): HttpReply;
@@ -76,7 +83,7 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
     // What Fastify refuses before any route is chosen (a malformed path), which no filter sees.
     frameworkErrors: (thrown: Error, request: HttpRequest, reply: unknown) => {
       (reply as HttpReply).headers({ 'x-openstack-request-id': request.id });
-      sendError(reply as HttpReply, renderError(httpServiceError(thrown), request.id));
+      sendError(reply as HttpReply, renderError(httpServiceError(thrown), request));
     },
   });
   const app = await NestFactory.create<NestFastifyApplication>(module, adapter, {
@@ -94,7 +101,7 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
     done();
   });
   fastify.addHook('onResponse', (request, reply, done) => {
-    const path = request.url.split('?', 1)[0]?.slice(0, LOGGED_PATH_LENGTH_MAX);
+    const path = pathForLog(request.url, request.routeOptions.url, request.params);
     const fields = { requestId: request.id, method: request.method, path, status: reply.statusCode };
     log.info({ ...fields, durationMs: Math.round(reply.elapsedTime) }, 'request');
     // The route's pattern and not the path: labels must come from a small closed set.
@@ -108,10 +115,16 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
       const request = http.getRequest<HttpRequest>();
       const error = httpServiceError(thrown);
       if (error.code === 'INTERNAL') log.error({ requestId: request.id, err: error }, 'request failed');
-      sendError(http.getResponse<HttpReply>(), renderError(error, request.id));
+      sendError(http.getResponse<HttpReply>(), renderError(error, request));
     },
   });
   return app;
+}
+
+/** The path, or its route's pattern where a part of the path has a secret's name (`:token`). */
+function pathForLog(url: string, route: string | undefined, params: unknown): string | undefined {
+  const isSecret = typeof params === 'object' && params !== null && Object.keys(params).some(isSecretName);
+  return isSecret ? route : url.split('?', 1)[0]?.slice(0, LOGGED_PATH_LENGTH_MAX);
 }
 
 /** Starts listening; resolves with the base URL, whose port is the real one when `port` was 0. */

@@ -22,6 +22,7 @@ describe('redaction', () => {
     `GET /websockify?token=${PLANTED}&x=1`,
     `http://127.0.0.1:6080/vnc#token=${PLANTED}`,
     `/vnc_lite.html?path=%3Ftoken%3D${PLANTED}`,
+    `GET /v2.1/os-console-auth-tokens/${PLANTED}?x=1`,
     `Sec-WebSocket-Protocol: binary, token.${PLANTED}`,
     `amqp://gatehouse:${PLANTED}@broker:5672/`,
     `Authorization: Bearer ${PLANTED}`,

@@ -16,6 +16,8 @@ const TEXT_MAX = 8_192;
 const TEXT_RULES: readonly (readonly [RegExp, string])[] = [
   // ?token=..., &access_token=..., #token=..., and the same percent-encoded inside another query
   [/((?:token|secret|passw(?:or)?d)(?:=|%3D|%253D))[^&#\s"'\\<>]+/gi, `$1${REDACTED}`],
+  // Nova's REST resource whose name is a token
+  [/(os-console-auth-tokens\/)[^/?#\s"'\\]+/gi, `$1${REDACTED}`],
   // the WebSocket subprotocols that carry a token and a resume grant
   [/\b(token|resume)\.[A-Za-z0-9_~-]{8,}/g, `$1.${REDACTED}`],
   // scheme://user:password@host, without its scheme: to look for one from every letter on takes the square of the length

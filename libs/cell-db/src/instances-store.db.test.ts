@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { it } from 'mocha';
 import { Instance } from '@gatehouse/objects/instance';
-import type { StoredInstance } from './instances-store.ts';
+import { leftHostsOf, withLeftHosts } from './instances-store.ts';
+import type { InstanceState, NewInstance, StoredInstance } from './instances-store.ts';
 import { NOW, newInstance, newToken, onEachCellDb, seconds, serialPort } from './testing.ts';
 
 onEachCellDb('instances', (db) => {
@@ -48,6 +49,45 @@ onEachCellDb('instances', (db) => {
       [changed.vmState, changed.taskState, changed.launchedAt, changed.updatedAt, changed.generation],
       ['active', null, seconds(5), seconds(6), 1],
     );
+  });
+
+  it('change only while they are as they should be, and say when they were not', async () => {
+    const { uuid } = await db().instances.create(newInstance({ host: 'host-1', vmState: 'active', taskState: null }));
+    const change = (state: InstanceState) => db().instances.updateIf(uuid, state, { taskState: 'migrating' }, NOW);
+    for (const other of [{ host: 'host-2' }, { host: null }, { vmStates: ['stopped'] }, { vmStates: [] }, { taskStates: ['rebooting'] }, { taskStates: [] }]) {
+      assert.equal(await change(other), null, JSON.stringify(other));
+    }
+    const both = await Promise.all([change({ host: 'host-1', vmStates: ['active'], taskStates: [null] }), change({ taskStates: [null, 'rebooting'] })]);
+    assert.equal(both.filter((changed) => changed !== null).length, 1, 'one of two who come at once');
+    assert.equal((await db().instances.get(uuid)).taskState, 'migrating');
+    await db().transaction(({ instances }) => instances.softDelete(uuid, NOW));
+    assert.equal(await change({}), null);
+  });
+
+  it('keep their flavor as it was asked for, and what services remember of them', async () => {
+    const { uuid, flavorRef, systemMetadata } = await db().instances.create(newInstance({ flavorRef: '1', imageRef: 'cirros' }));
+    assert.deepEqual([flavorRef, systemMetadata], ['1', {}]);
+    const changed = await db().instances.update(uuid, { flavorRef: '2', systemMetadata: { old_flavor: '1' } }, NOW);
+    assert.deepEqual([changed.flavorRef, changed.imageRef, changed.systemMetadata], ['2', 'cirros', { old_flavor: '1' }]);
+    assert.equal((await db().instances.update(uuid, { flavorRef: null }, NOW)).flavorRef, null);
+  });
+
+  it('have left a host when that is written down, nothing is under way, and it is not theirs again', async () => {
+    const left = withLeftHosts({ kept: 'x' }, ['host-1', 'host-2', 'host-1']);
+    assert.deepEqual([left, leftHostsOf({ systemMetadata: left })], [{ kept: 'x', left_hosts: 'host-1,host-2' }, ['host-1', 'host-2']]);
+    assert.deepEqual(withLeftHosts(left, []), { kept: 'x' });
+    const make = async (change: Partial<NewInstance>) => {
+      const { uuid } = await db().instances.create(newInstance({ taskState: null, ...change }));
+      await db().instances.update(uuid, { systemMetadata: left }, NOW);
+      return uuid;
+    };
+    const [moved, nowhere] = [await make({ host: 'host-3' }), await make({ host: null })];
+    const others = [await make({ host: 'host-3', taskState: 'migrating' }), await make({ host: 'host-1' }), randomUUID()];
+    const deleted = await make({ host: 'host-3' });
+    await db().transaction(({ instances }) => instances.softDelete(deleted, NOW));
+    const found = await db().instances.listLeft([moved, nowhere, ...others, deleted], 'host-1');
+    assert.deepEqual([...found].sort(), [moved, nowhere, deleted].sort());
+    assert.deepEqual(await db().instances.listLeft([moved], 'host-4'), []);
   });
 
   it('are gone for every reader once deleted, with their consoles and tokens, and their uuid is spent', async () => {

@@ -18,6 +18,11 @@ export interface StoredInstance extends Instance {
   readonly deletedAt: Date | null;
   readonly deleted: boolean;
   readonly availabilityZone: string | null;
+  readonly imageRef: string | null;
+  /** The flavor as it was asked for; there are none here to look it up in. */
+  readonly flavorRef: string | null;
+  /** What services remember of the instance; no user sees it. */
+  readonly systemMetadata: Readonly<Record<string, string>>;
   readonly launchIndex: number;
   /** Grows by one at every change. */
   readonly generation: number;
@@ -38,6 +43,8 @@ export interface NewInstance {
   /** base64 */
   readonly userData: string | null;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly imageRef?: string | null;
+  readonly flavorRef?: string | null;
   readonly createdAt: Date;
 }
 
@@ -48,7 +55,22 @@ export interface InstanceChanges {
   readonly vmState?: string;
   readonly taskState?: string | null;
   readonly metadata?: Readonly<Record<string, string>>;
+  readonly systemMetadata?: Readonly<Record<string, string>>;
+  readonly keyName?: string | null;
+  readonly keyData?: string | null;
+  readonly userData?: string | null;
+  readonly imageRef?: string | null;
+  readonly flavorRef?: string | null;
+  readonly availabilityZone?: string | null;
   readonly launchedAt?: Date;
+}
+
+/** What an instance must be when it is changed; every word that is said must hold. */
+export interface InstanceState {
+  readonly host?: string | null;
+  readonly vmStates?: readonly string[];
+  /** null: nothing under way. */
+  readonly taskStates?: readonly (string | null)[];
 }
 
 export interface InstancePage {
@@ -72,7 +94,7 @@ export class InstancesStore {
 
   /** @throws ServiceError ALREADY_EXISTS: this uuid is known, even of a deleted instance */
   async create(instance: NewInstance): Promise<StoredInstance> {
-    return instanceOfRow(await this.#client.instanceRow.create({ data: instance }));
+    return instanceOfRow(await this.#client.instanceRow.create({ data: columnsOf(instance) }));
   }
 
   /** Never a deleted one. */
@@ -129,6 +151,18 @@ export class InstancesStore {
     return rows.map(({ uuid }) => uuid);
   }
 
+  /**
+   * Those of these instances that have left this host for another while nobody could say that their guests went too:
+   * what is found of them here is not theirs any more. None that is being moved at the moment.
+   */
+  async listLeft(uuids: readonly string[], host: string): Promise<readonly string[]> {
+    const rows = await this.#client.instanceRow.findMany({
+      where: { uuid: { in: uuids.slice(0, PAGE_MAX) }, taskState: null, OR: [{ host: null }, { host: { not: host } }] },
+      select: { uuid: true, systemMetadata: true },
+    });
+    return rows.filter(({ systemMetadata }) => leftHostsOf({ systemMetadata: textsOf(systemMetadata) }).includes(host)).map(({ uuid }) => uuid);
+  }
+
   async count(filter: { readonly projectId?: string; readonly host?: string } = {}): Promise<number> {
     return this.#client.instanceRow.count({ where: { deletedAt: null, ...filter } });
   }
@@ -150,10 +184,25 @@ export class InstancesStore {
   async update(uuid: string, changes: InstanceChanges, at: Date, owner?: string): Promise<StoredInstance> {
     const rows = await this.#client.instanceRow.updateManyAndReturn({
       where: { uuid, deletedAt: null, ...(owner === undefined ? {} : { host: owner }) },
-      data: { ...changes, updatedAt: at, generation: { increment: 1 } },
+      data: { ...columnsOf(changes), updatedAt: at, generation: { increment: 1 } },
     });
     if (rows[0] === undefined) throw notFound(uuid);
     return instanceOfRow(rows[0]);
+  }
+
+  /** update, only if the instance is as `state` says at that moment. @returns null when it is not, or is gone */
+  async updateIf(uuid: string, state: InstanceState, changes: InstanceChanges, at: Date): Promise<StoredInstance | null> {
+    const { host, vmStates, taskStates } = state;
+    const rows = await this.#client.instanceRow.updateManyAndReturn({
+      where: {
+        uuid, deletedAt: null,
+        ...(host === undefined ? {} : { host }),
+        ...(vmStates === undefined ? {} : { vmState: { in: [...vmStates] } }),
+        ...(taskStates === undefined ? {} : { OR: taskStates.map((taskState) => ({ taskState })) }),
+      },
+      data: { ...columnsOf(changes), updatedAt: at, generation: { increment: 1 } },
+    });
+    return rows[0] === undefined ? null : instanceOfRow(rows[0]);
   }
 
   /**
@@ -174,17 +223,43 @@ export class InstancesStore {
   }
 }
 
+const LEFT_HOSTS = 'left_hosts';
+
+/** Hosts where something of the instance may have stayed behind when it moved on. */
+export function leftHostsOf({ systemMetadata }: Pick<StoredInstance, 'systemMetadata'>): readonly string[] {
+  return (systemMetadata[LEFT_HOSTS] ?? '').split(',').filter((host) => host !== '');
+}
+
+/** system_metadata that says so; a host's name holds no comma. */
+export function withLeftHosts(systemMetadata: StoredInstance['systemMetadata'], hosts: readonly string[]): StoredInstance['systemMetadata'] {
+  const { [LEFT_HOSTS]: _, ...others } = systemMetadata;
+  return hosts.length === 0 ? others : { ...others, [LEFT_HOSTS]: [...new Set(hosts)].join(',') };
+}
+
+/** flavorRef stands in the flavor's column, which has room for more than its name. */
+function columnsOf<C extends { readonly flavorRef?: string | null }>({ flavorRef, ...columns }: C) {
+  return { ...columns, ...(flavorRef === undefined ? {} : { flavor: flavorRef === null ? {} : { id: flavorRef } }) };
+}
+
+function flavorRefOf(flavor: unknown): string | null {
+  return typeof flavor === 'object' && flavor !== null && 'id' in flavor && typeof flavor.id === 'string' ? flavor.id : null;
+}
+
+function textsOf(json: unknown): Readonly<Record<string, string>> {
+  return Object.freeze(json as Record<string, string>);
+}
+
 function notFound(uuid: string): ServiceError {
   return new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);
 }
 
 function instanceOfRow(row: InstanceRow): StoredInstance {
   const { uuid, id, projectId, userId, displayName, hostname, host, vmState, taskState, keyName, keyData, userData } = row;
-  const { createdAt, updatedAt, launchedAt, deletedAt, availabilityZone, launchIndex, generation } = row;
+  const { createdAt, updatedAt, launchedAt, deletedAt, availabilityZone, imageRef, launchIndex, generation } = row;
   return Object.freeze({
     uuid, id, projectId, userId, displayName, hostname, host, vmState, taskState, keyName, keyData, userData,
-    metadata: Object.freeze(row.metadata as Record<string, string>),
+    metadata: textsOf(row.metadata), systemMetadata: textsOf(row.systemMetadata),
     createdAt, updatedAt, launchedAt, deletedAt, deleted: deletedAt !== null,
-    availabilityZone, launchIndex, generation,
+    availabilityZone, imageRef, flavorRef: flavorRefOf(row.flavor), launchIndex, generation,
   });
 }

@@ -215,7 +215,7 @@ function oneConsole(connections: readonly ConsoleConnection[]): ConsoleConnectio
 function sessionOf(token: ConnectedToken, request: ConnectRequest, now: Date): Omit<NewSession, 'attachSecretHash' | 'leaseExpires'> {
   const { connection, instanceUuid, consoleType, userId, projectId, access } = token;
   return {
-    ...{ id: request.sessionId, connectionId: connection.id, exclusive: connection.exclusive },
+    ...{ id: request.sessionId, claim: request.sessionId, connectionId: connection.id, exclusive: connection.exclusive },
     ...{ instanceUuid, host: connection.host, port: connection.port, consoleType },
     ...{ proxy: request.proxy, clientAddress: request.clientAddress },
     ...{ userId, projectId, access, resumeHash: null, startedAt: now },

@@ -10,6 +10,8 @@ import type { ConsoleSessionRow, Prisma } from './generated/client.ts';
 
 export interface NewSession {
   readonly id: string;
+  /** Which connect of the session counts, by the id that its proxy chose for it; at first the session's own. */
+  readonly claim: string | null;
   readonly connectionId: number | null;
   readonly exclusive: boolean;
   readonly instanceUuid: string;
@@ -37,6 +39,9 @@ export interface StoredSession extends NewSession {
   readonly bytesIn: number;
   readonly bytesOut: number;
 }
+
+/** The connect that carries a session on. */
+export type Takeover = Pick<NewSession, 'claim' | 'proxy' | 'clientAddress' | 'attachSecretHash' | 'leaseExpires'>;
 
 export interface SessionFilter {
   readonly ids?: readonly string[];
@@ -93,6 +98,18 @@ export class ConsoleSessionsStore {
       // Its holder ended between the two looks.
     }
     throw new ServiceError('UNAVAILABLE', 'this console changes hands too fast; try again');
+  }
+
+  /** The open session that a resume grant with this hash belongs to. */
+  async findOpenByResumeHash(resumeHash: string): Promise<StoredSession | null> {
+    const row = await this.#client.consoleSessionRow.findFirst({ where: { resumeHash, endedAt: null } });
+    return row && sessionOfRow(row);
+  }
+
+  /** Gives the session to another connect, whose attach secret alone counts from now on. @returns null when it has ended or is to end */
+  async takeOver(id: string, takeover: Takeover): Promise<StoredSession | null> {
+    const rows = await this.#client.consoleSessionRow.updateManyAndReturn({ where: { id, endedAt: null, endingAt: null }, data: takeover });
+    return rows[0] === undefined ? null : sessionOfRow(rows[0]);
   }
 
   async find(id: string): Promise<StoredSession | null> {

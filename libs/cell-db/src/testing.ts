@@ -66,7 +66,7 @@ export function newToken(instanceUuid: string, connectionId: number | null, valu
 
 export function newSession(instanceUuid: string, connectionId: number | null, values: Partial<NewSession> = {}): NewSession {
   return {
-    id: randomUUID(), connectionId, exclusive: true, instanceUuid, host: 'host-1', port: 0, consoleType: 'serial', proxy: 'proxy-1',
+    id: randomUUID(), claim: null, connectionId, exclusive: true, instanceUuid, host: 'host-1', port: 0, consoleType: 'serial', proxy: 'proxy-1',
     clientAddress: '192.0.2.1', userId: 'user', projectId: 'project', access: 'full', attachSecretHash: null, resumeHash: null,
     startedAt: NOW, leaseExpires: seconds(15), ...values,
   };

@@ -19,6 +19,7 @@ import { consoleProxyConfig } from '@gatehouse/console-proxy/config';
 import { TestConsoleAuth } from '@gatehouse/console-proxy/test-console-auth';
 import { clientFrame } from '@gatehouse/console-proxy/websocket/client-frame';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
+import { noAudit } from '@gatehouse/runtime/audit';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { silentLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
@@ -51,7 +52,7 @@ async function serveOurs(guestPort: number): Promise<number> {
   await auth.serve(transport);
   auth.consoles.set('bench', { instanceName: 'bench', consoleType: 'novnc', port: guestPort });
   const config = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'bench' });
-  const app = await startConsoleProxy({ config, transport, log: silentLogger, metrics: createMetrics('bench'), clock: systemClock });
+  const app = await startConsoleProxy({ config, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('bench'), clock: systemClock });
   return Number(new URL(app.addresses[0]!.url).port);
 }
 

@@ -11,6 +11,7 @@ import { newContext } from '@gatehouse/rpc/context';
 import { serve, type RpcServer } from '@gatehouse/rpc/server';
 import type { Transport } from '@gatehouse/rpc/transport';
 import type { App } from '@gatehouse/runtime/app';
+import type { Audit } from '@gatehouse/runtime/audit';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
@@ -28,6 +29,7 @@ import { ProxyRecord } from './proxy-record.ts';
 export interface ConsoleProxyResources {
   readonly config: ConsoleProxyConfig;
   readonly transport: Transport;
+  readonly audit: Audit;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -39,12 +41,19 @@ const RPC_TIMEOUT_MS = 4_000;
 const RESOURCES = Symbol('console-proxy resources');
 const CONSOLEAUTH = Symbol('consoleauth client');
 
-function makeProxy({ config, clock, log, metrics }: ConsoleProxyResources, auth: Client<typeof consoleauth>): ConsoleProxy {
-  return new ConsoleProxy(auth, openStreamWith(readTlsFiles(config)), { ...config, proxyName: proxyNameOf(config) }, clock, new ProxyRecord(log, metrics));
+function recordOf({ config, log, metrics, audit }: ConsoleProxyResources): ProxyRecord {
+  return new ProxyRecord(proxyNameOf(config), log, metrics, audit);
 }
 
-function makeGateway({ config, log, metrics }: ConsoleProxyResources, proxy: ConsoleProxy): ConsoleGateway {
-  return new ConsoleGateway(proxy, originPolicy(config), new Pages(), config.proxySessionsMax, new ProxyRecord(log, metrics));
+function makeProxy(resources: ConsoleProxyResources, auth: Client<typeof consoleauth>): ConsoleProxy {
+  const { config, clock } = resources;
+  const openStream = openStreamWith(readTlsFiles(config), config.proxyConnectTimeout * 1_000);
+  return new ConsoleProxy(auth, openStream, { ...config, proxyName: proxyNameOf(config) }, clock, recordOf(resources));
+}
+
+function makeGateway(resources: ConsoleProxyResources, proxy: ConsoleProxy): ConsoleGateway {
+  const { config } = resources;
+  return new ConsoleGateway(proxy, originPolicy(config), new Pages(), config, recordOf(resources));
 }
 
 class ConsoleProxyLife implements BeforeApplicationShutdown {
@@ -79,13 +88,14 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
     this.#server = await serve(consoleProxy, transport, { server: proxyNameOf(config), handlers: consoleProxyHandlers(this.#proxy), ...peer, log });
     const round = (name: string, everyMs: number, work: () => Promise<void>): Periodic => periodic({ name, everyMs, clock, log, work });
     this.#rounds = [
-      round('sign of life to clients', BEAT_EVERY_MS, async () => this.#proxy.beat()),
+      round('signs of life and timers of clients', BEAT_EVERY_MS, async () => this.#proxy.beat()),
       round('renewal of sessions', BEAT_EVERY_MS, () => this.#proxy.renewWhenDue()),
       round('ends that were not told', BEAT_EVERY_MS, () => this.#proxy.tellEnds()),
       round('report to consoleauth', REPORT_EVERY_MS, () => this.#report()),
     ];
-    const sessions = { name: 'proxy_sessions', help: 'Consoles carried now', collect: (gauge: { set(value: number): void }) => gauge.set(this.#proxy.sessionCount) };
-    metrics.gauge(sessions);
+    const gauge = (name: string, help: string, count: () => number): void => void metrics.gauge({ name, help, collect: (each: { set(value: number): void }) => each.set(count()) });
+    gauge('proxy_sessions', 'Consoles carried now', () => this.#proxy.sessionCount);
+    gauge('proxy_sessions_parked', 'Sessions that wait for a client that has vanished', () => this.#proxy.parkedCount);
     return url;
   }
 

@@ -1,12 +1,14 @@
 import { hostname } from 'node:os';
 import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { auditSettings } from '@gatehouse/runtime/audit';
 import { brokerSettings } from '@gatehouse/runtime/broker';
 import { address, choice, csv, durationSeconds, flag, integer, name, orNull, port, rpcLevel, text } from '@gatehouse/runtime/config';
 import { z } from 'zod';
 
 /** How the console proxy serves; the same in a process of its own and in the standalone. */
 export const consoleProxyConfig = z.object({
+  ...auditSettings,
   proxyPort: port(6080),
   bindAddress: address('127.0.0.1'),
   /**
@@ -28,6 +30,21 @@ export const consoleProxyConfig = z.object({
   proxySessionsMax: integer({ min: 1, max: 100_000, fallback: 10_000 }),
   /** Clients that are being let in at one time. */
   proxyOpeningMax: integer({ min: 1, max: 10_000, fallback: 256 }),
+  /** Seconds for which the session of a client that vanished waits for it; beyond a lease it would not be there. 0: not at all. */
+  proxyResumeWait: durationSeconds(15, { min: 0, max: 3_600 }),
+  /**
+   * Seconds without a key or a movement of the pointer after which a console is closed; 0: never, as with Nova: whoever
+   * watches an installation for an hour types nothing.
+   */
+  proxyIdleTimeout: durationSeconds(0, { min: 0, max: 604_800 }),
+  /** Seconds that a session may last, however often it was resumed; 0: any. A day: who still works gets a new link, who has lost the right does not. */
+  proxyLifetimeMax: durationSeconds(86_400, { min: 0, max: 31_536_000 }),
+  /** Seconds that a host may take to open a console. */
+  proxyConnectTimeout: durationSeconds(10, { min: 1, max: 300 }),
+  /** Seconds that a client may take to send the head of its request, however slowly it drips. */
+  proxyHeaderTimeout: durationSeconds(10, { min: 1, max: 300 }),
+  /** Seconds between the pings of a console's WebSocket; a client that answers none for three times as long is gone. */
+  proxyPing: durationSeconds(20, { min: 1, max: 3_600 }),
   /** Seconds that running consoles get to end by themselves when the proxy stops. */
   proxyDrain: durationSeconds(2, { min: 0, max: 86_400 }),
   /** The level spoken to consoleauth. */

@@ -5,6 +5,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import type { Transport } from '@gatehouse/rpc/transport';
 import type { App } from '@gatehouse/runtime/app';
+import { noAudit } from '@gatehouse/runtime/audit';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { silentLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
@@ -35,7 +36,7 @@ describe('the console pages in a browser', function () {
 
   async function startProxy(proxyPort: string, proxyDrain = '0'): Promise<void> {
     const config = consoleProxyConfig.parse({ proxyPort, proxyName: 'proxy-1', proxyDrain });
-    app = await startConsoleProxy({ config, transport, log: silentLogger, metrics: createMetrics('console-proxy'), clock: systemClock });
+    app = await startConsoleProxy({ config, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('console-proxy'), clock: systemClock });
     base = app.addresses[0]!.url;
   }
 

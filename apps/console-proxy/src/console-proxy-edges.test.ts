@@ -9,6 +9,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import type { Transport } from '@gatehouse/rpc/transport';
 import type { App } from '@gatehouse/runtime/app';
+import { noAudit } from '@gatehouse/runtime/audit';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { silentLogger } from '@gatehouse/runtime/logger';
 import { createMetrics, type Metrics } from '@gatehouse/runtime/metrics';
@@ -42,7 +43,7 @@ describe('the console proxy, between the states of a console,', () => {
     auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'serial', port: guest.port });
     metrics = createMetrics('console-proxy');
     const config = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'proxy-1', proxyDrain: '0' });
-    app = await startConsoleProxy({ config, transport, log: silentLogger, metrics, clock: systemClock });
+    app = await startConsoleProxy({ config, transport, audit: noAudit, log: silentLogger, metrics, clock: systemClock });
   });
 
   afterEach(async () => {
@@ -55,7 +56,7 @@ describe('the console proxy, between the states of a console,', () => {
   const closeCode = async (socket: WebSocket): Promise<number> => ((await once(socket, 'close')) as [number])[0];
 
   it('gives the guest what a client sent just before it left, through its host and by TCP', async () => {
-    const host = await serveConsoleStream({ listen: '127.0.0.1:0', log: silentLogger, attach: async () => ({ stream: await dial('127.0.0.1', guest.port), offset: 0 }) });
+    const host = await serveConsoleStream({ listen: '127.0.0.1:0', log: silentLogger, attach: async () => ({ stream: await dial('127.0.0.1', guest.port, 5_000), offset: 0 }) });
     for (const endpoint of [host.endpoint, undefined]) {
       heard = [];
       auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'serial', port: guest.port, ...(endpoint === undefined ? {} : { endpoint }) });

@@ -10,6 +10,7 @@ import { newContext } from '@gatehouse/rpc/context';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import type { Transport } from '@gatehouse/rpc/transport';
 import type { App } from '@gatehouse/runtime/app';
+import { noAudit } from '@gatehouse/runtime/audit';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { createLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
@@ -46,7 +47,7 @@ describe('the console proxy', () => {
     const destination = new Writable({ write: (chunk: Buffer, _encoding, done) => ((logged += chunk.toString()), done()) });
     const config = { ...consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'proxy-1', proxyDrain: '0' }), ...settings };
     const log = createLogger({ service: 'console-proxy', level: 'debug', destination });
-    app = await startConsoleProxy({ config, transport, log, metrics: createMetrics('console-proxy'), clock: systemClock });
+    app = await startConsoleProxy({ config, transport, audit: noAudit, log, metrics: createMetrics('console-proxy'), clock: systemClock });
     base = app.addresses[0]!.url;
   }
 

@@ -13,11 +13,9 @@ import type { CheckOrigin } from './origin-policy.ts';
 import type { Pages } from './pages.ts';
 import { ProxiedSession } from './proxied-session.ts';
 import type { ProxyRecord } from './proxy-record.ts';
-import { readConsoleTypes, readToken } from './token-intake.ts';
+import { readConsoleTypes, readResumeGrant, readToken } from './token-intake.ts';
 import { readHandshake } from './websocket/handshake.ts';
 
-/** A request's head must be whole within this, however slowly it drips. */
-const HEAD_TIMEOUT_MS = 10_000;
 const HEAD_BYTES_MAX = 16 * 1024;
 /** Plain requests have no body that we read, and idle connections are not kept long. */
 const KEEP_ALIVE_MS = 5_000;
@@ -25,27 +23,38 @@ const CLOSE_WAIT_MS = 500;
 /** Connections beyond the consoles: pages, and clients that are being refused. */
 const SPARE_CONNECTIONS = 1_024;
 
+export interface GatewaySettings {
+  readonly proxySessionsMax: number;
+  /** Seconds in which a request's head must be whole, however slowly it drips. */
+  readonly proxyHeaderTimeout: number;
+  /** Seconds between pings. */
+  readonly proxyPing: number;
+}
+
 export class ConsoleGateway {
   readonly #proxy: ConsoleProxy;
   readonly #checkOrigin: CheckOrigin;
+  readonly #settings: GatewaySettings;
   readonly #record: ProxyRecord;
   readonly #server: Server;
 
-  constructor(proxy: ConsoleProxy, checkOrigin: CheckOrigin, pages: Pages, sessionsMax: number, record: ProxyRecord) {
+  constructor(proxy: ConsoleProxy, checkOrigin: CheckOrigin, pages: Pages, settings: GatewaySettings, record: ProxyRecord) {
+    const headTimeoutMs = settings.proxyHeaderTimeout * 1_000;
     this.#proxy = proxy;
     this.#checkOrigin = checkOrigin;
+    this.#settings = settings;
     this.#record = record;
     this.#server = createServer(
       {
-        headersTimeout: HEAD_TIMEOUT_MS,
-        requestTimeout: HEAD_TIMEOUT_MS,
+        headersTimeout: headTimeoutMs,
+        requestTimeout: headTimeoutMs,
         connectionsCheckingInterval: 1_000,
         keepAliveTimeout: KEEP_ALIVE_MS,
         maxHeaderSize: HEAD_BYTES_MAX,
       },
       (request, response) => pages.answer(request, response),
     );
-    this.#server.maxConnections = sessionsMax + SPARE_CONNECTIONS;
+    this.#server.maxConnections = settings.proxySessionsMax + SPARE_CONNECTIONS;
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => this.#upgrade(request, socket, head));
   }
 
@@ -82,17 +91,18 @@ export class ConsoleGateway {
     }
     prepare(request);
     socket.write(handshake.answer);
-    const client = new ProxiedSession({ socket, head, protocol: handshake.protocol });
+    const client = new ProxiedSession({ socket, head, protocol: handshake.protocol, pingEveryMs: this.#settings.proxyPing * 1_000 });
     const refusal = this.#checkOrigin(request.headers.origin, request.headers.host);
     if (refusal !== null) {
-      this.#record.log.info({ clientAddress: clientAddress(request), problem: refusal }, 'console refused');
-      this.#record.refused('PERMISSION_DENIED');
-      client.refuse(new ServiceError('PERMISSION_DENIED', refusal));
+      const error = new ServiceError('PERMISSION_DENIED', refusal);
+      this.#record.refused(error, { clientAddress: clientAddress(request) });
+      client.refuse(error);
       return;
     }
     const token = readToken({ subprotocolToken: handshake.token, url: request.url ?? '/', cookie: request.headers.cookie });
     const consoleTypes = readConsoleTypes(request.url ?? '/');
-    void this.#proxy.open(client, { token, consoleTypes, clientAddress: clientAddress(request) });
+    const resumeGrant = readResumeGrant(handshake.resumeGrant);
+    void this.#proxy.open(client, { token, resumeGrant, consoleTypes, clientAddress: clientAddress(request) });
   }
 }
 

@@ -8,32 +8,29 @@ import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 
 export type OpenStream = (grant: ConsoleGrant) => Promise<Duplex>;
 
-/** A host that does not answer within this is not there. */
-const CONNECT_TIMEOUT_MS = 10_000;
-
 /**
- * `tls` is how agents beyond this machine are reached.
+ * `tls` is how agents beyond this machine are reached; a host that does not open the console within `timeoutMs` is not there.
  * @throws ServiceError, UNAVAILABLE or DEADLINE_EXCEEDED when the host is not there
  */
-export const openStreamWith = (tls: TlsFiles | undefined): OpenStream => (grant) => {
+export const openStreamWith = (tls: TlsFiles | undefined, timeoutMs: number): OpenStream => (grant) => {
   const { session, connection, endpoint, attachSecret } = grant;
   if (connection.options['transport'] === 'tcp') {
     if (connection.options['internal_access_path'] !== undefined) {
       return Promise.reject(new ServiceError('UNIMPLEMENTED', 'consoles behind an internal access path are not reached yet'));
     }
-    return dial(connection.options['address'] ?? connection.host, connection.port);
+    return dial(connection.options['address'] ?? connection.host, connection.port, timeoutMs);
   }
   if (endpoint === null || attachSecret === null) {
     return Promise.reject(new ServiceError('UNAVAILABLE', `The host of this console (${connection.host}) does not serve it at the moment.`));
   }
-  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: CONNECT_TIMEOUT_MS, ...(tls === undefined ? {} : { tls }) });
+  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: timeoutMs, ...(tls === undefined ? {} : { tls }) });
 };
 
 /** A TCP connection, open, with small writes sent at once. */
-export function dial(host: string, port: number, timeoutMs: number = CONNECT_TIMEOUT_MS): Promise<Socket> {
+export function dial(host: string, port: number, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
-    const timer = setTimeout(() => fail(new ServiceError('DEADLINE_EXCEEDED', `The console's host did not answer within ${timeoutMs} ms.`)), timeoutMs);
+    const timer = setTimeout(() => fail(new ServiceError('DEADLINE_EXCEEDED', `The console's host did not answer within ${timeoutMs / 1_000} s.`)), timeoutMs);
     const fail = (error: ServiceError): void => {
       clearTimeout(timer);
       socket.destroy();

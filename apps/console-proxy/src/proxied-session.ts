@@ -1,13 +1,15 @@
 /**
  * One client and its console: the splice. Before the console is open it holds at most one read of what the client
  * already sent; afterwards it holds nothing, for each side is read only while the other takes it. It ends once,
- * with a reason, whichever side began.
+ * with a reason, whichever side began, and whoever carries it is told at that moment, whatever the client reads.
  */
 import type { Duplex } from 'node:stream';
-import { endingOf } from '@gatehouse/errors/endings';
+import { endingOf, type EndReason } from '@gatehouse/errors/endings';
 import { ERRORS } from '@gatehouse/errors/error-table';
 import type { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
+import { RfbInput } from './rfb-input.ts';
+import { SessionTimers, type Timed, type TimedReason, type TimerSettings } from './session-timers.ts';
 import type { Subprotocol } from './websocket/handshake.ts';
 import { isTaken, WebSocketConnection, type WebSocketEnd, type WebSocketEvents } from './websocket/web-socket-connection.ts';
 
@@ -16,12 +18,29 @@ export interface ClientSocket {
   /** What came after the handshake request in the same read. */
   readonly head: Buffer;
   readonly protocol: Subprotocol | null;
+  /** How often the client is asked for a sign of life, milliseconds. */
+  readonly pingEveryMs?: number | undefined;
+}
+
+/** Who carries the session, from the moment it is claimed. */
+export interface Carrier {
+  /** The client took over a session that was open before. */
+  readonly isResumed: boolean;
+  /** What the session has carried so far. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Called once, at the end, whichever side began it. */
+  onEnded(reason: string): void;
 }
 
 /** How long a guest may take for the last input of a client that has left. */
 const LAST_INPUT_TIMEOUT_MS = 1_000;
 
-export class ProxiedSession implements WebSocketEvents {
+/** A browser that leaves a page, also to load it anew, says this. */
+const GOING_AWAY = 1001;
+const VNC_TYPES: readonly string[] = ['novnc', 'xvpvnc'];
+
+export class ProxiedSession implements WebSocketEvents, Timed {
   /** From the client to the guest. */
   bytesIn = 0;
   /** From the guest to the client. */
@@ -31,11 +50,15 @@ export class ProxiedSession implements WebSocketEvents {
   #early: Buffer[] = [];
   #stream: Duplex | null = null;
   #endReason: string | null = null;
-  #onEnded: ((reason: string) => void) | null = null;
+  #carrier: Carrier | null = null;
+  #canReturn = false;
+  #timers: SessionTimers | null = null;
+  /** Whether these bytes hold a person's input; null: nobody asks. */
+  #isInput: ((bytes: Buffer) => boolean) | null = null;
 
-  constructor({ socket, head, protocol }: ClientSocket) {
+  constructor({ socket, head, protocol, pingEveryMs }: ClientSocket) {
     this.#controlled = protocol === 'gatehouse.v1';
-    this.#connection = new WebSocketConnection(socket, head, this, { textAllowed: this.#controlled });
+    this.#connection = new WebSocketConnection(socket, head, this, { textAllowed: this.#controlled, pingEveryMs });
   }
 
   /** Why it has ended; null while it lives. */
@@ -43,16 +66,30 @@ export class ProxiedSession implements WebSocketEvents {
     return this.#endReason;
   }
 
+  /** Whether its user holds the grant that opens this session again. */
+  get canReturn(): boolean {
+    return this.#canReturn;
+  }
+
   /** Turn the client away with the error's close code and words. */
   refuse(error: ServiceError): void {
     this.#finish('refused', ERRORS[error.code].close, error.message);
   }
 
-  /** Join the client to the console it was granted. `onEnded` is called once, when either side or `end` ends it. */
-  begin(grant: ConsoleGrant, stream: Duplex, onEnded: (reason: string) => void): void {
+  /** The client has a session from now on, though its console may not be open yet. */
+  carriedBy(carrier: Carrier): void {
+    this.#carrier = carrier;
+    this.#canReturn = carrier.isResumed;
+    this.bytesIn = carrier.bytesIn;
+    this.bytesOut = carrier.bytesOut;
+  }
+
+  /** Join the client to the console it was granted. */
+  begin(grant: ConsoleGrant, stream: Duplex, timers: TimerSettings): void {
     this.#stream = stream;
-    this.#onEnded = onEnded;
+    this.#startTimers(grant, timers);
     this.#tell(sessionMessage(grant));
+    if (this.#controlled && grant.resumeGrant !== null) this.#canReturn = true;
     stream.on('data', (bytes: Buffer) => {
       this.bytesOut += bytes.length;
       if (!this.#connection.send(bytes)) stream.pause();
@@ -71,14 +108,20 @@ export class ProxiedSession implements WebSocketEvents {
     this.#finish(reason, close, words);
   }
 
+  /** Tell the client that its session is about to end, or (null) is not after all. */
+  warn(reason: TimedReason, seconds: number | null): void {
+    this.#tell({ type: 'warning', reason, seconds });
+  }
+
   /** Tell the client that the proxy is about to stop. */
   warnOfDrain(seconds: number): void {
     this.#tell({ type: 'drain', seconds });
   }
 
-  /** About once a second, see WebSocketConnection. */
-  beat(): void {
+  /** About once a second. `nowMs`: of a clock that never goes back. */
+  beat(nowMs: number): void {
     this.#connection.beat();
+    this.#timers?.beat(nowMs, this);
   }
 
   data(bytes: Buffer): void {
@@ -88,20 +131,32 @@ export class ProxiedSession implements WebSocketEvents {
       return;
     }
     this.bytesIn += bytes.length;
+    if (this.#isInput?.(bytes)) this.#timers?.input();
     this.#stream.write(bytes);
     if (!isTaken(this.#stream)) this.#connection.pause();
   }
 
-  /** Nothing that a client says is known yet; a newer page's words are passed over. */
-  text(): void {}
+  /** `{"type": "stay"}` counts as input, for whoever must not type into the guest; a newer page's words are passed over. */
+  text(message: string): void {
+    if (typeOf(message) === 'stay') this.#timers?.input();
+  }
 
   drained(): void {
     this.#stream?.resume();
   }
 
   closed(end: WebSocketEnd): void {
-    // Our own goodbye comes here too, when a violation made the connection say it.
-    this.#finish(end.by === 'us' ? 'protocol_error' : 'client_closed', end.code, end.reason);
+    this.#finish(reasonOf(end), end.code, end.reason);
+  }
+
+  #startTimers({ session, leaseSeconds }: ConsoleGrant, settings: TimerSettings): void {
+    if (settings.idleTimeoutMs === 0 && settings.lifetimeMaxMs === 0) return;
+    // By consoleauth's clock alone, so that it does not matter what this machine's clock says.
+    const ageMs = session.leaseExpires.getTime() - leaseSeconds * 1_000 - session.startedAt.getTime();
+    this.#timers = new SessionTimers(settings, ageMs, performance.now());
+    if (settings.idleTimeoutMs === 0) return;
+    const rfb = VNC_TYPES.includes(session.consoleType) ? new RfbInput() : null;
+    this.#isInput = rfb === null ? () => true : (bytes) => rfb.sees(bytes);
   }
 
   #finish(reason: string, code: number, words: string): void {
@@ -110,9 +165,9 @@ export class ProxiedSession implements WebSocketEvents {
     this.#early = [];
     this.#tell({ type: 'end', code, reason: words });
     this.#connection.close(code, words);
-    if (reason === 'client_closed') this.#letGo();
+    if (['client_closed', 'client_lost'].includes(reason)) this.#letGo();
     else this.#stream?.destroy();
-    this.#onEnded?.(reason);
+    this.#carrier?.onEnded(reason);
   }
 
   /** What the client sent last before it left is on its way to the guest: it gets a moment to arrive. */
@@ -132,13 +187,30 @@ export class ProxiedSession implements WebSocketEvents {
   }
 }
 
-function sessionMessage({ session, instanceName }: ConsoleGrant): object {
+/** Our own goodbye comes here too, when a violation made the connection say it. */
+function reasonOf({ by, code }: WebSocketEnd): EndReason {
+  if (by === 'us') return 'protocol_error';
+  return by === 'lost' || code === GOING_AWAY ? 'client_lost' : 'client_closed';
+}
+
+/** The type of a control message; null for what is none. */
+function typeOf(message: string): unknown {
+  try {
+    const parsed: unknown = JSON.parse(message);
+    return typeof parsed === 'object' && parsed !== null && 'type' in parsed ? parsed.type : null;
+  } catch {
+    return null;
+  }
+}
+
+function sessionMessage({ session, instanceName, resumeGrant }: ConsoleGrant): object {
   return {
     type: 'session',
     id: session.id,
     instance: { uuid: session.instanceUuid, name: instanceName },
     console_type: session.consoleType,
     access: session.access,
+    ...(resumeGrant === null ? {} : { resume: resumeGrant }),
   };
 }
 

@@ -1,30 +1,52 @@
-/** What a proxy writes down of its clients: lines for people, and counts of who was let in, turned away and why it ended. */
+/**
+ * What a proxy writes down of its clients: lines for people, counts of who was let in, turned away and why it ended,
+ * and an audit line for whom it turned away itself. What consoleauth decides, consoleauth audits.
+ */
 import { END_REASONS } from '@gatehouse/errors/endings';
-import type { ErrorCode } from '@gatehouse/errors/service-error';
+import type { ServiceError } from '@gatehouse/errors/service-error';
+import type { Audit, AuditFacts } from '@gatehouse/runtime/audit';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
 
+export type VisitFacts = Pick<AuditFacts, 'requestId' | 'sessionId' | 'instanceUuid' | 'consoleType' | 'host' | 'port' | 'clientAddress' | 'userId' | 'projectId' | 'access'>;
+
 export class ProxyRecord {
   readonly log: Logger;
+  readonly #proxyName: string;
   readonly #metrics: Metrics;
+  readonly #audit: Audit;
 
-  constructor(log: Logger, metrics: Metrics) {
+  constructor(proxyName: string, log: Logger, metrics: Metrics, audit: Audit) {
+    this.#proxyName = proxyName;
     this.log = log;
     this.#metrics = metrics;
+    this.#audit = audit;
   }
 
   /** A client was turned away: after the upgrade, where a load balancer sees only success. */
-  refused(code: ErrorCode): void {
+  refused(error: ServiceError, facts: VisitFacts): void {
+    const { code, message: problem } = error;
     this.#metrics.counter({ name: 'proxy_refusals_total', help: 'Clients turned away, by error code', labels: ['code'] }).inc({ code });
+    if (code === 'INTERNAL') this.log.error({ ...facts, code, problem, err: error }, 'console not opened');
+    else this.log.info({ ...facts, code, problem }, 'console refused');
+    // A client that left meanwhile was not turned away.
+    if (code !== 'CANCELLED' && !isRemoteWord(error)) this.#audit.write('refused', { ...facts, proxy: this.#proxyName, reason: code, problem });
   }
 
-  opened(): void {
+  opened(facts: VisitFacts): void {
     this.#metrics.counter({ name: 'proxy_sessions_opened_total', help: 'Consoles opened' }).inc();
+    this.log.info(facts, 'console open');
   }
 
   /** `reason` may be an operator's own words, which are one label together. */
-  ended(reason: string): void {
+  ended(reason: string, facts: VisitFacts & Pick<AuditFacts, 'bytesIn' | 'bytesOut'>): void {
+    this.log.info({ ...facts, reason }, 'console closed');
     const known = END_REASONS.find((each) => each === reason) ?? 'other';
     this.#metrics.counter({ name: 'proxy_sessions_ended_total', help: 'Consoles that were open and ended, by reason', labels: ['reason'] }).inc({ reason: known });
   }
+}
+
+/** True for consoleauth's own word; false where it was not heard, or was not asked. */
+export function isRemoteWord(error: ServiceError): boolean {
+  return error.details['remoteClass'] !== undefined;
 }

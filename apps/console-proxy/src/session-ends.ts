@@ -54,7 +54,7 @@ export class SessionEnds {
     const now = this.#clock.now().getTime();
     const due = [...this.#untold.values()].filter(({ dueAt }) => dueAt <= now).slice(0, ROUND_MAX);
     for (const { use, reason } of due) {
-      this.#untold.delete(use.id);
+      this.#untold.delete(keyOf(use));
       this.tell(use, reason);
     }
     await this.settled();
@@ -66,8 +66,13 @@ export class SessionEnds {
   }
 
   #keep(untold: Untold): void {
-    const { id } = untold.use;
-    const dueAt = Math.max(untold.dueAt, this.#untold.get(id)?.dueAt ?? 0);
-    if (this.#untold.size < UNTOLD_MAX || this.#untold.has(id)) this.#untold.set(id, { ...untold, dueAt });
+    const key = keyOf(untold.use);
+    const dueAt = Math.max(untold.dueAt, this.#untold.get(key)?.dueAt ?? 0);
+    if (this.#untold.size < UNTOLD_MAX || this.#untold.has(key)) this.#untold.set(key, { ...untold, dueAt });
   }
+}
+
+/** A session that was taken over and came back has several ends to tell, one for each claim. */
+function keyOf({ id, claim }: ConsoleSessionUse): string {
+  return claim ?? id;
 }

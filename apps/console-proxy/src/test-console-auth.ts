@@ -2,12 +2,13 @@
  * What tests put behind a proxy: a consoleauth that keeps its tokens and sessions in maps, served by contract over the
  * memory transport, and guests on TCP. Nothing of the proxy is replaced.
  */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { ConsoleConnection, type ConsoleType } from '@gatehouse/objects/console-connection';
 import { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { ConsoleSession, type Access } from '@gatehouse/objects/console-session';
+import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
 import { serve, type Handlers, type RpcServer } from '@gatehouse/rpc/server';
 import { someHandlers } from '@gatehouse/rpc/some-handlers';
 import type { Transport } from '@gatehouse/rpc/transport';
@@ -24,18 +25,41 @@ export interface TestConsole {
   readonly endpoint?: string;
 }
 
+/** What is kept of an open session. */
+interface Kept {
+  readonly token: string;
+  readonly target: TestConsole;
+  readonly instanceUuid: string;
+  readonly startedAt: Date;
+  readonly resumeGrant: string;
+  claim: string;
+  proxy: string;
+  bytesIn: number;
+  bytesOut: number;
+}
+
+export interface Released {
+  readonly id: string;
+  readonly reason: string;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
 export class TestConsoleAuth {
   readonly consoles = new Map<string, TestConsole>();
   readonly refusals = new Map<string, ServiceError>();
-  /** Session id to the token that opened it. */
-  readonly open = new Map<string, string>();
-  readonly released: { readonly id: string; readonly reason: string; readonly bytesIn: number; readonly bytesOut: number }[] = [];
+  readonly open = new Map<string, Kept>();
+  readonly released: Released[] = [];
+  /** Releases that came for a claim that is not (any more) the session's, and did nothing. */
+  readonly passedOver: Released[] = [];
   /** Answered to the next renewal: session id to reason. */
   readonly toEnd = new Map<string, string>();
   readonly reports: string[] = [];
   /** How many sessions each renewal named. */
   readonly renewals: number[] = [];
   leaseSeconds = 15;
+  /** Seconds that every session looks older than it is. */
+  ageSeconds = 0;
   /** connect is worked on once this is resolved. */
   hold: Promise<void> = Promise.resolve();
 
@@ -47,19 +71,37 @@ export class TestConsoleAuth {
     return someHandlers(consoleauth, {
       levels: () => ({ consoleauth: consoleauth.version }),
       report: ({ binary, host }) => void this.reports.push(`${binary} ${host}`),
-      connect: async ({ sessionId, token, proxy, clientAddress }) => {
+      connect: async ({ sessionId, token, proxy, clientAddress, resumeGrant }) => {
         await this.hold;
-        return this.#connect(sessionId, token, proxy, clientAddress);
+        return this.#resume(sessionId, resumeGrant, proxy, clientAddress) ?? this.#connect(sessionId, token, proxy, clientAddress);
       },
       renew: ({ sessions }) => {
         this.renewals.push(sessions.length);
-        return Object.fromEntries(sessions.flatMap(({ id }) => (this.toEnd.has(id) ? [[id, this.toEnd.get(id)!]] : [])));
+        return Object.fromEntries(sessions.flatMap((use) => this.#renew(use)));
       },
-      release: ({ session: { id, bytesIn, bytesOut }, reason }) => {
-        this.open.delete(id);
-        this.released.push({ id, reason, bytesIn, bytesOut });
+      release: ({ session: { id, claim, bytesIn, bytesOut }, reason }) => {
+        const counts = claim === undefined || this.open.get(id)?.claim === claim;
+        (counts ? this.released : this.passedOver).push({ id, reason, bytesIn, bytesOut });
+        if (counts) this.open.delete(id);
       },
     });
+  }
+
+  #renew({ id, claim, bytesIn, bytesOut }: ConsoleSessionUse): [string, string][] {
+    if (this.toEnd.has(id)) return [[id, this.toEnd.get(id)!]];
+    const session = this.open.get(id);
+    if (session === undefined) return [[id, 'lease_lost']];
+    if (claim !== undefined && claim !== session.claim) return [[id, 'superseded']];
+    Object.assign(session, { bytesIn, bytesOut });
+    return [];
+  }
+
+  /** The session goes on under the new claim; null when the grant opens nothing (any more). */
+  #resume(claim: string, resumeGrant: string | undefined, proxy: string, clientAddress: string): ConsoleGrant | null {
+    const [id, session] = [...this.open].find(([, each]) => each.resumeGrant === resumeGrant) ?? [];
+    if (id === undefined || session === undefined) return null;
+    Object.assign(session, { claim, proxy });
+    return this.#grantOf(id, session, clientAddress, true);
   }
 
   #connect(id: string, token: string, proxy: string, clientAddress: string): ConsoleGrant {
@@ -67,26 +109,32 @@ export class TestConsoleAuth {
     if (refusal !== undefined) throw refusal;
     const target = this.consoles.get(token);
     if (target === undefined) throw new ServiceError('UNAUTHENTICATED', 'This console link is unknown or has expired.');
-    const taken = [...this.open.values()].includes(token);
+    const taken = [...this.open.values()].some((session) => session.token === token);
     if (target.exclusive && taken) throw new ServiceError('PORT_IN_USE', 'This port is in use since 12:00:00 UTC.');
-    this.open.set(id, token);
-    return grantOf(id, target, proxy, clientAddress, this.leaseSeconds);
+    const startedAt = new Date(Date.now() - this.ageSeconds * 1_000);
+    const resumeGrant = randomBytes(32).toString('base64url');
+    const session: Kept = { token, target, instanceUuid: randomUUID(), startedAt, resumeGrant, claim: id, proxy, bytesIn: 0, bytesOut: 0 };
+    this.open.set(id, session);
+    return this.#grantOf(id, session, clientAddress, false);
   }
-}
 
-function grantOf(id: string, { instanceName, consoleType, port, access = 'full', endpoint }: TestConsole, proxy: string, clientAddress: string, leaseSeconds: number): ConsoleGrant {
-  const where = { instanceUuid: randomUUID(), host: 'localhost', port, consoleType };
-  const now = new Date(Math.floor(Date.now() / 1_000) * 1_000);
-  return ConsoleGrant.make({
-    session: ConsoleSession.make({
-      ...where, id, proxy, clientAddress, userId: null, projectId: null, access, startedAt: now, leaseExpires: now, endedAt: null, endReason: null, bytesIn: 0, bytesOut: 0,
-      endingAt: null, endingReason: null,
-    }),
-    connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: endpoint === undefined ? { transport: 'tcp', address: '127.0.0.1' } : { transport: 'attach' }, expires: null }),
-    instanceName,
-    endpoint: endpoint ?? null,
-    attachSecret: endpoint === undefined ? null : 'secret',
-    leaseSeconds,
-    resumeGrant: null,
-  });
+  #grantOf(id: string, session: Kept, clientAddress: string, isResumed: boolean): ConsoleGrant {
+    const { leaseSeconds } = this;
+    const { target, instanceUuid, proxy, startedAt, bytesIn, bytesOut, resumeGrant } = session;
+    const { instanceName, consoleType, port, access = 'full', endpoint } = target;
+    const where = { instanceUuid, host: 'localhost', port, consoleType };
+    const leaseExpires = new Date(Date.now() + leaseSeconds * 1_000);
+    return ConsoleGrant.make({
+      session: ConsoleSession.make({
+        ...where, id, proxy, clientAddress, userId: null, projectId: null, access, startedAt, leaseExpires, endedAt: null, endReason: null, bytesIn, bytesOut,
+        endingAt: null, endingReason: null,
+      }),
+      connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: endpoint === undefined ? { transport: 'tcp', address: '127.0.0.1' } : { transport: 'attach' }, expires: null }),
+      instanceName,
+      endpoint: endpoint ?? null,
+      attachSecret: endpoint === undefined ? null : 'secret',
+      leaseSeconds,
+      resumeGrant: isResumed ? null : resumeGrant,
+    });
+  }
 }

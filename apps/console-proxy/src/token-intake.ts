@@ -8,6 +8,8 @@ import { CONSOLE_TYPES, type ConsoleType } from '@gatehouse/objects/console-conn
 
 /** Longer than any token that was ever minted, and consoleauth's own limit. */
 export const TOKEN_LENGTH_MAX = 512;
+/** consoleauth's limit. */
+const RESUME_GRANT_LENGTH_MAX = 128;
 
 export interface TokenPlaces {
   /** From the handshake: the `token.<token>` entry. */
@@ -20,6 +22,11 @@ export interface TokenPlaces {
 /** The token that counts, or null when none was shown. It may be too long; who uses it looks. */
 export function readToken({ subprotocolToken, url, cookie }: TokenPlaces): string | null {
   return subprotocolToken || queryToken(url) || cookieToken(cookie) || null;
+}
+
+/** The grant that counts; one that none of ours can be says nothing, and the token decides. */
+export function readResumeGrant(offered: string | null): string | null {
+  return offered !== null && offered.length > 0 && offered.length <= RESUME_GRANT_LENGTH_MAX ? offered : null;
 }
 
 /** What the asking page can show, where it says so (our pages do); a word that is no console type says nothing. */

@@ -1,7 +1,7 @@
 /**
  * The opening handshake (RFC 6455 4.2) on what node's http server hands over at 'upgrade'. Any path is taken,
- * as Nova's proxy does. Of the offered subprotocols one we speak is answered; a `token.<token>` entry is a
- * credential in disguise and is never answered, for the answer is shown and logged by browsers and balancers.
+ * as Nova's proxy does. Of the offered subprotocols one we speak is answered; `token.<token>` and `resume.<grant>` entries are
+ * credentials in disguise and are never answered, for the answer is shown and logged by browsers and balancers.
  */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -12,6 +12,7 @@ export type Subprotocol = 'gatehouse.v1' | 'binary';
 /** In the order of preference. */
 const SPOKEN: readonly Subprotocol[] = ['gatehouse.v1', 'binary'];
 const TOKEN_PREFIX = 'token.';
+const RESUME_PREFIX = 'resume.';
 const OFFERS_MAX = 32;
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
@@ -22,6 +23,8 @@ export interface Handshake {
   readonly protocol: Subprotocol | null;
   /** The token offered as a subprotocol, the last one if several. */
   readonly token: string | null;
+  /** The resume grant offered as a subprotocol, the last one if several. */
+  readonly resumeGrant: string | null;
 }
 
 export interface HandshakeRefused {
@@ -56,13 +59,13 @@ export function readHandshake(request: Pick<IncomingMessage, 'method' | 'headers
 }
 
 /** What was offered and what we pick; null when something was offered and nothing of it is spoken here. */
-function readOffer(header: string | undefined): { protocol: Subprotocol | null; token: string | null } | null {
-  if (header === undefined) return { protocol: null, token: null };
+function readOffer(header: string | undefined): Pick<Handshake, 'protocol' | 'token' | 'resumeGrant'> | null {
+  if (header === undefined) return { protocol: null, token: null, resumeGrant: null };
   const offered = header.split(',', OFFERS_MAX).map((each) => each.trim());
   const protocol = SPOKEN.find((each) => offered.includes(each));
   if (protocol === undefined) return null;
-  const token = offered.findLast((each) => each.startsWith(TOKEN_PREFIX));
-  return { protocol, token: token === undefined ? null : token.slice(TOKEN_PREFIX.length) };
+  const last = (prefix: string): string | null => offered.findLast((each) => each.startsWith(prefix))?.slice(prefix.length) ?? null;
+  return { protocol, token: last(TOKEN_PREFIX), resumeGrant: last(RESUME_PREFIX) };
 }
 
 function accept(key: string, protocol: Subprotocol | null): string {

@@ -7,9 +7,9 @@ import type { Duplex } from 'node:stream';
 import { FrameParser, OPCODE, type FrameSink } from './frame-parser.ts';
 import { closeFrame, frame, frameHeader } from './frame-writer.ts';
 
-/** A peer is asked for a sign of life this often, and given up when three such periods pass in silence. */
-export const PING_EVERY_MS = 20_000;
-const SILENCE_MS_MAX = 3 * PING_EVERY_MS;
+/** A peer is asked for a sign of life this often unless told otherwise, and given up when three such periods pass in silence. */
+const PING_EVERY_MS = 20_000;
+const SILENT_PERIODS_MAX = 3;
 /** How long a peer may take to answer our close frame, or to read what was queued before it. */
 const CLOSE_WAIT_MS = 2_000;
 /** Up to this size a payload is copied behind its header; beyond it, header and payload go out by writev. */
@@ -34,6 +34,7 @@ export interface WebSocketEvents {
 
 export interface WebSocketOptions {
   readonly textAllowed: boolean;
+  readonly pingEveryMs?: number | undefined;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
 }
@@ -42,6 +43,7 @@ export class WebSocketConnection {
   #socket: Duplex;
   #events: WebSocketEvents;
   #parser: FrameParser;
+  #pingEveryMs: number;
   #now: () => number;
   #heardAt: number;
   #pingedAt: number;
@@ -52,6 +54,7 @@ export class WebSocketConnection {
   constructor(socket: Duplex, head: Buffer, events: WebSocketEvents, options: WebSocketOptions) {
     this.#socket = socket;
     this.#events = events;
+    this.#pingEveryMs = options.pingEveryMs ?? PING_EVERY_MS;
     this.#now = options.now ?? ((): number => performance.now());
     this.#heardAt = this.#pingedAt = this.#now();
     this.#parser = new FrameParser(this.#sink(), { textAllowed: options.textAllowed });
@@ -108,16 +111,16 @@ export class WebSocketConnection {
     this.#socket.resume();
   }
 
-  /** Called about once a second: pings a quiet peer every 20 s and gives up one that is silent for 60. */
+  /** Called about once a second: pings the peer every 20 s and gives up one that is silent for 60. */
   beat(): void {
     if (this.#end !== null) return;
     const now = this.#now();
     // While we do not read we cannot hear: the silence is ours.
-    if (!this.#paused && now - this.#heardAt > SILENCE_MS_MAX) {
-      this.#lost('the peer answered no ping for 60 seconds');
+    if (!this.#paused && now - this.#heardAt > SILENT_PERIODS_MAX * this.#pingEveryMs) {
+      this.#lost(`the peer answered no ping for ${(SILENT_PERIODS_MAX * this.#pingEveryMs) / 1_000} seconds`);
       return;
     }
-    if (now - this.#pingedAt < PING_EVERY_MS) return;
+    if (now - this.#pingedAt < this.#pingEveryMs) return;
     this.#pingedAt = now;
     // A peer that does not read has enough in its queue already; a ping behind it would say nothing.
     if (this.#socket.writableLength === 0) this.#socket.write(frame(OPCODE.ping, EMPTY));

@@ -24,7 +24,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = Object.freeze({
   PERMISSION_DENIED: { http: 403, grpc: 7, close: 4403, osloModule: NOVA, osloClass: 'Forbidden' },
   NOT_FOUND: { http: 404, grpc: 5, close: 4404, osloModule: NOVA, osloClass: 'NotFound' },
   PORT_IN_USE: { http: 409, grpc: 9, close: 4409, osloModule: NOVA, osloClass: 'ConsoleTypeUnavailable' },
-  NO_PORT_FREE: { http: 409, grpc: 9, close: 4409, osloModule: NOVA, osloClass: 'ConsoleTypeUnavailable' },
+  NO_PORT_FREE: { http: 409, grpc: 9, close: 4411, osloModule: NOVA, osloClass: 'ConsoleTypeUnavailable' },
   ALREADY_EXISTS: { http: 409, grpc: 6, close: 4410, osloModule: NOVA, osloClass: 'ObjectActionError' },
   FAILED_PRECONDITION: { http: 409, grpc: 9, close: 4412, osloModule: NOVA, osloClass: 'InstanceInvalidState' },
   RESOURCE_EXHAUSTED: { http: 429, grpc: 8, close: 4429, osloModule: NOVA, osloClass: 'OverQuota' },

@@ -20,7 +20,7 @@ import { newContext } from '@gatehouse/rpc/context';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import type { Transport } from '@gatehouse/rpc/transport';
 import { noAudit } from '@gatehouse/runtime/audit';
-import { silentLogger } from '@gatehouse/runtime/logger';
+import { createLogger } from '@gatehouse/runtime/logger';
 import { TestClock } from '@gatehouse/runtime/test-clock';
 import pg from 'pg';
 import { startPostgresql } from '../servers/postgresql.ts';
@@ -77,8 +77,9 @@ export async function startConsoleAuthAlone(
   const cellDb = await openCellDb({ url });
   await cellDb.migrate();
   const sql = new pg.Pool({ connectionString: url, max: 1 });
+  const log = createLogger({ service: 'consoleauth', level: 'error' });
   const config = consoleAuthConfig.parse(settings);
-  const app = await startConsoleAuth({ config, server: 'consoleauth-1', transport, cellDb, audit: noAudit, log: silentLogger, clock });
+  const app = await startConsoleAuth({ config, server: 'consoleauth-1', transport, cellDb, audit: noAudit, log, clock });
   const client = createClient(consoleauth, transport);
 
   return {

@@ -8,8 +8,8 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import { consoleConnectionOf } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
-import { consoleSessionOf } from '@gatehouse/cell-db/console-sessions-store';
-import type { NewSession } from '@gatehouse/cell-db/console-sessions-store';
+import { consoleSessionOf } from '@gatehouse/cell-db/console-session-row';
+import type { NewSession, StoredSession } from '@gatehouse/cell-db/console-session-row';
 import type { TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
 import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-connection';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
@@ -46,6 +46,8 @@ type ConnectedToken = Omit<TokenWithConnection, 'connection'> & { readonly conne
 /** Console types as people call them. */
 const NOUNS: Partial<Record<ConsoleType, string>> = { novnc: 'screen', serial: 'serial console' };
 
+/** Sessions of one instance. */
+const SESSIONS_MAX = 10_000;
 /** Whose a reservation is when the request named no user. */
 const NOBODY = '';
 
@@ -144,10 +146,11 @@ export class ConsoleAuth {
   }
 
   /** Revokes an instance's tokens and notes that its sessions must end. @returns those that are open still */
-  async revokeInstance(instanceUuid: string, reason: string): ReturnType<CellStores['consoleSessions']['markEnding']> {
+  async revokeInstance(instanceUuid: string, reason: string): Promise<readonly StoredSession[]> {
     return this.#tokens.revoke(instanceUuid, async (stores) => {
       await stores.consoleConnections.deleteForInstance(instanceUuid);
-      return stores.consoleSessions.markEnding({ instanceUuid }, reason, this.#clock.now());
+      await stores.consoleSessionEnds.mark({ instanceUuid }, reason, this.#clock.now(), SESSIONS_MAX);
+      return stores.consoleSessions.listOpenByInstance(instanceUuid);
     });
   }
 

@@ -2,7 +2,7 @@
  * Tells proxies at once which of their sessions must end. A message that is lost costs one renewal period, not a
  * leak: the renewal's answer names the same sessions.
  */
-import type { StoredSession } from '@gatehouse/cell-db/console-sessions-store';
+import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
 import type { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import type { Client } from '@gatehouse/rpc/client';
 import type { RequestContext } from '@gatehouse/rpc/context';

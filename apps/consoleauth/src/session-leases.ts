@@ -3,7 +3,7 @@
  * run out. After consoleauth itself was away nobody could renew, so for one lease from its start none has.
  */
 import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
-import type { StoredSession } from '@gatehouse/cell-db/console-sessions-store';
+import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
 import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ReachedConnection } from './historic-tokens.ts';
@@ -39,10 +39,10 @@ export class SessionLeases {
   }
 
   /** The live session that holds an exclusive connection; one whose lease has run out is ended on the way. */
-  async holderOf({ consoleSessions }: CellStores, { id, host, port }: ReachedConnection, now: Date): Promise<StoredSession | null> {
+  async holderOf({ consoleSessions, consoleSessionEnds }: CellStores, { id, host, port }: ReachedConnection, now: Date): Promise<StoredSession | null> {
     const holder = id === null ? await consoleSessions.findOpenForAddress(host, port) : await consoleSessions.findOpenForConnection(id);
     if (holder === null || !this.#hasRunOut(holder, now)) return holder;
-    await consoleSessions.close(holder.id, { reason: holder.endingReason ?? 'lease_lost', at: now });
+    await consoleSessionEnds.close(holder.id, { reason: 'lease_lost', at: now });
     return null;
   }
 
@@ -59,12 +59,9 @@ export class SessionLeases {
     );
   }
 
-  /** The proxy says that a session is over. One that another proxy carries is left alone. */
-  async release(proxy: string, use: ConsoleSessionUse, reason: string): Promise<void> {
-    const session = await this.#db.consoleSessions.find(use.id);
-    if (session === null || session.proxy !== proxy) return;
-    const { bytesIn, bytesOut } = use;
-    await this.#db.consoleSessions.close(use.id, { reason: session.endingReason ?? reason, bytesIn, bytesOut, at: this.#clock.now() });
+  /** The proxy says that a session is over. One that another proxy or another connect carries on is left alone. */
+  async release(proxy: string, { id, bytesIn, bytesOut, claim }: ConsoleSessionUse, reason: string): Promise<void> {
+    await this.#db.consoleSessionEnds.close(id, { reason, bytesIn, bytesOut, proxy, claim, at: this.#clock.now() });
   }
 
   /** Removes one batch of expired tokens and dead sessions, of one host or of all. @returns how many rows */
@@ -72,7 +69,7 @@ export class SessionLeases {
     const now = this.#clock.now();
     const tokens = await this.#db.consoleTokens.deleteExpired(now, SWEEP_ROWS_MAX, host);
     if (now < this.#graceUntil) return tokens;
-    const sessions = await this.#db.consoleSessions.closeExpired(now, 'lease_lost', SWEEP_ROWS_MAX, host);
+    const sessions = await this.#db.consoleSessionEnds.closeExpired(now, 'lease_lost', SWEEP_ROWS_MAX, host);
     return tokens + sessions.length;
   }
 
@@ -80,8 +77,8 @@ export class SessionLeases {
   async tidy(): Promise<void> {
     const now = this.#clock.now();
     await this.sweep(null);
-    await this.#db.consoleSessions.markEndingOfDeleted('instance_deleted', now, SWEEP_ROWS_MAX);
-    await this.#db.consoleSessions.deleteEnded(new Date(now.getTime() - ENDED_KEPT_MS), SWEEP_ROWS_MAX);
+    await this.#db.consoleSessionEnds.markOfDeleted('instance_deleted', now, SWEEP_ROWS_MAX);
+    await this.#db.consoleSessionEnds.deleteEnded(new Date(now.getTime() - ENDED_KEPT_MS), SWEEP_ROWS_MAX);
     await this.#db.services.deleteUnseen(new Date(now.getTime() - SERVICES_KEPT_MS));
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { it } from 'mocha';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import { consoleSessionOf } from './console-sessions-store.ts';
+import { consoleSessionOf } from './console-session-row.ts';
 import { NOW, newInstance, newSession, onEachCellDb, seconds, serialPort } from './testing.ts';
 
 onEachCellDb('console sessions', (db) => {
@@ -58,32 +58,53 @@ onEachCellDb('console sessions', (db) => {
     const { uuid } = await port();
     const open = (values = {}) => db().consoleSessions.open(newSession(uuid, null, { exclusive: false, ...values }));
     const [running, ending, ended, foreign] = [await open(), await open(), await open(), await open({ proxy: 'proxy-2' })];
-    await db().consoleSessions.markEnding({ ids: [ending.id] }, 'ended_by_operator', NOW);
-    await db().consoleSessions.close(ended.id, { reason: 'lease_lost', at: NOW });
+    await db().consoleSessionEnds.mark({ ids: [ending.id] }, 'ended_by_operator', NOW, 1);
+    await db().consoleSessionEnds.close(ended.id, { reason: 'lease_lost', at: NOW });
     const bytes = [running, ending, ended, foreign, { id: randomUUID() }].map(({ id }) => ({ id, bytesIn: 7, bytesOut: 5_000_000_000 }));
     const renewals = await db().consoleSessions.renew('proxy-1', bytes, seconds(30));
     assert.deepEqual(new Map(renewals.map(({ id, isOpen, reason }) => [id, `${isOpen} ${reason}`])), new Map([
       [running.id, 'true null'],
       [ending.id, 'true ended_by_operator'],
       [ended.id, 'false lease_lost'],
+      [foreign.id, 'false superseded'],
     ]));
     await db().consoleSessions.renew('proxy-1', [{ id: running.id, bytesIn: 3, bytesOut: 0 }], seconds(31));
     const { leaseExpires, bytesIn, bytesOut } = consoleSessionOf(await db().consoleSessions.get(running.id));
     assert.deepEqual({ leaseExpires, bytesIn, bytesOut }, { leaseExpires: seconds(31), bytesIn: 7, bytesOut: 5_000_000_000 });
+    // What is to end is not kept alive, nor what another carries.
+    assert.deepEqual((await db().consoleSessions.get(ending.id)).leaseExpires, seconds(15));
     assert.deepEqual((await db().consoleSessions.get(foreign.id)).leaseExpires, seconds(15));
     assert.deepEqual(await db().consoleSessions.renew('proxy-1', [], NOW), []);
     await assert.rejects(db().consoleSessions.renew('proxy-1', [{ id: 'x', bytesIn: 0, bytesOut: 0 }], NOW), { code: 'INVALID_ARGUMENT' });
   });
 
+  it('are renewed and closed by the connect that counts, or by one that names none', async () => {
+    const { uuid, id } = await port();
+    const [first, second] = [randomUUID(), randomUUID()];
+    const { id: session } = await db().consoleSessions.open(newSession(uuid, id, { claim: first }));
+    const renew = async (claim?: string) => {
+      const [renewal] = await db().consoleSessions.renew('proxy-1', [{ id: session, bytesIn: 0, bytesOut: 0, claim }], seconds(40));
+      return `${renewal?.isOpen} ${renewal?.reason}`;
+    };
+    const close = (claim?: string) => db().consoleSessionEnds.close(session, { reason: 'client_closed', at: NOW, proxy: 'proxy-1', claim });
+    assert.equal(await renew(second), 'false superseded');
+    assert.equal(await renew(first), 'true null');
+    assert.equal(await renew(), 'true null');
+    assert.equal(await close(second), null);
+    assert.equal(await db().consoleSessionEnds.close(session, { reason: 'client_closed', at: NOW, proxy: 'proxy-2', claim: first }), null);
+    assert.equal((await close(first))?.endReason, 'client_closed');
+    assert.equal(await renew(first), 'false client_closed');
+  });
+
   it('are asked to end for the first reason given, and stay open until they are closed', async () => {
     const { uuid, id } = await port();
     const { id: session } = await db().consoleSessions.open(newSession(uuid, id, { attachSecretHash: 'a'.repeat(64) }));
-    await db().consoleSessions.markEnding({ instanceUuid: uuid }, 'instance_stopped', seconds(1));
-    const [marked] = await db().consoleSessions.markEnding({ instanceUuid: uuid }, 'instance_deleted', seconds(2));
+    const [marked] = await db().consoleSessionEnds.mark({ instanceUuid: uuid }, 'instance_stopped', seconds(1), 10);
+    assert.deepEqual(await db().consoleSessionEnds.mark({ instanceUuid: uuid }, 'instance_deleted', seconds(2), 10), []);
     assert.deepEqual([marked?.endingReason, marked?.endingAt, marked?.endedAt], ['instance_stopped', seconds(1), null]);
-    const closed = await db().consoleSessions.close(session, { reason: 'instance_stopped', bytesIn: 1, bytesOut: 2, at: seconds(3) });
+    const closed = await db().consoleSessionEnds.close(session, { reason: 'instance_stopped', bytesIn: 1, bytesOut: 2, at: seconds(3) });
     assert.deepEqual([closed?.endedAt, closed?.endReason, closed?.bytesOut, closed?.attachSecretHash], [seconds(3), 'instance_stopped', 2, null]);
-    assert.equal(await db().consoleSessions.close(session, { reason: 'again', at: seconds(4) }), null);
+    assert.equal(await db().consoleSessionEnds.close(session, { reason: 'again', at: seconds(4) }), null);
     assert.equal((await db().consoleSessions.get(session)).endReason, 'instance_stopped');
     // The port is free again.
     await db().consoleSessions.open(newSession(uuid, id));
@@ -95,12 +116,12 @@ onEachCellDb('console sessions', (db) => {
     const open = (leaseExpires: Date) => db().consoleSessions.open(newSession(uuid, null, { exclusive: false, host, leaseExpires }));
     const [first, second] = [await open(seconds(-2)), await open(seconds(-1))];
     await open(seconds(1));
-    await db().consoleSessions.markEnding({ ids: [second.id] }, 'instance_deleted', NOW);
-    const one = await db().consoleSessions.closeExpired(NOW, 'lease_lost', 1, host);
+    await db().consoleSessionEnds.mark({ ids: [second.id] }, 'instance_deleted', NOW, 1);
+    const one = await db().consoleSessionEnds.closeExpired(NOW, 'lease_lost', 1, host);
     assert.deepEqual(one.map(({ id, endReason, endedAt }) => [id, endReason, endedAt]), [[first.id, 'lease_lost', NOW]]);
-    const rest = await db().consoleSessions.closeExpired(NOW, 'lease_lost', 10, host);
+    const rest = await db().consoleSessionEnds.closeExpired(NOW, 'lease_lost', 10, host);
     assert.deepEqual(rest.map(({ id, endReason }) => [id, endReason]), [[second.id, 'instance_deleted']]);
-    assert.deepEqual(await db().consoleSessions.closeExpired(NOW, 'lease_lost', 10, host), []);
+    assert.deepEqual(await db().consoleSessionEnds.closeExpired(NOW, 'lease_lost', 10, host), []);
     assert.equal(await db().consoleSessions.countOpen({ host }), 1);
   });
 
@@ -114,7 +135,7 @@ onEachCellDb('console sessions', (db) => {
     const raced = await Promise.all([use(secret, 'host-1'), use(secret, 'host-1'), use(secret, 'host-1')]);
     assert.equal(raced.filter((each) => each !== null).length, 1);
     assert.equal(await db().consoleSessions.replaceAttachSecret(session, secret), true);
-    await db().consoleSessions.close(session, { reason: 'client_closed', at: NOW });
+    await db().consoleSessionEnds.close(session, { reason: 'client_closed', at: NOW });
     assert.equal(await use(secret, 'host-1'), null);
     assert.equal(await db().consoleSessions.replaceAttachSecret(session, secret), false);
   });
@@ -122,9 +143,9 @@ onEachCellDb('console sessions', (db) => {
   it('are forgotten in batches some time after they ended', async () => {
     const { uuid } = await port();
     const { id } = await db().consoleSessions.open(newSession(uuid, null, { exclusive: false }));
-    await db().consoleSessions.close(id, { reason: 'client_closed', at: seconds(-100_000) });
-    assert.equal(await db().consoleSessions.deleteEnded(seconds(-100_001), 10), 0);
-    assert.equal(await db().consoleSessions.deleteEnded(seconds(-100_000), 10), 1);
+    await db().consoleSessionEnds.close(id, { reason: 'client_closed', at: seconds(-100_000) });
+    assert.equal(await db().consoleSessionEnds.deleteEnded(seconds(-100_001), 10), 0);
+    assert.equal(await db().consoleSessionEnds.deleteEnded(seconds(-100_000), 10), 1);
     assert.equal(await db().consoleSessions.find(id), null);
   });
 });

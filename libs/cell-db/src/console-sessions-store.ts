@@ -2,71 +2,47 @@
  * console_sessions: each use of a console by a client. Open while endedAt is null; the database itself keeps an
  * exclusive connection to one open session (a partial unique index), whoever races. Written by consoleauth.
  */
-import type { Access, ConsoleSession } from '@gatehouse/objects/console-session';
-import type { ConsoleType } from '@gatehouse/objects/console-connection';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CellClient } from './cell-client.ts';
-import type { ConsoleSessionRow, Prisma } from './generated/client.ts';
-
-export interface NewSession {
-  readonly id: string;
-  /** Which connect of the session counts, by the id that its proxy chose for it; at first the session's own. */
-  readonly claim: string | null;
-  readonly connectionId: number | null;
-  readonly exclusive: boolean;
-  readonly instanceUuid: string;
-  readonly host: string;
-  readonly port: number;
-  readonly consoleType: ConsoleType;
-  readonly proxy: string;
-  readonly clientAddress: string;
-  readonly userId: string | null;
-  readonly projectId: string | null;
-  readonly access: Access;
-  /** Hex digests, never the secrets. */
-  readonly attachSecretHash: string | null;
-  readonly resumeHash: string | null;
-  readonly startedAt: Date;
-  readonly leaseExpires: Date;
-}
-
-export interface StoredSession extends NewSession {
-  /** Somebody asked for its end, for this reason; it has not ended yet. */
-  readonly endingAt: Date | null;
-  readonly endingReason: string | null;
-  readonly endedAt: Date | null;
-  readonly endReason: string | null;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-}
+import { SESSION_COLUMNS, sessionOfRow, whereOf } from './console-session-row.ts';
+import type { NewSession, SessionFilter, SessionViewer, StoredSession } from './console-session-row.ts';
+import { Prisma } from './generated/client.ts';
+import type { ConsoleSessionRow } from './generated/client.ts';
 
 /** The connect that carries a session on. */
 export type Takeover = Pick<NewSession, 'claim' | 'proxy' | 'clientAddress' | 'attachSecretHash' | 'leaseExpires'>;
 
-export interface SessionFilter {
-  readonly ids?: readonly string[];
-  readonly connectionId?: number;
-  readonly instanceUuid?: string;
-  readonly host?: string;
-  readonly proxy?: string;
-  readonly userId?: string;
-  readonly projectId?: string;
-}
-
-export interface SessionBytes {
+export interface SessionUse {
   readonly id: string;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Which connect of it is meant; unset: the one that the renewing proxy carries. */
+  readonly claim?: string | undefined;
 }
 
 /** What a proxy must know of a session it asked to renew. */
 export interface Renewal {
   readonly id: string;
-  /** False: it has ended, for `reason`; a session that was never known is not listed. */
+  /** False: it has ended, for `reason`, or another connect carries it on; a session that is not known is not listed. */
   readonly isOpen: boolean;
   /** Why it ended, or why it must end now; null: carry on. */
   readonly reason: string | null;
 }
+
+export type SessionState = 'open' | 'ended' | 'all';
+
+export interface SessionsPage {
+  readonly state: SessionState;
+  readonly limit: number;
+  /** The last session of the page before. */
+  readonly marker?: string | undefined;
+}
+
+const STATE_CONDITIONS: Readonly<Record<SessionState, Prisma.Sql>> = {
+  open: Prisma.sql`AND ended_at IS NULL`,
+  ended: Prisma.sql`AND ended_at IS NOT NULL`,
+  all: Prisma.empty,
+};
 
 /** Sessions in one renewal or one list, unless a smaller limit is given. */
 const SESSIONS_MAX = 10_000;
@@ -112,14 +88,16 @@ export class ConsoleSessionsStore {
     return rows[0] === undefined ? null : sessionOfRow(rows[0]);
   }
 
-  async find(id: string): Promise<StoredSession | null> {
-    const row = await this.#client.consoleSessionRow.findUnique({ where: { id } });
-    return row && sessionOfRow(row);
+  async find(id: string, viewer: SessionViewer = {}): Promise<StoredSession | null> {
+    const { viewerUserId, viewerProjectId } = viewer;
+    const [row] = await this.#client.$queryRaw<readonly ConsoleSessionRow[]>`
+      SELECT ${SESSION_COLUMNS} FROM console_sessions WHERE ${whereOf({ ids: [id], viewerUserId, viewerProjectId })}`;
+    return row === undefined ? null : sessionOfRow(row);
   }
 
   /** @throws ServiceError NOT_FOUND */
-  async get(id: string): Promise<StoredSession> {
-    const found = await this.find(id);
+  async get(id: string, viewer: SessionViewer = {}): Promise<StoredSession> {
+    const found = await this.find(id, viewer);
     if (found === null) throw new ServiceError('NOT_FOUND', `there is no console session ${id}`);
     return found;
   }
@@ -136,11 +114,9 @@ export class ConsoleSessionsStore {
 
   /** Oldest first; at most `limit` (10,000 unless given). */
   async listOpen(filter: SessionFilter, limit = SESSIONS_MAX): Promise<readonly StoredSession[]> {
-    const rows = await this.#client.consoleSessionRow.findMany({
-      where: whereOpen(filter),
-      orderBy: [{ startedAt: 'asc' }, { id: 'asc' }],
-      take: limit,
-    });
+    const rows = await this.#client.$queryRaw<readonly ConsoleSessionRow[]>`
+      SELECT ${SESSION_COLUMNS} FROM console_sessions WHERE ${whereOf(filter)} AND ended_at IS NULL
+      ORDER BY started_at, id LIMIT ${limit}::integer`;
     return rows.map(sessionOfRow);
   }
 
@@ -149,88 +125,59 @@ export class ConsoleSessionsStore {
   }
 
   async countOpen(filter: SessionFilter): Promise<number> {
-    return this.#client.consoleSessionRow.count({ where: whereOpen(filter) });
+    const [row] = await this.#client.$queryRaw<readonly { readonly count: number }[]>`
+      SELECT count(*)::integer AS count FROM console_sessions WHERE ${whereOf(filter)} AND ended_at IS NULL`;
+    return row?.count ?? 0;
   }
 
   /**
-   * Moves the leases of the open sessions that `proxy` carries, and their byte counts, which only grow.
+   * At most `limit`, the newest first, those that began before the session `marker` where one is given.
+   * @throws ServiceError INVALID_ARGUMENT: the marker is not among those that the viewer sees
+   */
+  async list(filter: SessionFilter, page: SessionsPage): Promise<readonly StoredSession[]> {
+    const { state, limit, marker } = page;
+    const from = marker === undefined ? null : await this.find(marker, filter);
+    if (marker !== undefined && from === null) {
+      throw new ServiceError('INVALID_ARGUMENT', `marker: there is no console session ${marker} (any more); begin again without a marker`);
+    }
+    const before = from === null ? Prisma.empty : Prisma.sql`AND (started_at, id) < (${from.startedAt}::timestamp(3), ${from.id}::uuid)`;
+    const rows = await this.#client.$queryRaw<readonly ConsoleSessionRow[]>`
+      SELECT ${SESSION_COLUMNS} FROM console_sessions WHERE ${whereOf(filter)} ${STATE_CONDITIONS[state]} ${before}
+      ORDER BY started_at DESC, id DESC LIMIT ${limit}::integer`;
+    return rows.map(sessionOfRow);
+  }
+
+  /**
+   * Moves the leases of the open sessions that `proxy` carries, and their byte counts, which only grow. Those that are to
+   * end keep the lease that they have: whoever does not end them by then has been told often enough.
    * @throws ServiceError INVALID_ARGUMENT: more than 10,000 at once
    */
-  async renew(proxy: string, sessions: readonly SessionBytes[], leaseExpires: Date): Promise<readonly Renewal[]> {
-    if (sessions.length > SESSIONS_MAX) throw new ServiceError('INVALID_ARGUMENT', `at most ${SESSIONS_MAX} sessions are renewed at once`);
-    if (sessions.length === 0) return [];
+  async renew(proxy: string, uses: readonly SessionUse[], leaseExpires: Date): Promise<readonly Renewal[]> {
+    if (uses.length > SESSIONS_MAX) throw new ServiceError('INVALID_ARGUMENT', `at most ${SESSIONS_MAX} sessions are renewed at once`);
+    if (uses.length === 0) return [];
     const renewed = await this.#client.$queryRaw<readonly { id: string; reason: string | null }[]>`
+      WITH carried AS (
+        SELECT s.id, r."bytesIn", r."bytesOut"
+        FROM console_sessions AS s JOIN jsonb_to_recordset(${JSON.stringify(uses)}::jsonb) AS r (id uuid, claim uuid, "bytesIn" bigint, "bytesOut" bigint)
+          ON s.id = r.id AND coalesce(r.claim = s.claim, true)
+        WHERE s.proxy = ${proxy} AND s.ended_at IS NULL
+        ORDER BY s.id FOR UPDATE OF s
+      )
       UPDATE console_sessions AS s
-      SET lease_expires = ${leaseExpires}::timestamp(3), bytes_in = greatest(s.bytes_in, r."bytesIn"), bytes_out = greatest(s.bytes_out, r."bytesOut")
-      FROM jsonb_to_recordset(${JSON.stringify(sessions)}::jsonb) AS r (id uuid, "bytesIn" bigint, "bytesOut" bigint)
-      WHERE s.id = r.id AND s.proxy = ${proxy} AND s.ended_at IS NULL
+      SET lease_expires = CASE WHEN s.ending_at IS NULL THEN ${leaseExpires}::timestamp(3) ELSE s.lease_expires END,
+        bytes_in = greatest(s.bytes_in, c."bytesIn"), bytes_out = greatest(s.bytes_out, c."bytesOut")
+      FROM carried AS c WHERE s.id = c.id
       RETURNING s.id::text AS id, s.ending_reason AS reason`;
     const open = new Set(renewed.map(({ id }) => id));
-    const missing = sessions.map(({ id }) => id.toLowerCase()).filter((id) => !open.has(id));
-    const ended = missing.length === 0 ? [] : await this.#client.consoleSessionRow.findMany({
-      where: { id: { in: missing }, proxy, endedAt: { not: null } },
-      select: { id: true, endReason: true },
+    const missing = uses.map(({ id }) => id.toLowerCase()).filter((id) => !open.has(id));
+    const others = missing.length === 0 ? [] : await this.#client.consoleSessionRow.findMany({
+      where: { id: { in: missing } },
+      select: { id: true, endedAt: true, endReason: true },
     });
     return [
       ...renewed.map(({ id, reason }) => ({ id, isOpen: true, reason })),
-      ...ended.map(({ id, endReason }) => ({ id, isOpen: false, reason: endReason })),
+      ...others.map(({ id, endedAt, endReason }) => ({ id, isOpen: false, reason: endedAt === null ? 'superseded' : endReason })),
     ];
-  }
-
-  /**
-   * Notes that these open sessions must end, and why; the first reason stays.
-   * @returns all open sessions the filter names, with their reason
-   */
-  async markEnding(filter: SessionFilter, reason: string, at: Date): Promise<readonly StoredSession[]> {
-    await this.#client.consoleSessionRow.updateMany({
-      where: { ...whereOpen(filter), endingAt: null },
-      data: { endingAt: at, endingReason: reason },
-    });
-    return this.listOpen(filter);
-  }
-
-  /** Notes that at most `limit` open sessions of instances that are deleted must end. @returns how many */
-  async markEndingOfDeleted(reason: string, at: Date, limit: number): Promise<number> {
-    return this.#client.$executeRaw`
-      UPDATE console_sessions SET ending_at = ${at}::timestamp(3), ending_reason = ${reason}
-      WHERE id IN (
-        SELECT s.id FROM console_sessions AS s JOIN instances AS i ON i.uuid = s.instance_uuid
-        WHERE s.ended_at IS NULL AND s.ending_at IS NULL AND i.deleted_at IS NOT NULL LIMIT ${limit}::integer)`;
-  }
-
-  /** @returns the session as it ended; null when it had ended before or is not known */
-  async close(id: string, end: { readonly reason: string; readonly bytesIn?: number; readonly bytesOut?: number; readonly at: Date }): Promise<StoredSession | null> {
-    const rows = await this.#client.consoleSessionRow.updateManyAndReturn({
-      where: { id, endedAt: null },
-      data: {
-        endedAt: end.at,
-        endReason: end.reason,
-        attachSecretHash: null,
-        resumeHash: null,
-        ...(end.bytesIn === undefined ? {} : { bytesIn: end.bytesIn }),
-        ...(end.bytesOut === undefined ? {} : { bytesOut: end.bytesOut }),
-      },
-    });
-    return rows[0] === undefined ? null : sessionOfRow(rows[0]);
-  }
-
-  /**
-   * Ends at most `limit` sessions whose lease ran out at or before `now`, of one host or of all: for the reason
-   * they were to end for, or else for `reason`. Rows that another sweep holds are left to it.
-   * @returns the sessions it ended
-   */
-  async closeExpired(now: Date, reason: string, limit: number, host: string | null = null): Promise<readonly StoredSession[]> {
-    const ended = await this.#client.$queryRaw<readonly { id: string }[]>`
-      UPDATE console_sessions
-      SET ended_at = ${now}::timestamp(3), end_reason = coalesce(ending_reason, ${reason}::text), attach_secret_hash = NULL, resume_hash = NULL
-      WHERE id IN (
-        SELECT id FROM console_sessions
-        WHERE ended_at IS NULL AND lease_expires <= ${now}::timestamp(3) AND (${host}::text IS NULL OR host = ${host}::text)
-        ORDER BY lease_expires LIMIT ${limit}::integer FOR UPDATE SKIP LOCKED)
-      RETURNING id::text AS id`;
-    if (ended.length === 0) return [];
-    const rows = await this.#client.consoleSessionRow.findMany({ where: { id: { in: ended.map(({ id }) => id) } } });
-    return rows.map(sessionOfRow);
   }
 
   /** Gives an open session a new attach secret, for its next Attach. @returns false when it is not open */
@@ -248,13 +195,6 @@ export class ConsoleSessionsStore {
     return rows[0] === undefined ? null : sessionOfRow(rows[0]);
   }
 
-  /** Forgets at most `limit` sessions that ended at or before `before`. */
-  async deleteEnded(before: Date, limit: number): Promise<number> {
-    return this.#client.$executeRaw`
-      DELETE FROM console_sessions WHERE id IN (
-        SELECT id FROM console_sessions WHERE ended_at <= ${before}::timestamp(3) LIMIT ${limit}::integer FOR UPDATE SKIP LOCKED)`;
-  }
-
   async #findHolder(where: Prisma.ConsoleSessionRowWhereInput): Promise<StoredSession | null> {
     const row = await this.#client.consoleSessionRow.findFirst({
       where: { ...where, endedAt: null },
@@ -264,32 +204,8 @@ export class ConsoleSessionsStore {
   }
 }
 
-function whereOpen({ ids, ...filter }: SessionFilter): Prisma.ConsoleSessionRowWhereInput {
-  return { ...filter, ...(ids === undefined ? {} : { id: { in: [...ids] } }), endedAt: null };
-}
-
 function inUse({ id, startedAt }: StoredSession): ServiceError {
   return new ServiceError('PORT_IN_USE', `this console is in use since ${startedAt.toISOString()}; it takes one client at a time`, {
     details: { sessionId: id, startedAt: startedAt.toISOString() },
-  });
-}
-
-/** The object that travels. */
-export function consoleSessionOf(stored: StoredSession): ConsoleSession {
-  const { id, instanceUuid, host, port, consoleType, proxy, clientAddress, userId, projectId, access, startedAt, leaseExpires, endedAt, endReason, bytesIn, bytesOut, endingAt, endingReason } = stored;
-  return Object.freeze({
-    id, instanceUuid, host, port, consoleType, proxy, clientAddress, userId, projectId, access,
-    startedAt, leaseExpires, endedAt, endReason, bytesIn, bytesOut, endingAt, endingReason,
-  });
-}
-
-function sessionOfRow(row: ConsoleSessionRow): StoredSession {
-  return Object.freeze({
-    ...row,
-    connectionId: row.connectionId === null ? null : Number(row.connectionId),
-    consoleType: row.consoleType as ConsoleType,
-    access: row.access as Access,
-    bytesIn: Number(row.bytesIn),
-    bytesOut: Number(row.bytesOut),
   });
 }

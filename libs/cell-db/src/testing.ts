@@ -5,7 +5,7 @@ import { START_TIMEOUT_MS, TEST_DATABASES } from '@gatehouse/database/testing';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import { openCellDb } from './cell-db.ts';
 import type { CellDb } from './cell-db.ts';
-import type { NewSession } from './console-sessions-store.ts';
+import type { NewSession } from './console-session-row.ts';
 import type { NewToken } from './console-tokens-store.ts';
 import type { NewInstance } from './instances-store.ts';
 

@@ -37,7 +37,7 @@ describe('a compute agent that looks after its guests', function () {
     await cellDb.migrate();
     await serve(consoleauth, transport, {
       server: 'consoleauth-1',
-      handlers: someHandlers(consoleauth, { attach: () => granted }),
+      handlers: someHandlers(consoleauth, { attach: () => granted, register: () => 0 }),
     });
   });
 
@@ -82,6 +82,7 @@ describe('a compute agent that looks after its guests', function () {
       find: (uuid) => instances.find(uuid),
       list: (page) => instances.list(page),
       listDeleted: (uuids, host) => instances.listDeleted(uuids, host),
+      listLeft: (uuids, host) => instances.listLeft(uuids, host),
       async update(uuid, changes, at, owner) {
         if (away) {
           away = false;
@@ -167,7 +168,7 @@ describe('a compute agent that looks after its guests', function () {
     const instance = await store();
     const { uuid } = instance;
     await assert.rejects(agent.createInstance(instance), { code: 'UNAVAILABLE' });
-    await agent.deleteInstance(uuid);
+    await agent.deleteInstance(uuid, 'instance_deleted');
     await agent.watch();
     assert.deepEqual([(await cellDb.instances.get(uuid)).vmState, await driver.powerState(uuid)], ['building', 'absent']);
   });

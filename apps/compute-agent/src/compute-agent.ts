@@ -1,14 +1,12 @@
 /**
- * What a host's agent decides: which guests exist, what state their instances are in, and who may open which console.
+ * What a host's agent decides: which guests exist and run, and what state their instances are in.
  *
  * The database says which instances belong here, the driver which guests run; start() and watch() bring the two
- * together. The agent never trusts a caller about a console: an attach is asked of consoleauth, and the port it
- * names must still be a console of that instance at that moment.
+ * together. What an action does to a guest comes first, then the instance's state is written; whoever asked has written
+ * its task before, and an agent that is started again goes on with tasks of one host (TASKS) where they stood.
  */
-import type { Duplex } from 'node:stream';
 import type { InstanceExtraStore } from '@gatehouse/cell-db/instance-extra-store';
 import type { InstanceChanges, InstancesStore, StoredInstance } from '@gatehouse/cell-db/instances-store';
-import { ConsoleEnded } from '@gatehouse/console-stream/console-ended';
 import type { AttachOpen, GuestConsole } from '@gatehouse/console-stream/attach-call';
 import type { consoleauth } from '@gatehouse/contracts/consoleauth';
 import type { EndReason } from '@gatehouse/errors/endings';
@@ -17,11 +15,13 @@ import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-
 import type { ConsoleSession } from '@gatehouse/objects/console-session';
 import type { Instance } from '@gatehouse/objects/instance';
 import type { Client } from '@gatehouse/rpc/client';
-import { newContext } from '@gatehouse/rpc/context';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
+import { ConsoleRegistrations } from './console-registrations.ts';
 import type { Driver } from './drivers/driver.ts';
+import { GuestConsoles } from './guest-consoles.ts';
+import { GuestTurns } from './guest-turns.ts';
 import type { SerialLines } from './serial-lines.ts';
 
 export interface ComputeAgentParts {
@@ -29,70 +29,72 @@ export interface ComputeAgentParts {
   readonly host: string;
   readonly driver: Driver;
   readonly lines: SerialLines;
-  readonly instances: Pick<InstancesStore, 'find' | 'list' | 'listDeleted' | 'update'>;
+  readonly instances: Pick<InstancesStore, 'find' | 'list' | 'listDeleted' | 'listLeft' | 'update'>;
   /** The key pairs of instances; read only where a guest is made here. */
   readonly instanceExtra: Pick<InstanceExtraStore, 'findKeyPairs'>;
-  readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach'>;
+  readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach' | 'register'>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-const ATTACH_TIMEOUT_MS = 10_000;
 const PAGE = 500;
 /** States in which watch() looks at the guest; the others are somebody's work in progress or a stated failure. */
 const SETTLED: ReadonlySet<string | null> = new Set(['active', 'stopped']);
+/** An instance in one of these has a guest that runs; of one that was resized while it was off, it stays off. */
+const RUNNING: ReadonlySet<string | null> = new Set(['active', 'resized']);
 
 export class ComputeAgent {
   readonly #parts: ComputeAgentParts;
-  /** Open graphical consoles; serial ones are with the lines. */
-  readonly #streams = new Map<string, Set<Duplex>>();
-  /** Work on one guest happens one after the other. */
-  readonly #turns = new Map<string, Promise<unknown>>();
-  /** How a making ended, where the database did not take it; one an instance. watch() writes it again. */
+  readonly #consoles: GuestConsoles;
+  readonly #registrations: ConsoleRegistrations;
+  readonly #turns = new GuestTurns();
+  /** How a task ended, where the database did not take it; one an instance. watch() writes it again. */
   readonly #unwritten = new Map<string, InstanceChanges>();
+  /** Guests made for instances that are on their way here. */
+  readonly #received = new Set<string>();
   /** Guests of no instance that were there the last time: told once, not at every watch. */
   #strangers: ReadonlySet<string> = new Set();
 
   constructor(parts: ComputeAgentParts) {
+    const { host, driver, consoleAuth, log } = parts;
     this.#parts = parts;
+    this.#consoles = new GuestConsoles(parts);
+    this.#registrations = new ConsoleRegistrations(host, driver, consoleAuth, log);
   }
 
   /**
    * Takes up the guests that the database places here, starts again those that should run and do not (the host was
-   * down), and makes those whose making was interrupted. Throws UNAVAILABLE
-   * while the database is not there.
+   * down), and goes on with what was interrupted. Throws UNAVAILABLE while the database is not there.
    */
   async start(): Promise<void> {
     const { driver, lines, log } = this.#parts;
-    const instances: Instance[] = [];
+    const instances: StoredInstance[] = [];
     for (const instance of await this.#list()) instances.push(await this.#withKeys(instance));
-    await driver.restore(instances);
-    await this.#removeDeleted(await driver.list(), instances);
+    await driver.restore(instances.map((instance) => (shouldBeOff(instance) ? { ...instance, vmState: 'stopped' } : instance)));
+    await this.#removeGone(await driver.list(), instances);
     for (const instance of instances) {
-      if (instance.vmState === 'building' && instance.taskState !== 'deleting') {
-        await this.createInstance(instance).catch((error: unknown) => {
-          log.error({ instanceUuid: instance.uuid, err: error }, 'an interrupted guest could not be made');
-        });
-      } else {
-        await this.#resume(instance);
-        await this.#settle(instance);
-        if ((await driver.powerState(instance.uuid)) === 'running') await lines.openAll(instance.uuid);
-      }
+      const { uuid } = instance;
+      await this.#goOn(instance).catch((error: unknown) => log.error({ instanceUuid: uuid, err: error }, 'an interrupted task could not be ended'));
+      if ((await driver.powerState(uuid)) === 'running') await lines.openAll(uuid);
+      this.#registrations.note(uuid);
     }
     log.info({ instances: instances.length, driver: driver.name }, 'guests taken up');
   }
 
   /**
-   * Writes down how makings ended, where that failed before, and which guests have started or ended by themselves
-   * since the last time; ends the guests whose instances were deleted without this agent hearing of it.
+   * Writes down how tasks ended, where that failed before, and which guests have started or ended by themselves
+   * since the last time; ends the guests whose instances were deleted or have moved away without this agent hearing of
+   * it; tells consoleauth what it has not heard.
    */
   async watch(): Promise<void> {
-    for (const uuid of [...this.#unwritten.keys()]) await this.#inTurn(uuid, () => this.#conclude(uuid)).catch(unlessGone);
+    const registered = this.#registrations.tellDue();
+    for (const uuid of [...this.#unwritten.keys()]) await this.#turns.take(uuid, () => this.#conclude(uuid)).catch(unlessGone);
     // The guests before the rows: a guest's row is there before the guest, so one made meanwhile is not taken for a stranger.
     const guests = await this.#parts.driver.list();
     const instances = await this.#list();
-    await this.#removeDeleted(guests, instances);
+    await this.#removeGone(guests, instances);
     for (const instance of instances) await this.#settle(instance);
+    await registered;
   }
 
   /**
@@ -105,66 +107,121 @@ export class ComputeAgent {
     access: ConsoleSession['access'],
     context: RequestContext,
   ): Promise<ConsoleConnection> {
-    const { driver, consoleAuth } = this.#parts;
-    const power = await driver.powerState(instanceUuid);
-    if (power === 'absent') throw await this.#whyAbsent(instanceUuid);
-    if (power === 'stopped') throw new ServiceError('FAILED_PRECONDITION', `Instance ${instanceUuid} is stopped; its consoles open when it runs`);
-    const connections = await driver.consoles(instanceUuid, consoleType);
-    if (connections.length === 0) throw new ServiceError('INVALID_ARGUMENT', `Unavailable console type ${consoleType}: the instance has no such console`);
-    return consoleAuth.authorize({ connections, access }, context);
+    const power = await this.#parts.driver.powerState(instanceUuid);
+    if (power !== 'running') throw await this.#whyNotRunning(instanceUuid, power === 'stopped');
+    return this.#consoles.authorize(instanceUuid, consoleType, access, context);
   }
 
   /** Makes the guest and writes the instance's state, `error` where that fails; then throws what the driver threw. */
-  async createInstance(instance: Instance): Promise<void> {
-    const { uuid } = instance;
-    if (instance.host !== this.#parts.host) {
-      throw new ServiceError('INVALID_ARGUMENT', `Instance ${uuid} belongs to host ${instance.host ?? 'none'}, not to ${this.#parts.host}`);
-    }
-    await this.#inTurn(uuid, () => this.#create(instance));
-  }
-
-  /** Ends the instance's consoles and its guest. No error when there is none. */
-  async deleteInstance(instanceUuid: string): Promise<void> {
-    await this.#inTurn(instanceUuid, async () => {
-      this.#unwritten.delete(instanceUuid);
-      await this.#endConsoles(instanceUuid, 'instance_deleted');
-      await this.#parts.driver.destroy(instanceUuid);
+  createInstance(instance: Instance): Promise<void> {
+    return this.#inTurn(instance, async () => {
+      await this.#orWrite(instance.uuid, { vmState: 'error', taskState: null }, () => this.#parts.driver.spawn(instance));
+      await this.#end(instance.uuid, { vmState: 'active', taskState: null, launchedAt: this.#parts.clock.now() });
     });
   }
 
-  /** Opens the console of a session whose one-time secret consoleauth accepts. Throws UNAUTHENTICATED, NOT_FOUND, UNAVAILABLE. */
-  async attach({ sessionId, attachSecret, offset, signal }: AttachOpen): Promise<GuestConsole> {
-    const { host, driver, lines, consoleAuth, log } = this.#parts;
-    const context = newContext({ timeoutMs: ATTACH_TIMEOUT_MS, signal });
-    const { instanceUuid, consoleType, port } = await consoleAuth.attach({ sessionId, attachSecret, host }, context);
-    const consoles = await driver.consoles(instanceUuid, consoleType);
-    if (!consoles.some((console) => console.port === port)) {
-      throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} has no ${consoleType} console ${port} any more`);
-    }
-    log.info({ sessionId, instanceUuid, consoleType, port }, 'a console session attaches');
-    if (consoleType === 'serial') return lines.attach(instanceUuid, port, offset);
-    const stream = await driver.open(instanceUuid, consoleType, port, { signal });
-    this.#remember(instanceUuid, stream);
-    return { stream, offset: 0 };
+  /** Ends the instance's consoles and its guest. No error when there is none. */
+  async deleteInstance(instanceUuid: string, reason: EndReason): Promise<void> {
+    const { driver, lines } = this.#parts;
+    await this.#turns.take(instanceUuid, async () => {
+      this.#unwritten.delete(instanceUuid);
+      this.#received.delete(instanceUuid);
+      this.#registrations.forget(instanceUuid);
+      await this.#consoles.whileShut(instanceUuid, reason, () => driver.destroy(instanceUuid));
+      lines.forget(instanceUuid);
+    });
   }
 
-  async #create(instance: Instance): Promise<void> {
-    const { driver, clock, log } = this.#parts;
-    const { uuid } = instance;
-    try {
+  /** Switches the guest off. One that is being shelved is `shelved` then, and its task goes on. Throws NOT_FOUND when no such instance is here. */
+  async stopInstance(instanceUuid: string, reason: EndReason): Promise<void> {
+    await this.#turns.take(instanceUuid, async () => {
+      const { driver, instances, host } = this.#parts;
+      const found = await instances.find(instanceUuid);
+      if (found?.host !== host) throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} is not on host ${host}`);
+      const isShelved = found.taskState === 'shelving';
+      await this.#orWrite(instanceUuid, { taskState: null }, () => this.#consoles.whileShut(instanceUuid, reason, () => driver.stop(instanceUuid)));
+      await this.#end(instanceUuid, isShelved ? { vmState: 'shelved', taskState: 'shelving_offloading' } : { vmState: 'stopped', taskState: null });
+    });
+  }
+
+  /** Switches the guest on, if it is off, and writes that it runs; one that has arrived by a resize waits for its user's word. */
+  startInstance(instance: Instance): Promise<void> {
+    return this.#inTurn(instance, async () => {
+      await this.#orWrite(instance.uuid, { taskState: null }, () => this.#parts.driver.spawn(instance));
+      this.#received.delete(instance.uuid);
+      await this.#end(instance.uuid, { vmState: instance.taskState === 'resize_finish' ? 'resized' : 'active', taskState: null });
+    });
+  }
+
+  /** Off and on again; `error` where it does not come back. */
+  rebootInstance(instance: Instance): Promise<void> {
+    const { driver } = this.#parts;
+    return this.#inTurn(instance, () => this.#renew(instance, 'instance_rebooted', () => driver.stop(instance.uuid)));
+  }
+
+  /** The guest made anew, as the instance is described; off again where it was off. `error` where that fails. */
+  rebuildInstance(instance: Instance): Promise<void> {
+    const { driver } = this.#parts;
+    return this.#inTurn(instance, () => this.#renew(instance, 'instance_rebuilt', () => driver.destroy(instance.uuid)));
+  }
+
+  /** Makes the guest of an instance that moves here; its row is not this host's yet. Throws as the driver. */
+  async receiveInstance(instance: Instance, live: boolean): Promise<void> {
+    const { driver } = this.#parts;
+    await this.#turns.take(instance.uuid, async () => {
+      this.#received.add(instance.uuid);
+      await (live ? driver.receive(instance) : driver.spawn(instance)).catch((error: unknown) => {
+        this.#received.delete(instance.uuid);
+        throw error;
+      });
+    });
+  }
+
+  attach(open: AttachOpen): Promise<GuestConsole> {
+    return this.#consoles.attach(open);
+  }
+
+  confirmConsole(connection: ConsoleConnection): Promise<boolean> {
+    return this.#consoles.confirm(connection);
+  }
+
+  consoleOutput(instanceUuid: string, length: number | null): Promise<string> {
+    return this.#consoles.output(instanceUuid, length);
+  }
+
+  /** Ends the guest in one way or another, and starts it again. */
+  async #renew(instance: Instance, reason: EndReason, endGuest: () => Promise<void>): Promise<void> {
+    const { driver, clock } = this.#parts;
+    const { uuid, vmState } = instance;
+    const isOff = vmState === 'stopped' && reason === 'instance_rebuilt';
+    await this.#orWrite(uuid, { vmState: 'error', taskState: null }, async () => {
+      await this.#consoles.whileShut(uuid, reason, endGuest);
       await driver.spawn(instance);
+      if (isOff) await driver.stop(uuid);
+    });
+    const launchedAt = reason === 'instance_rebuilt' ? { launchedAt: clock.now() } : {};
+    const after = instance.taskState === 'resize_finish' ? 'resized' : isOff ? 'stopped' : 'active';
+    await this.#end(uuid, { vmState: after, taskState: null, ...launchedAt });
+  }
+
+  /** Does `work`; where it fails, writes `failed` and throws what it threw. */
+  async #orWrite(uuid: string, failed: InstanceChanges, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
     } catch (error) {
-      this.#unwritten.set(uuid, { vmState: 'error', taskState: null });
-      await this.#conclude(uuid).catch((unwritten: unknown) => {
-        log.error({ instanceUuid: uuid, err: unwritten }, 'the state of an instance could not be stored');
+      await this.#end(uuid, failed).catch((unwritten: unknown) => {
+        this.#parts.log.error({ instanceUuid: uuid, err: unwritten }, 'the state of an instance could not be stored');
       });
       throw error;
     }
-    this.#unwritten.set(uuid, { vmState: 'active', taskState: null, launchedAt: clock.now() });
+  }
+
+  async #end(uuid: string, changes: InstanceChanges): Promise<void> {
+    this.#unwritten.set(uuid, changes);
     await this.#conclude(uuid);
   }
 
-  /** Writes how a making ended and opens the guest's lines. Until the database takes it, it stays to be written. */
+  /** Writes how a task ended, opens the guest's lines and tells of its consoles. Until the database takes it, it stays to be written. */
   async #conclude(uuid: string): Promise<void> {
     const { driver, lines } = this.#parts;
     const changes = this.#unwritten.get(uuid);
@@ -180,44 +237,70 @@ export class ComputeAgent {
       throw error;
     }
     this.#unwritten.delete(uuid);
-    if (changes.vmState === 'active') await lines.openAll(uuid);
+    if ((await driver.powerState(uuid)) === 'running') await lines.openAll(uuid);
+    this.#registrations.tell(uuid);
   }
 
-  /** Ends the guests, with their consoles, whose instances are deleted. One that the database never knew is not ours to end. */
-  async #removeDeleted(guests: readonly string[], present: readonly Instance[]): Promise<void> {
+  /**
+   * Ends the guests, with their consoles, whose instances are deleted or have left this host. One that the database never
+   * knew, or that is on its way here, is not ours to end.
+   */
+  async #removeGone(guests: readonly string[], present: readonly Instance[]): Promise<void> {
     const { instances, host, log } = this.#parts;
     const known = new Set(present.map(({ uuid }) => uuid));
     const missing = guests.filter((uuid) => !known.has(uuid));
     const deleted = new Set(missing.length === 0 ? [] : await instances.listDeleted(missing, host));
-    const strangers = missing.filter((uuid) => !deleted.has(uuid));
+    const left = new Set(missing.length === 0 ? [] : await instances.listLeft(missing, host));
+    const strangers = missing.filter((uuid) => !deleted.has(uuid) && !left.has(uuid) && !this.#received.has(uuid));
     for (const instanceUuid of strangers) {
       if (!this.#strangers.has(instanceUuid)) log.warn({ instanceUuid }, 'a guest on this host belongs to no instance; it is left alone');
     }
     this.#strangers = new Set(strangers);
-    for (const instanceUuid of deleted) {
-      log.info({ instanceUuid }, 'ending the guest of an instance that was deleted meanwhile');
-      await this.deleteInstance(instanceUuid).catch((error: unknown) => log.error({ instanceUuid, err: error }, 'the guest of a deleted instance could not be ended'));
+    for (const instanceUuid of new Set([...deleted, ...left])) {
+      const reason = deleted.has(instanceUuid) ? 'instance_deleted' : 'instance_migrated';
+      log.info({ instanceUuid, reason }, 'ending the guest of an instance that was deleted or moved away meanwhile');
+      await this.deleteInstance(instanceUuid, reason).catch((error: unknown) => log.error({ instanceUuid, err: error }, 'the guest of an instance that is gone could not be ended'));
     }
   }
 
+  /** At the start: the instance's task, where it is one of this host alone, else its guest as it should be. */
+  async #goOn(instance: StoredInstance): Promise<void> {
+    const { vmState, taskState } = instance;
+    if (taskState === 'deleting') return;
+    if (vmState === 'building') return this.createInstance(instance);
+    switch (taskState) {
+      case 'powering-off':
+        return this.stopInstance(instance.uuid, 'instance_stopped');
+      case 'powering-on':
+      case 'rebooting':
+      case 'rebooting_hard':
+        return this.startInstance(instance);
+      case 'rebuilding':
+        return this.rebuildInstance(instance);
+    }
+    await this.#resume(instance);
+    await this.#settle(instance);
+  }
+
   /** Only at the start: a guest that ends later has ended by itself, and is left as it is. */
-  async #resume(instance: Instance): Promise<void> {
+  async #resume(instance: StoredInstance): Promise<void> {
     const { driver, log } = this.#parts;
-    const { uuid, vmState, taskState } = instance;
-    if (vmState !== 'active' || taskState === 'deleting' || (await driver.powerState(uuid)) === 'running') return;
+    const { uuid } = instance;
+    if (shouldBeOff(instance) || (await driver.powerState(uuid)) === 'running') return;
     log.info({ instanceUuid: uuid }, 'a guest that should run does not: starting it');
     await driver.spawn(instance).catch((error: unknown) => log.error({ instanceUuid: uuid, err: error }, 'a guest that should run could not be started'));
   }
 
   /** Brings an instance's written state in line with its guest's. */
   async #settle({ uuid, vmState, taskState }: Instance): Promise<void> {
-    if (!SETTLED.has(vmState) || taskState === 'deleting') return;
+    if (!SETTLED.has(vmState) || taskState !== null) return;
     const running = (await this.#parts.driver.powerState(uuid)) === 'running';
     const seen = running ? 'active' : 'stopped';
     if (seen === vmState) return;
     this.#parts.log.info({ instanceUuid: uuid, vmState: seen }, 'a guest changed its state by itself');
-    if (!running) await this.#endConsoles(uuid, 'instance_stopped');
+    if (!running) await this.#consoles.end(uuid, 'instance_stopped');
     await this.#write(uuid, { vmState: seen }).catch(unlessGone);
+    this.#registrations.tell(uuid);
   }
 
   async #list(): Promise<readonly StoredInstance[]> {
@@ -232,7 +315,7 @@ export class ComputeAgent {
   }
 
   /** The instance as its guest is made from it. Without its keys where they cannot be read: that holds up no other guest. */
-  async #withKeys(instance: StoredInstance): Promise<Instance> {
+  async #withKeys(instance: StoredInstance): Promise<StoredInstance> {
     try {
       const keypairs = await this.#parts.instanceExtra.findKeyPairs(instance.uuid);
       return keypairs === null ? instance : { ...instance, keypairs };
@@ -247,36 +330,25 @@ export class ComputeAgent {
     await this.#parts.instances.update(uuid, changes, this.#parts.clock.now(), this.#parts.host);
   }
 
-  async #whyAbsent(instanceUuid: string): Promise<ServiceError> {
+  async #whyNotRunning(instanceUuid: string, isKnown: boolean): Promise<ServiceError> {
     const instance = await this.#parts.instances.find(instanceUuid);
     if (instance === null) return new ServiceError('NOT_FOUND', `Instance ${instanceUuid} could not be found.`);
-    return new ServiceError('FAILED_PRECONDITION', `Instance ${instanceUuid} is not ready (${instance.vmState ?? 'no state'})`);
+    const { vmState } = instance;
+    if (isKnown || vmState === 'stopped') return new ServiceError('FAILED_PRECONDITION', `Instance ${instanceUuid} is stopped; its consoles open when it runs`);
+    return new ServiceError('FAILED_PRECONDITION', `Instance ${instanceUuid} is not ready (${vmState ?? 'no state'})`);
   }
 
-  #remember(instanceUuid: string, stream: Duplex): void {
-    const streams = this.#streams.get(instanceUuid) ?? new Set();
-    this.#streams.set(instanceUuid, streams.add(stream));
-    stream.once('close', () => {
-      streams.delete(stream);
-      if (streams.size === 0 && this.#streams.get(instanceUuid) === streams) this.#streams.delete(instanceUuid);
-    });
-  }
-
-  async #endConsoles(instanceUuid: string, reason: EndReason): Promise<void> {
-    for (const stream of [...(this.#streams.get(instanceUuid) ?? [])]) stream.destroy(new ConsoleEnded(reason));
-    await this.#parts.lines.closeAll(instanceUuid, reason);
-  }
-
-  async #inTurn(instanceUuid: string, work: () => Promise<void>): Promise<void> {
-    const before = this.#turns.get(instanceUuid) ?? Promise.resolve();
-    const turn = before.then(work, work);
-    this.#turns.set(instanceUuid, turn);
-    try {
-      await turn;
-    } finally {
-      if (this.#turns.get(instanceUuid) === turn) this.#turns.delete(instanceUuid);
+  /** Throws INVALID_ARGUMENT when the instance is another host's. */
+  async #inTurn({ uuid, host }: Instance, work: () => Promise<void>): Promise<void> {
+    if (host !== this.#parts.host) {
+      throw new ServiceError('INVALID_ARGUMENT', `Instance ${uuid} belongs to host ${host ?? 'none'}, not to ${this.#parts.host}`);
     }
+    await this.#turns.take(uuid, work);
   }
+}
+
+function shouldBeOff({ vmState, systemMetadata }: StoredInstance): boolean {
+  return !RUNNING.has(vmState) && vmState !== 'building' || systemMetadata['old_vm_state'] === 'stopped';
 }
 
 function isGone(error: unknown): boolean {

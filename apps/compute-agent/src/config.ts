@@ -1,9 +1,11 @@
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { brokerSettings } from '@gatehouse/runtime/broker';
-import { choice, hostPort, integer, name, orNull, port, rpcLevel, address, secretUrl, text } from '@gatehouse/runtime/config';
+import { address, choice, flag, hostPort, integer, name, orNull, port, rpcLevel, secretUrl, setting, text } from '@gatehouse/runtime/config';
 import { z } from 'zod';
+import { parsePortRange } from './drivers/tcp-ports.ts';
 import { SCROLLBACK_BYTES_MIN } from './serial-line.ts';
 
 /** What decides how a host's guests are reached; the same in a process of its own and in the standalone. */
@@ -11,6 +13,12 @@ export const computeAgentConfig = z.object({
   /** The name under which instances are placed here. */
   host: name(hostname()),
   driver: choice(['simulated', 'qemu'], 'simulated'),
+  /** Simulated guests serve their serial ports by TCP, as Nova's do, and proxies dial them. */
+  simulatedTcp: flag(false),
+  /** Where guests serve serial ports by TCP: an address of this host that proxies dial. Nobody is asked who they are there. */
+  serialListen: setting('an address of this host that proxies dial, such as 127.0.0.1 (not 0.0.0.0)', dialledAddress, '127.0.0.1'),
+  /** The ports for that, as Nova's port_range: the second is the first that is not used. */
+  serialPortRange: setting('a range of ports such as 10000:20000 (from the first up to, without, the second)', parsePortRange, { start: 10_000, stop: 20_000 }),
   /** Where console proxies attach. */
   agentListen: hostPort('127.0.0.1:0'),
   /** What proxies are told to reach; where it listens unless told. */
@@ -46,3 +54,9 @@ export const computeAgentProcessConfig = computeAgentConfig.extend({
   opsPort: port(9464),
   bindAddress: address('127.0.0.1'),
 });
+
+function dialledAddress(text: string): string {
+  const isOneHosts = isIP(text) > 0 ? !/^[0:.]+$/.test(text) : /^[A-Za-z0-9._-]{1,255}$/.test(text);
+  if (!isOneHosts) throw new Error('not an address that can be dialled');
+  return text;
+}

@@ -7,12 +7,14 @@ import type { Driver } from './drivers/driver.ts';
 import { absoluteOrNull, findProgram } from './drivers/qemu/host-files.ts';
 import { createQemuDriver } from './drivers/qemu/qemu-driver.ts';
 import { SimulatedDriver } from './drivers/simulated/simulated-driver.ts';
+import { TcpPorts } from './drivers/tcp-ports.ts';
 
 export async function makeDriver(config: ComputeAgentConfig, clock: Clock, log: Logger): Promise<Driver> {
   const { host } = config;
   if (config.driver === 'simulated') {
     const onRefused = (instanceUuid: string, reason: Error) => log.info({ instanceUuid, reason: reason.message }, 'a client of a screen was cut off');
-    return new SimulatedDriver({ host, clock, onRefused });
+    const tcpPorts = config.simulatedTcp ? new TcpPorts(config.serialListen, config.serialPortRange) : null;
+    return new SimulatedDriver({ host, clock, onRefused, tcpPorts });
   }
   const settings = {
     stateDir: config.stateDir ?? path.join(config.dataDir, 'qemu'),

@@ -50,6 +50,12 @@ export class SerialLine {
     return !this.#guest.destroyed;
   }
 
+  /** What is kept of what the guest printed. */
+  output(): Buffer {
+    const { start, end } = this.#scrollback;
+    return this.#scrollback.read(start, end - start);
+  }
+
   /** Joins a new user and ends the one before. Without an offset, or with one that is no longer kept, the output begins with the oldest byte kept. */
   attach(offset: number | null): GuestConsole {
     const { start, end } = this.#scrollback;

@@ -6,6 +6,10 @@ import type { Logger } from '@gatehouse/runtime/logger';
 import type { Driver } from './drivers/driver.ts';
 import { SerialLine } from './serial-line.ts';
 
+/** What is kept of a line's last words after it closed, and of how many guests. */
+const LAST_WORDS_BYTES = 16 * 1024;
+const LAST_WORDS_MAX = 1_000;
+
 export class SerialLines {
   readonly #driver: Driver;
   readonly #scrollbackBytes: number;
@@ -13,6 +17,8 @@ export class SerialLines {
   readonly #log: Logger;
   /** By instance, then by port. The promise, so that two who come at once share one line. */
   readonly #lines = new Map<string, Map<number, Promise<SerialLine>>>();
+  /** What the first line of a guest that is off said last: why it stopped is often in it. Oldest first. */
+  readonly #lastWords = new Map<string, Buffer>();
 
   constructor(driver: Driver, scrollbackBytes: number, clock: Clock, log: Logger) {
     this.#driver = driver;
@@ -23,7 +29,9 @@ export class SerialLines {
 
   /** Opens every serial port of a guest, so that nothing it prints is lost. A port that fails is opened by its first user. */
   async openAll(instanceUuid: string): Promise<void> {
-    for (const { port } of await this.#driver.consoles(instanceUuid, 'serial')) {
+    for (const { port, options } of await this.#driver.consoles(instanceUuid, 'serial')) {
+      // One that the guest serves itself has room for one client, and that is its user.
+      if (options['transport'] === 'tcp') continue;
       try {
         await this.#line(instanceUuid, port);
       } catch (error) {
@@ -38,14 +46,36 @@ export class SerialLines {
     return line.attach(offset);
   }
 
+  /** What the line printed lately; with null, or of a guest that is off, what its first line said last. */
+  async output(instanceUuid: string, port: number | null): Promise<Buffer> {
+    if (port === null) return this.#lastWords.get(instanceUuid) ?? Buffer.alloc(0);
+    return (await this.#line(instanceUuid, port)).output();
+  }
+
+  /** The guest is gone for good. */
+  forget(instanceUuid: string): void {
+    this.#lastWords.delete(instanceUuid);
+  }
+
   async closeAll(instanceUuid: string, reason: EndReason): Promise<void> {
-    const lines = [...(this.#lines.get(instanceUuid)?.values() ?? [])];
+    const lines = [...(this.#lines.get(instanceUuid) ?? [])].sort(([a], [b]) => a - b);
     this.#lines.delete(instanceUuid);
-    for (const line of lines) await line.then((open) => open.close(reason), () => {});
+    for (const [index, [, opening]] of lines.entries()) {
+      const line = await opening.catch(() => null);
+      if (index === 0 && line !== null) this.#keepLastWords(instanceUuid, line.output());
+      line?.close(reason);
+    }
   }
 
   async close(reason: EndReason): Promise<void> {
     for (const instanceUuid of [...this.#lines.keys()]) await this.closeAll(instanceUuid, reason);
+  }
+
+  #keepLastWords(instanceUuid: string, output: Buffer): void {
+    this.#lastWords.delete(instanceUuid);
+    this.#lastWords.set(instanceUuid, Buffer.from(output.subarray(-LAST_WORDS_BYTES)));
+    const [oldest] = this.#lastWords.keys();
+    if (this.#lastWords.size > LAST_WORDS_MAX && oldest !== undefined) this.#lastWords.delete(oldest);
   }
 
   async #line(instanceUuid: string, port: number): Promise<SerialLine> {

@@ -1,4 +1,4 @@
-/** The consoles of a guest that has one screen and some serial ports, all reached through the agent's stream. */
+/** The consoles of a guest that has one screen and some serial ports, as connections: through the agent's stream, or by TCP. */
 import { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { ConsoleType } from './driver.ts';
 
@@ -6,6 +6,22 @@ export interface GuestPorts {
   readonly host: string;
   readonly instanceUuid: string;
   readonly serialPorts: number;
+}
+
+export interface TcpConsole {
+  readonly host: string;
+  readonly instanceUuid: string;
+  /** Where proxies dial it. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export function tcpConnection({ host, instanceUuid, address, port }: TcpConsole, consoleType: ConsoleType): ConsoleConnection {
+  return ConsoleConnection.make({
+    ...{ instanceUuid, host, port, consoleType },
+    ...{ tokenHash: null, accessUrl: null, expires: null },
+    options: { transport: 'tcp', address },
+  });
 }
 
 /** Of that type, by ascending port; empty where the guest has none. */

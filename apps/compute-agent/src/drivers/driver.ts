@@ -1,11 +1,12 @@
 /**
- * How a host reaches its guests. A driver makes guests, ends them, says which consoles they have and opens one
- * of those consoles as a stream of bytes. It knows nothing of tokens, sessions, RPC or databases: the agent
+ * How a host reaches its guests. A driver makes guests, switches them off, ends them, says which consoles they have and
+ * opens one of those consoles as a stream of bytes. It knows nothing of tokens, sessions, RPC or databases: the agent
  * decides who may reach what, the driver only reaches it.
  *
- * Console numbering: `port` of a connection made by a driver is the ordinal of the device, from 0 in the order
- * the guest sees them (first serial port = 0). It never names a TCP port: consoles of these drivers are reached
- * through the agent's Attach stream (options.transport = 'attach').
+ * Console numbering: `port` of a connection that is reached through the agent's Attach stream (options.transport =
+ * 'attach') is the ordinal of the device, from 0 in the order the guest sees them (first serial port = 0). Where a guest
+ * serves its port on the network itself (options.transport = 'tcp'), it is the TCP port, at options.address; the
+ * agent opens no such port.
  *
  * Who shares a console: the agent opens a serial port once, when the guest is made or found, keeps it open, keeps
  * its scrollback and hands it from one session to the next; a driver's serial port therefore needs to serve one
@@ -39,6 +40,14 @@ export interface Driver {
    *  from, RESOURCE_EXHAUSTED, FAILED_PRECONDITION for a host that lacks something. */
   spawn(instance: Instance): Promise<void>;
 
+  /** spawn, for a guest that runs on another host at this moment and goes on here. UNIMPLEMENTED where what runs cannot be
+   *  brought over. */
+  receive(instance: Instance): Promise<void>;
+
+  /** Switches the guest off; it is known still, its consoles are gone and spawn starts it again. A guest that is off, or
+   *  that does not exist, is no error. UNAVAILABLE when it does not end. */
+  stop(instanceUuid: string): Promise<void>;
+
   /** Ends the guest and everything it left on the host. A guest that does not exist is no error. */
   destroy(instanceUuid: string): Promise<void>;
 
@@ -51,13 +60,17 @@ export interface Driver {
   list(): Promise<readonly string[]>;
 
   /** The consoles of that type, by ascending port; empty when the guest has none of that type or is stopped. `tokenHash`, `accessUrl`
-   *  and `expires` are null; `options.transport` is 'attach'. NOT_FOUND when there is no such guest. */
+   *  and `expires` are null; `options` say how it is reached. NOT_FOUND when there is no such guest. */
   consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]>;
 
   /** Opens the console: what is read is the console's output, what is written is its input; both with
    *  back-pressure. The stream ends or fails when the guest does. NOT_FOUND when there is no such guest or console,
    *  UNAVAILABLE when it is there but cannot be reached. */
   open(instanceUuid: string, consoleType: ConsoleType, port: number, options?: OpenOptions): Promise<Duplex>;
+
+  /** What the guest printed lately on its first serial port, where that is reached by TCP and so not held by the agent.
+   *  NOT_FOUND when there is no such guest, UNIMPLEMENTED where nothing is kept. */
+  serialLog(instanceUuid: string): Promise<Buffer>;
 
   powerState(instanceUuid: string): Promise<PowerState>;
 

@@ -94,7 +94,22 @@ class QemuDriver implements Driver {
     await this.#hold(machine);
   }
 
+  async receive(): Promise<void> {
+    throw new ServiceError('UNIMPLEMENTED', 'the driver qemu does not bring over what runs in a machine; migrate it cold, which makes it anew');
+  }
+
+  /** Its folder stays, so that an agent that comes back knows of it. */
+  async stop(instanceUuid: string): Promise<void> {
+    await this.#endProcess(instanceUuid);
+  }
+
   async destroy(instanceUuid: string): Promise<void> {
+    await this.#endProcess(instanceUuid);
+    this.#machines.delete(instanceUuid);
+    await rm(machinePaths(this.#settings.stateDir, instanceUuid).folder, { recursive: true, force: true });
+  }
+
+  async #endProcess(instanceUuid: string): Promise<void> {
     const paths = machinePaths(this.#settings.stateDir, instanceUuid);
     const machine = this.#machines.get(instanceUuid);
     const pid = await findMachine(paths.pidFile, instanceUuid);
@@ -108,8 +123,7 @@ class QemuDriver implements Driver {
       }
     }
     machine?.control?.close();
-    this.#machines.delete(instanceUuid);
-    await rm(paths.folder, { recursive: true, force: true });
+    if (machine) machine.control = null;
   }
 
   async restore(instances: readonly Instance[]): Promise<void> {
@@ -135,6 +149,10 @@ class QemuDriver implements Driver {
     const known = (await this.consoles(instanceUuid, consoleType)).some((console) => console.port === port);
     if (!known) throw new ServiceError('NOT_FOUND', `the instance has no console ${consoleType} ${port} now`);
     return openSocket(consoleType === 'novnc' ? paths.vnc : paths.serial(port), options.signal);
+  }
+
+  async serialLog(instanceUuid: string): Promise<Buffer> {
+    throw new ServiceError('UNIMPLEMENTED', `the serial ports of instance ${instanceUuid} are held by its agent`);
   }
 
   async powerState(instanceUuid: string): Promise<PowerState> {

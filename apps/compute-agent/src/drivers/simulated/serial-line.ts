@@ -1,9 +1,10 @@
 /**
  * One serial line of the guest: a terminal with a shell behind it. The line and its state belong to the guest; a stream
  * is only its cable. One cable at a time; who plugs in later finds the prompt and the line as they were left. What is
- * printed while nobody is plugged in is lost, as on a real line: history is kept by whoever holds the cable.
+ * printed while nobody is plugged in is lost, as on a real line: history is kept by whoever holds the cable, or in a log.
  */
 import type { Duplex } from 'node:stream';
+import type { Scrollback } from '../../scrollback.ts';
 import { LineEditor } from './line-editor.ts';
 import type { EditorEvent } from './line-editor.ts';
 import { motd, runCommand } from './shell.ts';
@@ -20,12 +21,15 @@ const CLEAR_SCREEN = '\x1b[H\x1b[2J';
 export class SerialLine {
   readonly #host: SerialHost;
   readonly #device: string;
+  readonly #log: Scrollback | null;
   readonly #editor = new LineEditor();
   #cable: Duplex | null = null;
   #greeted = false;
 
-  constructor(host: SerialHost, ordinal: number) {
+  /** `log` takes whatever is printed, read or not. */
+  constructor(host: SerialHost, ordinal: number, log: Scrollback | null) {
     this.#host = host;
+    this.#log = log;
     this.#device = `ttyS${ordinal}`;
   }
 
@@ -127,6 +131,9 @@ export class SerialLine {
   }
 
   #print(text: string): void {
-    if (text !== '' && this.#cable?.writable) this.#cable.write(text.replaceAll('\n', '\r\n'));
+    if (text === '') return;
+    const bytes = Buffer.from(text.replaceAll('\n', '\r\n'));
+    this.#log?.append(bytes);
+    if (this.#cable?.writable) this.#cable.write(bytes);
   }
 }

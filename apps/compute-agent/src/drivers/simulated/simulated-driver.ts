@@ -8,14 +8,16 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { Instance } from '@gatehouse/objects/instance';
 import type { Clock } from '@gatehouse/runtime/clock';
-import { attachConnections, portCount } from '../attach-connections.ts';
+import { attachConnections, portCount, tcpConnection } from '../attach-connections.ts';
 import type { ConsoleType, Driver, OpenOptions, PowerState } from '../driver.ts';
+import type { TcpPorts } from '../tcp-ports.ts';
 import { SimulatedGuest } from './simulated-guest.ts';
 import type { RefusalListener } from './simulated-guest.ts';
+import { TcpSerialPort } from './tcp-serial-port.ts';
 
 const GUESTS_MAX = 10_000;
 /** vm_state of instances whose guest is off: known, but not made anew. */
-const OFF_STATES: ReadonlySet<string> = new Set(['stopped', 'error', 'deleted']);
+const OFF_STATES: ReadonlySet<string> = new Set(['stopped', 'error', 'deleted', 'shelved', 'shelved_offloaded']);
 
 export interface SimulatedDriverOptions {
   /** This compute host, as the connections name it. */
@@ -23,13 +25,21 @@ export interface SimulatedDriverOptions {
   readonly clock: Clock;
   /** Hears why a console's client was cut off: what it sent was no RFB. */
   readonly onRefused?: RefusalListener;
+  /** Guests serve their serial ports on these, as Nova's do; null or unset: they are reached through the agent. */
+  readonly tcpPorts?: TcpPorts | null;
+}
+
+interface Running {
+  readonly guest: SimulatedGuest;
+  /** Null where the serial ports are reached through the agent. */
+  readonly serialPorts: readonly TcpSerialPort[] | null;
 }
 
 export class SimulatedDriver implements Driver {
   readonly name = 'simulated';
   readonly #options: SimulatedDriverOptions;
   /** Null: known, but off. */
-  readonly #guests = new Map<string, SimulatedGuest | null>();
+  readonly #guests = new Map<string, Running | null>();
 
   constructor(options: SimulatedDriverOptions) {
     this.#options = options;
@@ -40,14 +50,28 @@ export class SimulatedDriver implements Driver {
     if (this.#guests.size >= GUESTS_MAX) {
       throw new ServiceError('RESOURCE_EXHAUSTED', `this host has ${GUESTS_MAX} guests, as many as it takes`);
     }
-    const { clock, onRefused = () => {} } = this.#options;
-    this.#guests.set(instance.uuid, new SimulatedGuest(instance, clock, onRefused));
+    const { clock, onRefused = () => {}, tcpPorts = null } = this.#options;
+    const guest = new SimulatedGuest(instance, { clock, onRefused, keepsLog: tcpPorts !== null });
+    const serialPorts = tcpPorts && (await TcpSerialPort.openAll(guest, tcpPorts));
+    this.#guests.set(instance.uuid, { guest, serialPorts });
+  }
+
+  /** What runs is our own code: it begins anew, with consoles of its own here. */
+  receive(instance: Instance): Promise<void> {
+    return this.spawn(instance);
+  }
+
+  async stop(instanceUuid: string): Promise<void> {
+    const running = this.#guests.get(instanceUuid);
+    if (!running) return;
+    this.#guests.set(instanceUuid, null);
+    await end(running);
   }
 
   async destroy(instanceUuid: string): Promise<void> {
-    const guest = this.#guests.get(instanceUuid);
+    const running = this.#guests.get(instanceUuid);
     this.#guests.delete(instanceUuid);
-    guest?.stop();
+    if (running) await end(running);
   }
 
   async restore(instances: readonly Instance[]): Promise<void> {
@@ -66,35 +90,55 @@ export class SimulatedDriver implements Driver {
   }
 
   async consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]> {
-    const guest = this.#known(instanceUuid);
-    if (guest === null) return [];
-    return attachConnections({ host: this.#options.host, instanceUuid, serialPorts: guest.serialPorts }, consoleType);
+    const running = this.#known(instanceUuid);
+    if (running === null) return [];
+    const { host, tcpPorts } = this.#options;
+    if (consoleType === 'serial' && running.serialPorts !== null && tcpPorts) {
+      return running.serialPorts.map(({ port }) => tcpConnection({ host, instanceUuid, address: tcpPorts.address, port }, consoleType));
+    }
+    return attachConnections({ host, instanceUuid, serialPorts: running.guest.serialPorts }, consoleType);
   }
 
   async open(instanceUuid: string, consoleType: ConsoleType, port: number, options: OpenOptions = {}): Promise<Duplex> {
     if (options.signal?.aborted) throw new ServiceError('CANCELLED', 'opening the console was given up');
-    const guest = this.#known(instanceUuid);
-    if (guest === null) throw new ServiceError('UNAVAILABLE', `instance ${instanceUuid} is off; start it to open its console`);
+    const running = this.#known(instanceUuid);
+    if (running === null) throw new ServiceError('UNAVAILABLE', `instance ${instanceUuid} is off; start it to open its console`);
+    const { guest, serialPorts } = running;
+    if (consoleType === 'serial' && serialPorts !== null) {
+      throw new ServiceError('NOT_FOUND', `the serial ports of instance ${instanceUuid} are reached by TCP, not through its agent`);
+    }
     if (port < 0 || port >= portCount(guest.serialPorts, consoleType)) {
       throw new ServiceError('NOT_FOUND', `instance ${instanceUuid} has no ${consoleType} console ${port}`);
     }
     return consoleType === 'serial' ? guest.openSerial(port) : guest.openScreen();
   }
 
+  async serialLog(instanceUuid: string): Promise<Buffer> {
+    const log = this.#known(instanceUuid)?.guest.serialLog;
+    if (!log) throw new ServiceError('UNIMPLEMENTED', `nothing is kept of what instance ${instanceUuid} prints`);
+    return log;
+  }
+
   async powerState(instanceUuid: string): Promise<PowerState> {
-    const guest = this.#guests.get(instanceUuid);
-    if (guest === undefined) return 'absent';
-    return guest === null ? 'stopped' : 'running';
+    const running = this.#guests.get(instanceUuid);
+    if (running === undefined) return 'absent';
+    return running === null ? 'stopped' : 'running';
   }
 
   async close(): Promise<void> {
-    for (const guest of this.#guests.values()) guest?.stop();
+    const all = [...this.#guests.values()];
     this.#guests.clear();
+    await Promise.all(all.map((running) => running && end(running)));
   }
 
-  #known(instanceUuid: string): SimulatedGuest | null {
-    const guest = this.#guests.get(instanceUuid);
-    if (guest === undefined) throw new ServiceError('NOT_FOUND', `instance ${instanceUuid} is not on this host`);
-    return guest;
+  #known(instanceUuid: string): Running | null {
+    const running = this.#guests.get(instanceUuid);
+    if (running === undefined) throw new ServiceError('NOT_FOUND', `instance ${instanceUuid} is not on this host`);
+    return running;
   }
+}
+
+async function end({ guest, serialPorts }: Running): Promise<void> {
+  guest.stop();
+  await Promise.all((serialPorts ?? []).map((port) => port.close()));
 }

@@ -4,6 +4,7 @@ import type { Clock } from '@gatehouse/runtime/clock';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Instance } from '@gatehouse/objects/instance';
 import { serialPortCount } from '@gatehouse/objects/serial-port-count';
+import { Scrollback } from '../../scrollback.ts';
 import { printable } from './guest-words.ts';
 import { serveRfb } from './rfb-session.ts';
 import { Screen } from './screen.ts';
@@ -16,7 +17,16 @@ const HOSTNAME_CHARACTERS_MAX = 63;
 const KEYS_MAX = 100;
 const PUBLIC_KEY_CHARACTERS_MAX = 16_384;
 
+const LOG_BYTES = 64 * 1024;
+
 export type RefusalListener = (instanceUuid: string, reason: Error) => void;
+
+export interface SimulatedGuestOptions {
+  readonly clock: Clock;
+  readonly onRefused: RefusalListener;
+  /** Keep what the first serial port prints. */
+  readonly keepsLog: boolean;
+}
 
 export class SimulatedGuest {
   readonly uuid: string;
@@ -27,12 +37,13 @@ export class SimulatedGuest {
   readonly #onRefused: RefusalListener;
   readonly #screen: Screen;
   readonly #lines: readonly SerialLine[];
+  readonly #log: Scrollback | null;
   /** The guest's ends of all open consoles. */
   readonly #streams = new Set<Duplex>();
   #bootedAt: Date;
 
   /** INVALID_ARGUMENT for metadata that no guest can be made from. */
-  constructor(instance: Instance, clock: Clock, onRefused: RefusalListener) {
+  constructor(instance: Instance, { clock, onRefused, keepsLog }: SimulatedGuestOptions) {
     const lines = serialPortCount(instance.metadata ?? {});
     this.uuid = instance.uuid;
     this.#name = printable(instance.displayName ?? '') || printable(instance.hostname ?? '') || instance.uuid;
@@ -43,11 +54,17 @@ export class SimulatedGuest {
     this.#bootedAt = clock.now();
     this.#screen = new Screen({ name: this.#name, uuid: this.uuid, bootedAt: () => this.#bootedAt }, clock);
     const host = { machine: this.#machine.bind(this), rebooted: this.#reboot.bind(this) };
-    this.#lines = Array.from({ length: lines }, (_, ordinal) => new SerialLine(host, ordinal));
+    this.#log = keepsLog ? new Scrollback(LOG_BYTES, 0) : null;
+    this.#lines = Array.from({ length: lines }, (_, ordinal) => new SerialLine(host, ordinal, ordinal === 0 ? this.#log : null));
   }
 
   get serialPorts(): number {
     return this.#lines.length;
+  }
+
+  /** What the first serial port printed lately; null where nothing is kept. */
+  get serialLog(): Buffer | null {
+    return this.#log && this.#log.read(this.#log.start, this.#log.end - this.#log.start);
   }
 
   get openStreams(): number {
@@ -59,21 +76,27 @@ export class SimulatedGuest {
     if (this.#screen.viewerCount >= VIEWERS_MAX) {
       throw new ServiceError('RESOURCE_EXHAUSTED', `the screen has ${VIEWERS_MAX} viewers, as many as it serves`);
     }
-    const [inside, outside] = this.#newStream();
+    const [inside, outside] = streamPair();
+    this.#keep(inside);
     serveRfb(this.#screen, inside, (reason) => this.#onRefused(this.uuid, reason));
     return outside;
   }
 
   /** NOT_FOUND for a port that the guest has not, PORT_IN_USE for one that is open. */
   openSerial(port: number): Duplex {
+    const [inside, outside] = streamPair();
+    this.plugSerial(port, inside);
+    return outside;
+  }
+
+  /** Plugs a stream into a serial port; fails as openSerial does. */
+  plugSerial(port: number, cable: Duplex): void {
     const line = this.#lines[port];
     if (line === undefined) {
       throw new ServiceError('NOT_FOUND', `the guest has no serial port ${port}; it has ${this.serialPorts}, counted from 0`);
     }
-    if (line.plugged) throw new ServiceError('PORT_IN_USE', `serial port ${port} is open already; it serves one at a time`);
-    const [inside, outside] = this.#newStream();
-    line.plug(inside);
-    return outside;
+    if (!line.plug(cable)) throw new ServiceError('PORT_IN_USE', `serial port ${port} is open already; it serves one at a time`);
+    this.#keep(cable);
   }
 
   /** Ends every open console: whoever reads one still gets what was on its way, then the end. */
@@ -81,11 +104,9 @@ export class SimulatedGuest {
     for (const stream of this.#streams) stream.end();
   }
 
-  #newStream(): [Duplex, Duplex] {
-    const [inside, outside] = streamPair();
-    this.#streams.add(inside);
-    inside.on('close', () => this.#streams.delete(inside));
-    return [inside, outside];
+  #keep(stream: Duplex): void {
+    this.#streams.add(stream);
+    stream.on('close', () => this.#streams.delete(stream));
   }
 
   #machine(device: string, history: readonly string[]): Machine {

@@ -39,7 +39,6 @@ export const PACKAGES = {
   '@electric-sql/*': ['database', 'api-db', 'cell-db', 'standalone'],
   'pglite-prisma-adapter': ['database', 'api-db', 'cell-db'],
   ioredis: ['consoleauth'],
-  memjs: ['consoleauth'],
   '@grpc/*': ['console-stream', 'runtime'],
   '@nestjs/*': [...APPS, 'runtime'],
   fastify: [...APPS, 'runtime'],

@@ -22,10 +22,10 @@ import type { ConsoleAuthConfig } from './config.ts';
 import { ConsoleAuth } from './console-auth.ts';
 import { consoleAuthHandlers } from './consoleauth.server.ts';
 import type { ConsoleAuthParts } from './consoleauth.server.ts';
-import { DatabaseTokens } from './database-tokens.ts';
 import { FleetLevels } from './fleet-levels.ts';
 import { historicEndpoints } from './historic-consoleauth.server.ts';
 import { HistoricTokens } from './historic-tokens.ts';
+import { openTokens } from './open-tokens.ts';
 import { SessionEnds } from './session-ends.ts';
 import { SessionLeases } from './session-leases.ts';
 import type { TokenBackend } from './token-backend.ts';
@@ -53,7 +53,7 @@ interface Parts extends ConsoleAuthParts {
 
 function makeParts({ cellDb, clock, config, server, transport, log }: ConsoleAuthResources): Parts {
   const leases = new SessionLeases(cellDb, clock, config.consoleLease);
-  const tokens = new DatabaseTokens(cellDb, clock);
+  const tokens = openTokens(config, { cellDb, clock, log });
   const auth = new ConsoleAuth(cellDb, tokens, leases, config, clock);
   const levels = new FleetLevels(cellDb.services, clock, server);
   const pins = new FleetPins(config, () => levels.oldest(), clock, log);
@@ -101,11 +101,13 @@ class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdo
   async checkReady(): Promise<void> {
     await this.#server?.checkLoop();
     await this.#resources.cellDb.check();
+    await this.#parts.tokens.check();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     await Promise.all(this.#rounds.map((round) => round.stop()));
     await Promise.all([this.#server?.drain(), this.#conductor?.drain()]);
+    await this.#parts.tokens.close();
   }
 }
 

@@ -2,9 +2,10 @@ import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import { auditSettings } from '@gatehouse/runtime/audit';
 import { brokerSettings } from '@gatehouse/runtime/broker';
-import { choice, durationSeconds, flag, name, rpcLevel, secretUrl, url } from '@gatehouse/runtime/config';
+import { choice, durationSeconds, flag, name, orNull, rpcLevel, secret, secretUrl, url } from '@gatehouse/runtime/config';
 import { z } from 'zod';
 import { HASH_ALGORITHMS } from './console-token.ts';
+import { TOKENS_BACKENDS } from './token-backend.ts';
 
 /** How consoles are authorized; the same in a process of its own and beside the others in one. */
 export const consoleAuthConfig = z.object({
@@ -14,6 +15,9 @@ export const consoleAuthConfig = z.object({
   /** Seconds for which a token opens its console. */
   consoleTokenTtl: durationSeconds(600, { min: 1, max: 86_400 }),
   consoleTokenHash: choice(HASH_ALGORITHMS, 'sha256'),
+  /** What keeps the tokens; the caches are deprecated. */
+  consoleTokensBackend: choice(TOKENS_BACKENDS, 'database'),
+  consoleTokensUrl: orNull(secret('a URL like redis://host:6379 or memcached://host:11211,host:11211')),
   /** A token opens its console once; after that the session's resume grant does. */
   consoleTokenSingleUse: flag(false),
   /** Seconds for which a promised port is kept for its user. */

@@ -1,0 +1,167 @@
+/**
+ * Tokens in a cache beside the database, which may forget any of them at any moment: what is forgotten opens nothing.
+ *
+ *   gatehouse:token:<hash>            the token, with its instance's generation when it was issued
+ *   gatehouse:generation:<instance>   random; who removes it revokes all tokens of the instance
+ *
+ * A token opens its console while its instance has its generation (missing means revoked) and while the row of its
+ * connection, which is locked until the session is stored, is there. So a revocation holds also for who read the token
+ * just before, and while the cache is away. A single-use token is spent by moving it aside: a cache lets one of those who
+ * delete an entry do it.
+ *
+ * The cache is called before and after transactions, never within one.
+ */
+import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
+import type { NewToken, StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { Clock } from '@gatehouse/runtime/clock';
+import { cachedTokenOf, cachedTokenText } from './cached-token.ts';
+import type { CachedToken } from './cached-token.ts';
+import { mintSecret } from './console-token.ts';
+import type { Issued, TokenBackend } from './token-backend.ts';
+import type { TokenCache } from './token-cache.ts';
+
+/** Longer than any token lives (a day at most): a generation must not go before its tokens. */
+const GENERATION_SECONDS = 2 * 86_400;
+/** Beyond `expires`, which consoleauth's clock judges: the cache counts by its own. */
+const SLACK_SECONDS = 60;
+/** How often a generation that is evicted as soon as it is made is made again. */
+const GENERATION_TRIES_MAX = 3;
+
+export class CachedTokens implements TokenBackend {
+  readonly name: TokenCache['name'];
+  readonly #cache: TokenCache;
+  readonly #db: CellDb;
+  readonly #clock: Clock;
+
+  constructor(cache: TokenCache, db: CellDb, clock: Clock) {
+    this.name = cache.name;
+    this.#cache = cache;
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  async issue<T>(work: (stores: CellStores) => Promise<Issued<T>>, { replaces } = { replaces: false }): Promise<T> {
+    const { token, answer } = await this.#db.transaction(work);
+    await this.#keep(token, replaces);
+    return answer;
+  }
+
+  async use<T>(tokenHash: string, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+    const cached = await this.#read(tokenHash);
+    if (cached === null || !cached.token.singleUse) return this.#open(cached?.token ?? null, work);
+    const spent = await this.#spend(cached);
+    if (!spent) return this.#open({ ...cached.token, usedAt: cached.token.usedAt ?? this.#clock.now() }, work);
+    return this.#openOnce(cached, work);
+  }
+
+  async find(tokenHash: string): Promise<TokenWithConnection | null> {
+    const cached = await this.#read(tokenHash);
+    if (cached === null) return null;
+    const { token } = cached;
+    return withConnection(token, token.connectionId === null ? null : await this.#db.consoleConnections.find(token.connectionId));
+  }
+
+  async revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>): Promise<T> {
+    const answer = await this.#db.transaction(async (stores) => {
+      // Those of before the cache was chosen: who goes back to the database must not find them alive.
+      await stores.consoleTokens.deleteForInstance(instanceUuid);
+      return work(stores);
+    });
+    // Last, so that a cache that is away keeps no session from its end.
+    await this.#cache.delete(generationKey(instanceUuid));
+    return answer;
+  }
+
+  async check(): Promise<void> {
+    await this.#cache.get('gatehouse:check');
+  }
+
+  close(): Promise<void> {
+    return this.#cache.close();
+  }
+
+  async #keep(token: NewToken, replaces: boolean): Promise<void> {
+    const text = cachedTokenText({ token: { ...token, usedAt: null }, generation: await this.#generationOf(token.instanceUuid) });
+    const [key, seconds] = [tokenKey(token.tokenHash), this.#secondsOf(token)];
+    if (replaces) return this.#cache.set(key, text, seconds);
+    if (!(await this.#cache.add(key, text, seconds))) throw new ServiceError('ALREADY_EXISTS', 'this console token is known already; ask for another');
+  }
+
+  /** That of the instance, made if it has none, and kept for as long as a token issued now can live. */
+  async #generationOf(instanceUuid: string): Promise<string> {
+    const key = generationKey(instanceUuid);
+    for (let tries = 0; tries < GENERATION_TRIES_MAX; tries += 1) {
+      const known = await this.#cache.get(key);
+      if (known !== null && (await this.#cache.touch(key, GENERATION_SECONDS))) return known;
+      const made = mintSecret();
+      if (await this.#cache.add(key, made, GENERATION_SECONDS)) return made;
+    }
+    throw new ServiceError('UNAVAILABLE', `the token cache (${this.name}) keeps nothing; it needs more memory`);
+  }
+
+  async #read(tokenHash: string): Promise<CachedToken | null> {
+    const text = await this.#cache.get(tokenKey(tokenHash));
+    const cached = text === null ? null : cachedTokenOf(text, tokenHash);
+    if (cached === null) return null;
+    return (await this.#cache.get(generationKey(cached.token.instanceUuid))) === cached.generation ? cached : null;
+  }
+
+  /** @returns false when it was spent before, or another is spending it */
+  async #spend(cached: CachedToken): Promise<boolean> {
+    const { token } = cached;
+    const key = tokenKey(token.tokenHash);
+    if (token.usedAt !== null || !(await this.#cache.delete(key))) return false;
+    // Left in its place for the words to who comes after.
+    await this.#cache.set(key, cachedTokenText({ ...cached, token: { ...token, usedAt: this.#clock.now() } }), this.#secondsOf(token));
+    return true;
+  }
+
+  /** A token that was spent for a connect which was then refused is given back. */
+  async #openOnce<T>(cached: CachedToken, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+    // Whether the transaction was ended by `work` itself: after any other failure it may have been committed.
+    let isRefused = false;
+    try {
+      return await this.#open(cached.token, async (stores, token) => {
+        isRefused = true;
+        const answer = await work(stores, token);
+        isRefused = false;
+        return answer;
+      });
+    } catch (error) {
+      if (isRefused) await this.#giveBack(cached).catch(() => {}); // the refusal says more than that the cache is away now
+      throw error;
+    }
+  }
+
+  #giveBack(cached: CachedToken): Promise<void> {
+    return this.#cache.set(tokenKey(cached.token.tokenHash), cachedTokenText(cached), this.#secondsOf(cached.token));
+  }
+
+  #open<T>(token: StoredToken | null, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+    return this.#db.transaction(async (stores) => {
+      if (token === null || token.connectionId === null) return work(stores, token && { ...token, connection: null });
+      return work(stores, withConnection(token, await stores.consoleConnections.lock(token.connectionId)));
+    });
+  }
+
+  #secondsOf({ expires }: NewToken): number {
+    return Math.max(1, Math.ceil((expires.getTime() - this.#clock.now().getTime()) / 1_000)) + SLACK_SECONDS;
+  }
+}
+
+/** @returns null when the connection is gone, or is not what the token was issued for */
+function withConnection(token: StoredToken, connection: StoredConnection | null): TokenWithConnection | null {
+  if (token.connectionId === null) return { ...token, connection: null };
+  const isIts = connection !== null && connection.instanceUuid === token.instanceUuid && connection.consoleType === token.consoleType;
+  return isIts ? { ...token, connection } : null;
+}
+
+function tokenKey(tokenHash: string): string {
+  return `gatehouse:token:${tokenHash}`;
+}
+
+function generationKey(instanceUuid: string): string {
+  return `gatehouse:generation:${instanceUuid.toLowerCase()}`;
+}

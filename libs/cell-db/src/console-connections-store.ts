@@ -160,6 +160,14 @@ export class ConsoleConnectionsStore {
     return count;
   }
 
+  /** Removes at most `limit` of a host's connections that were made before `createdBefore`; their tokens go with them. */
+  async deleteForHost(host: string, createdBefore: Date, limit: number): Promise<number> {
+    return this.#client.$executeRaw`
+      DELETE FROM console_connections WHERE id IN (
+        SELECT id FROM console_connections WHERE host = ${host}::text AND created_at < ${createdBefore}::timestamp(3)
+        LIMIT ${limit}::integer FOR UPDATE SKIP LOCKED)`;
+  }
+
   async #rowsOf(wanted: readonly Columns[]): Promise<readonly StoredConnection[]> {
     const rows = await this.#client.consoleConnectionRow.findMany({
       where: { instanceUuid: { in: [...new Set(wanted.map((each) => each.instanceUuid))] } },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { it } from 'mocha';
-import { NOW, onEachCellDb, seconds } from './testing.ts';
+import { NOW, newInstance, newToken, onEachCellDb, seconds, serialPort } from './testing.ts';
 
 onEachCellDb('services', (db) => {
   const agent = (host: string, values = {}) => ({
@@ -40,5 +40,24 @@ onEachCellDb('services', (db) => {
     assert.ok((await db().services.list()).length >= 2);
     assert.equal(await db().services.deleteUnseen(seconds(-999_999)), 1);
     assert.deepEqual((await db().services.list(topic)).map(({ host }) => host), ['a']);
+  });
+
+  it('that are gone are told by the rows that name their hosts, and those rows are removed in batches', async () => {
+    const topic = randomUUID();
+    const [live, silent, unknown] = [`a-${topic}`, `b-${topic}`, `c-${topic}`];
+    await db().services.report(agent(live, { topic }));
+    await db().services.report(agent(silent, { topic, lastSeenAt: seconds(-60) }));
+    const { uuid } = await db().instances.create(newInstance());
+    for (const host of [live, silent, unknown]) {
+      await db().consoleConnections.upsertAll([serialPort(uuid, 0, { host }), serialPort(uuid, 1, { host })], { exclusive: true, at: NOW });
+      await db().consoleTokens.save(newToken(uuid, null, { host }));
+    }
+    const ours = (hosts: readonly string[]) => hosts.filter((host) => host.endsWith(topic)).toSorted();
+    assert.deepEqual(ours(await db().services.listHostsOfTokensWithout(topic, seconds(-59))), [silent, unknown]);
+    assert.deepEqual(ours(await db().services.listHostsOfConnectionsWithout(topic, seconds(-60))), [unknown]);
+    assert.equal(await db().consoleConnections.deleteForHost(unknown, NOW, 10), 0);
+    assert.equal(await db().consoleConnections.deleteForHost(unknown, seconds(1), 1), 1);
+    assert.equal(await db().consoleConnections.deleteForHost(unknown, seconds(1), 10), 1);
+    assert.deepEqual(ours(await db().services.listHostsOfConnectionsWithout(topic, seconds(-60))), []);
   });
 });

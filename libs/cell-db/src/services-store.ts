@@ -1,5 +1,6 @@
 /** services: which agents and proxies are there, as each last reported itself. Written by consoleauth. */
 import type { CellClient } from './cell-client.ts';
+import { Prisma } from './generated/client.ts';
 
 export interface StoredService {
   /** gatehouse-compute-agent, gatehouse-console-proxy, ... */
@@ -73,8 +74,33 @@ export class ServicesStore {
     return rows.map(({ topic, version }) => ({ topic, version }));
   }
 
+  /** Hosts that console tokens name and on which no service of that topic was seen at or after `since`. */
+  listHostsOfTokensWithout(topic: string, since: Date): Promise<readonly string[]> {
+    return this.#hostsWithout(Prisma.raw('console_tokens'), topic, since);
+  }
+
+  /** Hosts of console connections, likewise. */
+  listHostsOfConnectionsWithout(topic: string, since: Date): Promise<readonly string[]> {
+    return this.#hostsWithout(Prisma.raw('console_connections'), topic, since);
+  }
+
   /** Forgets those last seen before `before`. */
   async deleteUnseen(before: Date): Promise<number> {
     return (await this.#client.serviceRow.deleteMany({ where: { lastSeenAt: { lt: before } } })).count;
+  }
+
+  /** From each host's first row to the next host's: the work is that of the hosts, however many rows they have. */
+  async #hostsWithout(table: Prisma.Sql, topic: string, since: Date): Promise<readonly string[]> {
+    const rows = await this.#client.$queryRaw<readonly { readonly host: string }[]>`
+      WITH RECURSIVE hosts AS (
+        SELECT min(host) AS host FROM ${table}
+        UNION ALL
+        SELECT (SELECT min(host) FROM ${table} WHERE host > hosts.host) FROM hosts WHERE hosts.host IS NOT NULL
+      )
+      SELECT host FROM hosts
+      WHERE host IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM services AS s WHERE s.topic = ${topic}::text AND s.host = hosts.host AND s.last_seen_at >= ${since}::timestamp(3))
+      LIMIT ${SERVICES_MAX}::integer`;
+    return rows.map(({ host }) => host);
   }
 }

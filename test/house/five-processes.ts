@@ -20,12 +20,12 @@ export class FiveProcesses {
   readonly metadataUrl: string;
   readonly proxyUrl: string;
   readonly #env: Record<string, string>;
-  readonly #opsPorts: ReadonlyMap<ServiceName, number>;
-  readonly #running = new Map<ServiceName, ServiceProcess>();
+  readonly #opsPorts: Map<string, number>;
+  readonly #running = new Map<string, ServiceProcess>();
   readonly #ended: ServiceProcess[] = [];
   readonly #folder: string;
 
-  private constructor(sources: Sources, ports: readonly number[], opsPorts: ReadonlyMap<ServiceName, number>, env: Record<string, string>) {
+  private constructor(sources: Sources, ports: readonly number[], opsPorts: Map<string, number>, env: Record<string, string>) {
     const [api, proxy, metadata] = ports;
     this.#folder = makeTempFolder('stack');
     this.apiUrl = `http://127.0.0.1:${api}`;
@@ -50,33 +50,39 @@ export class FiveProcesses {
 
   static async prepare(sources: Sources, env: Record<string, string> = {}): Promise<FiveProcesses> {
     const ports = await Promise.all([freePort(), freePort(), freePort()]);
-    const opsPorts = new Map(await Promise.all(SERVICES.map(async (name) => [name, await freePort()] as const)));
+    const opsPorts = new Map<string, number>(await Promise.all(SERVICES.map(async (name) => [name, await freePort()] as const)));
     return new FiveProcesses(sources, ports, opsPorts, env);
   }
 
   /** Resolves when the process lives (/healthz), whether or not what it needs is there. */
-  async start(name: ServiceName): Promise<void> {
-    const entry = bundleOf(name);
-    const server = await ServiceProcess.start({ name, entry, env: this.#env, opsPort: this.#opsPorts.get(name) ?? 0, cwd: this.#folder });
-    this.#running.set(name, server);
+  start(name: ServiceName): Promise<void> {
+    return this.startBeside(name, name);
   }
 
-  async kill(name: ServiceName): Promise<void> {
+  /** Another process of a service, called `label` here; `env` is what it does not share with the first. */
+  async startBeside(label: string, service: ServiceName, env: Record<string, string> = {}): Promise<void> {
+    const opsPort = this.#opsPorts.get(label) ?? (await freePort());
+    this.#opsPorts.set(label, opsPort);
+    const server = await ServiceProcess.start({ name: label, entry: bundleOf(service), env: { ...this.#env, ...env }, opsPort, cwd: this.#folder });
+    this.#running.set(label, server);
+  }
+
+  async kill(name: string): Promise<void> {
     const server = this.#take(name);
     await server.kill();
   }
 
   /** SIGTERM. */
-  async stop(name: ServiceName): Promise<void> {
+  async stop(name: string): Promise<void> {
     await this.#take(name).stop();
   }
 
   /** Asks its port, also when nobody should be there any more. */
-  isReady(name: ServiceName): Promise<boolean> {
+  isReady(name: string): Promise<boolean> {
     return isReadyAt(this.#opsPorts.get(name) ?? 0);
   }
 
-  async awaitReady(names: readonly ServiceName[] = SERVICES, timeoutMs = 60_000): Promise<void> {
+  async awaitReady(names: readonly string[] = SERVICES, timeoutMs = 60_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     for (const name of names) {
       while (!(await this.isReady(name))) {
@@ -96,7 +102,7 @@ export class FiveProcesses {
     removeTempFolder(this.#folder);
   }
 
-  #take(name: ServiceName): ServiceProcess {
+  #take(name: string): ServiceProcess {
     const server = this.#running.get(name);
     if (server === undefined) throw new Error(`${name} does not run`);
     this.#running.delete(name);

@@ -20,7 +20,13 @@ export interface Postgresql {
 export interface OwnPostgresql extends Postgresql {
   /** Stops with the connections cut ("fast") and starts again on the same port and data. */
   restart(): Promise<void>;
+  /** SIGKILL; start() brings it back on the same port and data. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
 }
+
+/** Of one that was killed. */
+const STARTS_MAX = 20;
 
 /** Uses the run's server when there is one, otherwise starts an own one. */
 export async function startPostgresql(): Promise<Postgresql> {
@@ -81,6 +87,19 @@ export async function startOwnPostgresql(): Promise<OwnPostgresql> {
     async restart() {
       await halt();
       server = await start();
+    },
+    kill: () => server.kill(),
+    async start() {
+      // Until the last of the killed one's processes has noticed, the new one finds their shared memory in use.
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          server = await start();
+          return;
+        } catch (error) {
+          if (attempt === STARTS_MAX) throw error;
+          await new Promise((resolve) => setTimeout(resolve, 500));
+        }
+      }
     },
   };
 }

@@ -4,22 +4,36 @@ import { accepts, makeTempFolder, removeTempFolder, startServer } from './server
 export interface Redis {
   /** redis://127.0.0.1:port */
   readonly url: string;
+  readonly pid: number;
+  /** Empty, at the same port. */
+  start(): Promise<void>;
+  halt(): Promise<void>;
+  /** For good. */
   stop(): Promise<void>;
 }
 
-/** Starts a Redis of its own: no persistence, free loopback port. */
-export async function startRedis(): Promise<Redis> {
+/** Starts a Redis of its own: no persistence, free loopback port. `args`: further ones, such as ['--maxmemory', '2mb']. */
+export async function startRedis(args: readonly string[] = []): Promise<Redis> {
   const folder = makeTempFolder('redis');
   const port = await freePort();
-  const server = await startServer({
-    name: 'redis',
-    command: 'redis-server',
-    args: ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no', '--dir', folder],
-    cwd: folder,
-    isReady: () => accepts(port),
-  });
+  const start = () =>
+    startServer({
+      name: 'redis',
+      command: 'redis-server',
+      args: ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no', '--dir', folder, ...args],
+      cwd: folder,
+      isReady: () => accepts(port),
+    });
+  let server = await start();
   return {
     url: `redis://127.0.0.1:${port}`,
+    get pid() {
+      return server.pid;
+    },
+    async start() {
+      server = await start();
+    },
+    halt: () => server.stop(),
     async stop() {
       await server.stop();
       removeTempFolder(folder);

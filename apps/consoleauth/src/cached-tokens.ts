@@ -2,12 +2,13 @@
  * Tokens in a cache beside the database, which may forget any of them at any moment: what is forgotten opens nothing.
  *
  *   gatehouse:token:<hash>            the token, with its instance's generation when it was issued
+ *   gatehouse:spent:<hash>            the same of a single-use token that was used, for the words to who shows it again
  *   gatehouse:generation:<instance>   random; who removes it revokes all tokens of the instance
  *
  * A token opens its console while its instance has its generation (missing means revoked) and while the row of its
  * connection, which is locked until the session is stored, is there. So a revocation holds also for who read the token
- * just before, and while the cache is away. A single-use token is spent by moving it aside: a cache lets one of those who
- * delete an entry do it.
+ * just before, and while the cache is away. A single-use token is spent by deleting it, which a cache lets one of all who
+ * try do.
  *
  * The cache is called before and after transactions, never within one.
  */
@@ -102,7 +103,7 @@ export class CachedTokens implements TokenBackend {
   }
 
   async #read(tokenHash: string): Promise<CachedToken | null> {
-    const text = await this.#cache.get(tokenKey(tokenHash));
+    const text = (await this.#cache.get(tokenKey(tokenHash))) ?? (await this.#cache.get(spentKey(tokenHash)));
     const cached = text === null ? null : cachedTokenOf(text, tokenHash);
     if (cached === null) return null;
     return (await this.#cache.get(generationKey(cached.token.instanceUuid))) === cached.generation ? cached : null;
@@ -111,10 +112,9 @@ export class CachedTokens implements TokenBackend {
   /** @returns false when it was spent before, or another is spending it */
   async #spend(cached: CachedToken): Promise<boolean> {
     const { token } = cached;
-    const key = tokenKey(token.tokenHash);
-    if (token.usedAt !== null || !(await this.#cache.delete(key))) return false;
-    // Left in its place for the words to who comes after.
-    await this.#cache.set(key, cachedTokenText({ ...cached, token: { ...token, usedAt: this.#clock.now() } }), this.#secondsOf(token));
+    if (token.usedAt !== null || !(await this.#cache.delete(tokenKey(token.tokenHash)))) return false;
+    const text = cachedTokenText({ ...cached, token: { ...token, usedAt: this.#clock.now() } });
+    await this.#cache.set(spentKey(token.tokenHash), text, this.#secondsOf(token));
     return true;
   }
 
@@ -135,8 +135,10 @@ export class CachedTokens implements TokenBackend {
     }
   }
 
-  #giveBack(cached: CachedToken): Promise<void> {
-    return this.#cache.set(tokenKey(cached.token.tokenHash), cachedTokenText(cached), this.#secondsOf(cached.token));
+  async #giveBack(cached: CachedToken): Promise<void> {
+    const { token } = cached;
+    await this.#cache.set(tokenKey(token.tokenHash), cachedTokenText(cached), this.#secondsOf(token));
+    await this.#cache.delete(spentKey(token.tokenHash));
   }
 
   #open<T>(token: StoredToken | null, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
@@ -160,6 +162,10 @@ function withConnection(token: StoredToken, connection: StoredConnection | null)
 
 function tokenKey(tokenHash: string): string {
   return `gatehouse:token:${tokenHash}`;
+}
+
+function spentKey(tokenHash: string): string {
+  return `gatehouse:spent:${tokenHash}`;
 }
 
 function generationKey(instanceUuid: string): string {

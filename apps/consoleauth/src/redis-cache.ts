@@ -11,6 +11,7 @@ const RECONNECT_MS_MAX = 1_000;
 export function redisCache(url: string): TokenCache {
   if (!URL.canParse(url)) throw new ServiceError('INVALID_ARGUMENT', 'a Redis is named as redis://[user:password@]host:port/database');
   const redis = new Redis(url, {
+    lazyConnect: true,
     connectTimeout: CONNECT_MS_MAX,
     // A server that says nothing loses its connection, and with it all that waits.
     socketTimeout: ANSWER_MS_MAX,

@@ -1,4 +1,4 @@
-import { Body, Controller, HttpCode, HttpStatus, Inject, Param, Post } from '@nestjs/common';
+import { All, Body, Controller, HttpCode, HttpStatus, Inject, Param, Post } from '@nestjs/common';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { Consoles } from '../consoles.ts';
 import { Call } from './api-call.ts';
@@ -25,5 +25,11 @@ export class ConsolesController {
     const { protocol, type } = remoteConsoleBody(call.version)(body).remote_console;
     const url = await this.#consoles.open(call.context, id, { protocol, type });
     return { remote_console: { protocol, type, url } };
+  }
+
+  /** Nova had consoles of another hypervisor here, and says since that they are gone. */
+  @All(['consoles', 'consoles/:console'])
+  goneConsoles(): never {
+    throw new ServiceError('NOT_FOUND', 'This resource is no longer available.  No forwarding address is given.', { details: { status: HttpStatus.GONE } });
   }
 }

@@ -26,8 +26,10 @@ import { FleetLevels } from './fleet-levels.ts';
 import { historicEndpoints } from './historic-consoleauth.server.ts';
 import { HistoricTokens } from './historic-tokens.ts';
 import { openTokens } from './open-tokens.ts';
+import { Outages } from './outages.ts';
 import { SessionEnds } from './session-ends.ts';
 import { SessionLeases } from './session-leases.ts';
+import { Sweeps } from './sweeps.ts';
 import type { TokenBackend } from './token-backend.ts';
 
 export interface ConsoleAuthResources {
@@ -41,24 +43,30 @@ export interface ConsoleAuthResources {
   readonly clock: Clock;
 }
 
-const SWEEP_EVERY_MS = 30_000;
+/** Ports of a proxy that died are free when its leases have run out; so soon afterwards lists say so too. */
+const RUN_OUT_EVERY_MS = 1_000;
+const OUTAGES_EVERY_MS = 1_000;
+const TIDY_EVERY_MS = 30_000;
 const REPORT_EVERY_MS = 5_000;
 const RESOURCES = Symbol('consoleauth resources');
 const PARTS = Symbol('consoleauth parts');
 
 interface Parts extends ConsoleAuthParts {
   readonly tokens: TokenBackend;
+  readonly outages: Outages;
   readonly pins: FleetPins;
 }
 
-function makeParts({ cellDb, clock, config, server, transport, log }: ConsoleAuthResources): Parts {
-  const leases = new SessionLeases(cellDb, clock, config.consoleLease);
+function makeParts({ cellDb, clock, config, server, transport, audit, log }: ConsoleAuthResources): Parts {
+  const outages = new Outages(config.consoleLease, clock, log);
+  const leases = new SessionLeases(cellDb, outages, audit, clock, config.consoleLease);
+  const sweeps = new Sweeps(cellDb, leases, clock);
   const tokens = openTokens(config, { cellDb, clock, log });
   const auth = new ConsoleAuth(cellDb, tokens, leases, config, clock);
   const levels = new FleetLevels(cellDb.services, clock, server);
   const pins = new FleetPins(config, () => levels.oldest(), clock, log);
   const ends = new SessionEnds(createClient(consoleProxy, transport, { pin: pins.of(consoleProxy) }), log);
-  return { auth, tokens, leases, ends, levels, pins, db: cellDb, clock };
+  return { auth, tokens, leases, outages, sweeps, ends, levels, pins, db: cellDb, clock };
 }
 
 class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -76,26 +84,40 @@ class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdo
   async onApplicationBootstrap(): Promise<void> {
     const { transport, server, log, config, cellDb, clock } = this.#resources;
     // The report first: whoever speaks a newer level than this one knows must hear of it before it takes a request.
-    this.#rounds = this.#startRounds();
+    this.#rounds = [this.#startReport()];
     this.#server = await serve(consoleauth, transport, {
       ...{ server, log, handlers: consoleAuthHandlers(this.#parts), backportPeer: backportPeer(config.rpcBackportPeer) },
       // Nova's own services call the topic by their versions.
       others: historicEndpoints(new HistoricTokens(cellDb, this.#parts.tokens, config, clock)),
     });
+    this.#rounds = [...this.#rounds, ...this.#startRounds(this.#server)];
     if (config.rpcConductor) this.#conductor = await serve(conductor, transport, { server, handlers: {}, log });
   }
 
-  #startRounds(): readonly Periodic[] {
-    const { log, clock } = this.#resources;
-    const { leases, levels, pins } = this.#parts;
-    const report = async (): Promise<void> => {
+  #startReport(): Periodic {
+    const { levels, pins } = this.#parts;
+    return this.#round('report of this consoleauth', REPORT_EVERY_MS, async () => {
       await levels.reportOwn();
       await pins.refresh();
+    });
+  }
+
+  #startRounds(server: RpcServer): readonly Periodic[] {
+    const { outages, sweeps } = this.#parts;
+    const canServe = async (): Promise<void> => {
+      await server.checkLoop();
+      await this.#resources.cellDb.check();
     };
     return [
-      periodic({ name: 'report of this consoleauth', everyMs: REPORT_EVERY_MS, clock, log, work: report }),
-      periodic({ name: 'sweep of expired tokens and sessions', everyMs: SWEEP_EVERY_MS, clock, log, work: () => leases.tidy() }),
+      this.#round('look for outages', OUTAGES_EVERY_MS, () => outages.look(canServe)),
+      this.#round('end of sessions whose lease has run out', RUN_OUT_EVERY_MS, () => sweeps.endRunOut()),
+      this.#round('sweep of what nobody else looks after', TIDY_EVERY_MS, () => sweeps.tidy()),
     ];
+  }
+
+  #round(name: string, everyMs: number, work: () => Promise<void>): Periodic {
+    const { log, clock } = this.#resources;
+    return periodic({ name, everyMs, clock, log, work });
   }
 
   async checkReady(): Promise<void> {

@@ -105,14 +105,15 @@ export class ConsoleAuth {
   async connect(request: ConnectRequest): Promise<ConsoleGrant> {
     const attachSecret = mintSecret();
     const tokenHash = hashSecret(request.token, this.#config.consoleTokenHash);
-    return this.#tokens.use(tokenHash, async (stores, shown) => {
+    let ended: readonly StoredSession[] = [];
+    const grant = await this.#tokens.use(tokenHash, async (stores, shown) => {
       const now = this.#clock.now();
       const token = await this.#validToken(stores, shown, request, now);
       const { connection } = token;
       const instanceName = await nameOf(stores, connection);
       const viaAgent = connection.options['transport'] !== 'tcp';
       const endpoint = viaAgent ? await liveEndpoint(stores.services, connection.host, now) : null;
-      if (connection.exclusive) await this.#refuseIfTaken(stores, connection, token.userId, now);
+      ended = connection.exclusive ? await this.#refuseIfTaken(stores, connection, token.userId, now) : [];
 
       const stored = await stores.consoleSessions.open({
         ...sessionOf(token, request, now),
@@ -130,6 +131,8 @@ export class ConsoleAuth {
         resumeGrant: null,
       };
     });
+    this.#leases.noteEnds(ended);
+    return grant;
   }
 
   /**
@@ -192,9 +195,11 @@ export class ConsoleAuth {
     return { ...stored, connection };
   }
 
-  async #refuseIfTaken(stores: CellStores, connection: ReachedConnection, userId: string | null, now: Date): Promise<void> {
-    const holder = await this.#leases.holderOf(stores, connection, now);
+  /** @returns who held it with a lease that had run out, and has been ended */
+  async #refuseIfTaken(stores: CellStores, connection: ReachedConnection, userId: string | null, now: Date): Promise<readonly StoredSession[]> {
+    const { session: holder, ended } = await this.#leases.holderOf(stores, connection, now);
     refusePortInUse({ ...connection, inUseSince: holder?.startedAt ?? null }, userId ?? NOBODY, now);
+    return ended;
   }
 }
 

@@ -13,13 +13,15 @@ import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import { serve } from '@gatehouse/rpc/server';
 import type { App } from '@gatehouse/runtime/app';
 import { noAudit } from '@gatehouse/runtime/audit';
-import { createLogger } from '@gatehouse/runtime/logger';
+import { createLogger, silentLogger } from '@gatehouse/runtime/logger';
 import { TestClock } from '@gatehouse/runtime/test-clock';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
 import type { Postgresql } from '../../../test/servers/postgresql.ts';
 import { startConsoleAuth } from './app.module.ts';
 import { consoleAuthConfig } from './config.ts';
+import { Outages } from './outages.ts';
 import { SessionLeases } from './session-leases.ts';
+import { Sweeps } from './sweeps.ts';
 
 const PROXY = 'proxy-1';
 const HOST = 'compute-1';
@@ -91,6 +93,11 @@ describe('consoleauth on PostgreSQL', function () {
   }
 
   const connect = (token: string) => client.connect({ sessionId: randomUUID(), token, proxy: PROXY, clientAddress: '192.0.2.7' }, newContext());
+
+  function sweeps(): Sweeps {
+    const leases = new SessionLeases(cellDb, new Outages(15, clock, silentLogger), noAudit, clock, 15);
+    return new Sweeps(cellDb, leases, clock);
+  }
 
   it('refuses a token it never issued, with words a person understands', async () => {
     await assert.rejects(connect('no-such-token'), refused('UNAUTHENTICATED', /unknown or has expired; ask for a new one/));
@@ -220,19 +227,18 @@ describe('consoleauth on PostgreSQL', function () {
     await cellDb.instances.softDelete(uuid, clock.now());
     const renew = () => client.renew({ proxy: PROXY, sessions: [{ id: session.id, bytesIn: 0, bytesOut: 0 }] }, newContext());
     assert.deepEqual(await renew(), {});
-    await new SessionLeases(cellDb, clock, 15).tidy();
+    await sweeps().tidy();
     assert.deepEqual(await renew(), { [session.id]: 'instance_deleted' });
   });
 
   it('forgets sessions that ended a month ago', async () => {
     const { session } = await connect(await mint(await makeInstance()));
     await client.release({ proxy: PROXY, session: { id: session.id, bytesIn: 0, bytesOut: 0 }, reason: 'client_closed' }, newContext());
-    const leases = new SessionLeases(cellDb, clock, 15);
     await clock.advance(29 * 86_400_000);
-    await leases.tidy();
+    await sweeps().tidy();
     assert.notEqual(await cellDb.consoleSessions.find(session.id), null);
     await clock.advance(2 * 86_400_000);
-    await leases.tidy();
+    await sweeps().tidy();
     assert.equal(await cellDb.consoleSessions.find(session.id), null);
   });
 

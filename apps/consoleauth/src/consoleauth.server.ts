@@ -8,24 +8,26 @@ import type { ConsoleAuth } from './console-auth.ts';
 import type { FleetLevels } from './fleet-levels.ts';
 import type { SessionEnds } from './session-ends.ts';
 import type { SessionLeases } from './session-leases.ts';
+import type { Sweeps } from './sweeps.ts';
 
 export interface ConsoleAuthParts {
   readonly auth: ConsoleAuth;
   readonly leases: SessionLeases;
+  readonly sweeps: Sweeps;
   readonly ends: SessionEnds;
   readonly levels: FleetLevels;
   readonly db: CellDb;
   readonly clock: Clock;
 }
 
-export function consoleAuthHandlers({ auth, leases, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
+export function consoleAuthHandlers({ auth, leases, sweeps, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
   return {
     authorize: (args, context) => auth.authorize(args, context),
     connect: (args) => auth.connect(args),
     attach: ({ sessionId, attachSecret, host }) => auth.attach(sessionId, attachSecret, host),
     renew: ({ proxy, sessions }) => leases.renew(proxy, sessions),
     release: ({ proxy, session, reason }) => leases.release(proxy, session, reason),
-    sweep: ({ host }) => leases.sweep(host),
+    sweep: ({ host }) => sweeps.sweep(host),
     report: (service) => db.services.report({ ...service, lastSeenAt: clock.now() }),
     register: unimplemented,
     showToken: unimplemented,

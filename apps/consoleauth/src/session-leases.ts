@@ -1,30 +1,36 @@
 /**
  * A session lives while its proxy renews its lease. What this file knows and nothing else: when a lease counts as
- * run out. After consoleauth itself was away nobody could renew, so for one lease from its start none has.
+ * run out. While nobody could renew (see outages.ts) none has.
  */
 import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
 import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
+import type { Audit } from '@gatehouse/runtime/audit';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ReachedConnection } from './historic-tokens.ts';
+import type { Outages } from './outages.ts';
+import { auditEnds } from './session-audit.ts';
 
-const SWEEP_ROWS_MAX = 1_000;
-const DAY_MS = 86_400_000;
-/** How long ended sessions, and services that report no more, are remembered. */
-const ENDED_KEPT_MS = 30 * DAY_MS;
-const SERVICES_KEPT_MS = 7 * DAY_MS;
+/** Who holds an exclusive connection. */
+export interface Holder {
+  readonly session: StoredSession | null;
+  /** Whose lease had run out, and who was ended on the way; `noteEnds` once that is stored. */
+  readonly ended: readonly StoredSession[];
+}
 
 export class SessionLeases {
   readonly #db: CellDb;
+  readonly #outages: Outages;
+  readonly #audit: Audit;
   readonly #clock: Clock;
   readonly #leaseMs: number;
-  readonly #graceUntil: Date;
 
-  constructor(db: CellDb, clock: Clock, leaseSeconds: number) {
+  constructor(db: CellDb, outages: Outages, audit: Audit, clock: Clock, leaseSeconds: number) {
     this.#db = db;
+    this.#outages = outages;
+    this.#audit = audit;
     this.#clock = clock;
     this.#leaseMs = leaseSeconds * 1_000;
-    this.#graceUntil = this.from(clock.now());
   }
 
   /** When a lease granted now runs out. */
@@ -39,19 +45,25 @@ export class SessionLeases {
   }
 
   /** The live session that holds an exclusive connection; one whose lease has run out is ended on the way. */
-  async holderOf({ consoleSessions, consoleSessionEnds }: CellStores, { id, host, port }: ReachedConnection, now: Date): Promise<StoredSession | null> {
-    const holder = id === null ? await consoleSessions.findOpenForAddress(host, port) : await consoleSessions.findOpenForConnection(id);
-    if (holder === null || !this.#hasRunOut(holder, now)) return holder;
-    await consoleSessionEnds.close(holder.id, { reason: 'lease_lost', at: now });
-    return null;
+  async holderOf(stores: CellStores, { id, host, port }: ReachedConnection, now: Date): Promise<Holder> {
+    const { consoleSessions, consoleSessionEnds } = stores;
+    const session = id === null ? await consoleSessions.findOpenForAddress(host, port) : await consoleSessions.findOpenForConnection(id);
+    if (session === null || !this.#hasRunOut(session, now)) return { session, ended: [] };
+    const ended = await consoleSessionEnds.close(session.id, { reason: 'lease_lost', at: now });
+    return { session: null, ended: ended === null ? [] : [ended] };
+  }
+
+  /** Sessions have ended, and that is stored. */
+  noteEnds(ended: readonly StoredSession[]): void {
+    auditEnds(this.#audit, ended);
   }
 
   /** @returns session id to the reason, for those that must end or have ended */
-  async renew(proxy: string, sessions: readonly ConsoleSessionUse[]): Promise<Readonly<Record<string, string>>> {
-    const renewals = await this.#db.consoleSessions.renew(proxy, sessions, this.from(this.#clock.now()));
+  async renew(proxy: string, uses: readonly ConsoleSessionUse[]): Promise<Readonly<Record<string, string>>> {
+    const renewals = await this.#db.consoleSessions.renew(proxy, uses, this.from(this.#clock.now()));
     const known = new Map(renewals.map((renewal) => [renewal.id, renewal]));
     return Object.fromEntries(
-      sessions.flatMap(({ id }) => {
+      uses.flatMap(({ id }) => {
         const renewal = known.get(id.toLowerCase());
         if (renewal === undefined) return [[id, 'lease_lost']];
         return renewal.isOpen && renewal.reason === null ? [] : [[id, renewal.reason ?? 'lease_lost']];
@@ -61,28 +73,20 @@ export class SessionLeases {
 
   /** The proxy says that a session is over. One that another proxy or another connect carries on is left alone. */
   async release(proxy: string, { id, bytesIn, bytesOut, claim }: ConsoleSessionUse, reason: string): Promise<void> {
-    await this.#db.consoleSessionEnds.close(id, { reason, bytesIn, bytesOut, proxy, claim, at: this.#clock.now() });
+    const ended = await this.#db.consoleSessionEnds.close(id, { reason, bytesIn, bytesOut, proxy, claim, at: this.#clock.now() });
+    if (ended !== null) this.noteEnds([ended]);
   }
 
-  /** Removes one batch of expired tokens and dead sessions, of one host or of all. @returns how many rows */
-  async sweep(host: string | null): Promise<number> {
+  /** Ends one batch of the sessions whose lease has run out, of one host or of all. @returns how many */
+  async endRunOut(limit: number, host: string | null = null): Promise<number> {
     const now = this.#clock.now();
-    const tokens = await this.#db.consoleTokens.deleteExpired(now, SWEEP_ROWS_MAX, host);
-    if (now < this.#graceUntil) return tokens;
-    const sessions = await this.#db.consoleSessionEnds.closeExpired(now, 'lease_lost', SWEEP_ROWS_MAX, host);
-    return tokens + sessions.length;
+    if (this.#outages.excuse(now)) return 0;
+    const ended = await this.#db.consoleSessionEnds.closeExpired(now, 'lease_lost', limit, host);
+    this.noteEnds(ended);
+    return ended.length;
   }
 
-  /** What nobody else looks after: sessions of instances deleted while this was away, and what is too old to keep. */
-  async tidy(): Promise<void> {
-    const now = this.#clock.now();
-    await this.sweep(null);
-    await this.#db.consoleSessionEnds.markOfDeleted('instance_deleted', now, SWEEP_ROWS_MAX);
-    await this.#db.consoleSessionEnds.deleteEnded(new Date(now.getTime() - ENDED_KEPT_MS), SWEEP_ROWS_MAX);
-    await this.#db.services.deleteUnseen(new Date(now.getTime() - SERVICES_KEPT_MS));
-  }
-
-  #hasRunOut(session: StoredSession, now: Date): boolean {
-    return session.leaseExpires <= now && now >= this.#graceUntil;
+  #hasRunOut({ leaseExpires }: StoredSession, now: Date): boolean {
+    return leaseExpires <= now && !this.#outages.excuse(now);
   }
 }

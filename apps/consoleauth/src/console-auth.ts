@@ -115,7 +115,7 @@ export class ConsoleAuth {
       const endpoint = viaAgent ? await liveEndpoint(stores.services, connection.host, now) : null;
       ended = connection.exclusive ? await this.#refuseIfTaken(stores, connection, token.userId, now) : [];
 
-      const stored = await stores.consoleSessions.open({
+      const stored = await stores.consoleSessionClaims.open({
         ...sessionOf(token, request, now),
         attachSecretHash: viaAgent ? hashSecret(attachSecret) : null,
         leaseExpires: this.#leases.from(now),

@@ -4,6 +4,7 @@ import { openDatabase } from '@gatehouse/database/database';
 import { openClient } from '@gatehouse/database/client';
 import type { CellClient } from './cell-client.ts';
 import { ConsoleConnectionsStore } from './console-connections-store.ts';
+import { ConsoleSessionClaimsStore } from './console-session-claims-store.ts';
 import { ConsoleSessionEndsStore } from './console-session-ends-store.ts';
 import { ConsoleSessionEventsStore } from './console-session-events-store.ts';
 import { ConsoleSessionsStore } from './console-sessions-store.ts';
@@ -20,6 +21,7 @@ export interface CellStores {
   readonly consoleConnections: ConsoleConnectionsStore;
   readonly consoleTokens: ConsoleTokensStore;
   readonly consoleSessions: ConsoleSessionsStore;
+  readonly consoleSessionClaims: ConsoleSessionClaimsStore;
   readonly consoleSessionEnds: ConsoleSessionEndsStore;
   readonly consoleSessionEvents: ConsoleSessionEventsStore;
   readonly services: ServicesStore;
@@ -64,6 +66,7 @@ function storesOf(client: CellClient): CellStores {
     consoleConnections: new ConsoleConnectionsStore(client),
     consoleTokens: new ConsoleTokensStore(client),
     consoleSessions: new ConsoleSessionsStore(client),
+    consoleSessionClaims: new ConsoleSessionClaimsStore(client),
     consoleSessionEnds: new ConsoleSessionEndsStore(client),
     consoleSessionEvents: new ConsoleSessionEventsStore(client),
     services: new ServicesStore(client),

@@ -39,6 +39,7 @@ onEachCellDb('console session events', (db, kind) => {
   });
 
   it('are forgotten in batches, the oldest first', async () => {
+    await db().consoleSessionEvents.deleteBefore(seconds(-98), 10_000);
     const start = await db().consoleSessionEvents.newest();
     const [old, older, young] = [event({ at: seconds(-99) }), event({ at: seconds(-100) }), event()];
     await db().consoleSessionEvents.add([old, older, young]);

@@ -14,9 +14,9 @@ onEachCellDb('console sessions', (db) => {
 
   it('are refused on an exclusive connection that has one, saying since when, and the transaction goes on', async () => {
     const { uuid, id } = await port();
-    const first = await db().consoleSessions.open(newSession(uuid, id));
-    const found = await db().transaction(async ({ consoleSessions }) => {
-      await assert.rejects(consoleSessions.open(newSession(uuid, id, { startedAt: seconds(1) })), (error) => {
+    const first = await db().consoleSessionClaims.open(newSession(uuid, id));
+    const found = await db().transaction(async ({ consoleSessions, consoleSessionClaims }) => {
+      await assert.rejects(consoleSessionClaims.open(newSession(uuid, id, { startedAt: seconds(1) })), (error) => {
         assert.ok(error instanceof ServiceError);
         assert.equal(error.code, 'PORT_IN_USE');
         assert.match(error.message, /in use since 2026-03-01T12:00:00/);
@@ -26,7 +26,7 @@ onEachCellDb('console sessions', (db) => {
       return consoleSessions.get(first.id);
     });
     assert.deepEqual(found, first);
-    await assert.rejects(db().consoleSessions.open(newSession(uuid, null, { id: first.id, exclusive: false })), { code: 'ALREADY_EXISTS' });
+    await assert.rejects(db().consoleSessionClaims.open(newSession(uuid, null, { id: first.id, exclusive: false })), { code: 'ALREADY_EXISTS' });
     await assert.rejects(db().consoleSessions.get(randomUUID()), { code: 'NOT_FOUND' });
   });
 
@@ -36,7 +36,7 @@ onEachCellDb('console sessions', (db) => {
     const results = await Promise.allSettled(
       Array.from({ length: 10 }, (_, caller) => {
         const session = newSession(uuid, id, { proxy: `proxy-${caller}` });
-        return caller % 2 === 0 ? db().consoleSessions.open(session) : db().transaction((stores) => stores.consoleSessions.open(session));
+        return caller % 2 === 0 ? db().consoleSessionClaims.open(session) : db().transaction((stores) => stores.consoleSessionClaims.open(session));
       }),
     );
     const codes = results.map((result) => (result.status === 'fulfilled' ? 'opened' : (result.reason as ServiceError).code));
@@ -46,8 +46,8 @@ onEachCellDb('console sessions', (db) => {
 
   it('are shared on a connection that is not exclusive, and outlive it', async () => {
     const { uuid, id } = await port();
-    await db().consoleSessions.open(newSession(uuid, id, { exclusive: false, startedAt: seconds(1) }));
-    const older = await db().consoleSessions.open(newSession(uuid, id, { exclusive: false }));
+    await db().consoleSessionClaims.open(newSession(uuid, id, { exclusive: false, startedAt: seconds(1) }));
+    const older = await db().consoleSessionClaims.open(newSession(uuid, id, { exclusive: false }));
     await db().consoleConnections.deleteForInstance(uuid);
     assert.equal((await db().consoleSessions.findOpenForConnection(id))?.id, older.id);
     assert.deepEqual((await db().consoleSessions.listOpenByInstance(uuid)).map(({ startedAt }) => startedAt), [NOW, seconds(1)]);
@@ -56,7 +56,7 @@ onEachCellDb('console sessions', (db) => {
 
   it('are renewed in batches by their own proxy, which learns what has ended or must end', async () => {
     const { uuid } = await port();
-    const open = (values = {}) => db().consoleSessions.open(newSession(uuid, null, { exclusive: false, ...values }));
+    const open = (values = {}) => db().consoleSessionClaims.open(newSession(uuid, null, { exclusive: false, ...values }));
     const [running, ending, ended, foreign] = [await open(), await open(), await open(), await open({ proxy: 'proxy-2' })];
     await db().consoleSessionEnds.mark({ ids: [ending.id] }, 'ended_by_operator', NOW, 1);
     await db().consoleSessionEnds.close(ended.id, { reason: 'lease_lost', at: NOW });
@@ -81,7 +81,7 @@ onEachCellDb('console sessions', (db) => {
   it('are renewed and closed by the connect that counts, or by one that names none', async () => {
     const { uuid, id } = await port();
     const [first, second] = [randomUUID(), randomUUID()];
-    const { id: session } = await db().consoleSessions.open(newSession(uuid, id, { claim: first }));
+    const { id: session } = await db().consoleSessionClaims.open(newSession(uuid, id, { claim: first }));
     const renew = async (claim?: string) => {
       const [renewal] = await db().consoleSessions.renew('proxy-1', [{ id: session, bytesIn: 0, bytesOut: 0, claim }], seconds(40));
       return `${renewal?.isOpen} ${renewal?.reason}`;
@@ -98,7 +98,7 @@ onEachCellDb('console sessions', (db) => {
 
   it('are asked to end for the first reason given, and stay open until they are closed', async () => {
     const { uuid, id } = await port();
-    const { id: session } = await db().consoleSessions.open(newSession(uuid, id, { attachSecretHash: 'a'.repeat(64) }));
+    const { id: session } = await db().consoleSessionClaims.open(newSession(uuid, id, { attachSecretHash: 'a'.repeat(64) }));
     const [marked] = await db().consoleSessionEnds.mark({ instanceUuid: uuid }, 'instance_stopped', seconds(1), 10);
     assert.deepEqual(await db().consoleSessionEnds.mark({ instanceUuid: uuid }, 'instance_deleted', seconds(2), 10), []);
     assert.deepEqual([marked?.endingReason, marked?.endingAt, marked?.endedAt], ['instance_stopped', seconds(1), null]);
@@ -107,13 +107,13 @@ onEachCellDb('console sessions', (db) => {
     assert.equal(await db().consoleSessionEnds.close(session, { reason: 'again', at: seconds(4) }), null);
     assert.equal((await db().consoleSessions.get(session)).endReason, 'instance_stopped');
     // The port is free again.
-    await db().consoleSessions.open(newSession(uuid, id));
+    await db().consoleSessionClaims.open(newSession(uuid, id));
   });
 
   it('are ended in batches when their lease has run out, for the reason they were to end for', async () => {
     const { uuid } = await port();
     const host = randomUUID();
-    const open = (leaseExpires: Date) => db().consoleSessions.open(newSession(uuid, null, { exclusive: false, host, leaseExpires }));
+    const open = (leaseExpires: Date) => db().consoleSessionClaims.open(newSession(uuid, null, { exclusive: false, host, leaseExpires }));
     const [first, second] = [await open(seconds(-2)), await open(seconds(-1))];
     await open(seconds(1));
     await db().consoleSessionEnds.mark({ ids: [second.id] }, 'instance_deleted', NOW, 1);
@@ -128,7 +128,7 @@ onEachCellDb('console sessions', (db) => {
   it('give their attach secret once, on their own host, while they are open', async () => {
     const { uuid, id } = await port();
     const secret = 'b'.repeat(64);
-    const { id: session } = await db().consoleSessions.open(newSession(uuid, id, { attachSecretHash: secret }));
+    const { id: session } = await db().consoleSessionClaims.open(newSession(uuid, id, { attachSecretHash: secret }));
     const use = (hash: string, host: string) => db().consoleSessions.useAttachSecret(session, hash, host);
     assert.equal(await use('c'.repeat(64), 'host-1'), null);
     assert.equal(await use(secret, 'host-2'), null);
@@ -142,7 +142,7 @@ onEachCellDb('console sessions', (db) => {
 
   it('are forgotten in batches some time after they ended', async () => {
     const { uuid } = await port();
-    const { id } = await db().consoleSessions.open(newSession(uuid, null, { exclusive: false }));
+    const { id } = await db().consoleSessionClaims.open(newSession(uuid, null, { exclusive: false }));
     await db().consoleSessionEnds.close(id, { reason: 'client_closed', at: seconds(-100_000) });
     assert.equal(await db().consoleSessionEnds.deleteEnded(seconds(-100_001), 10), 0);
     assert.equal(await db().consoleSessionEnds.deleteEnded(seconds(-100_000), 10), 1);

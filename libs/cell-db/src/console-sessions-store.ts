@@ -1,16 +1,13 @@
 /**
- * console_sessions: each use of a console by a client. Open while endedAt is null; the database itself keeps an
- * exclusive connection to one open session (a partial unique index), whoever races. Written by consoleauth.
+ * console_sessions: each use of a console by a client. Open while endedAt is null. How sessions begin and end stands in
+ * console-session-claims-store.ts and console-session-ends-store.ts. Written by consoleauth.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CellClient } from './cell-client.ts';
 import { SESSION_COLUMNS, sessionOfRow, whereOf } from './console-session-row.ts';
-import type { NewSession, SessionFilter, SessionViewer, StoredSession } from './console-session-row.ts';
+import type { SessionFilter, SessionViewer, StoredSession } from './console-session-row.ts';
 import { Prisma } from './generated/client.ts';
 import type { ConsoleSessionRow } from './generated/client.ts';
-
-/** The connect that carries a session on. */
-export type Takeover = Pick<NewSession, 'claim' | 'proxy' | 'clientAddress' | 'attachSecretHash' | 'leaseExpires'>;
 
 export interface SessionUse {
   readonly id: string;
@@ -46,46 +43,12 @@ const STATE_CONDITIONS: Readonly<Record<SessionState, Prisma.Sql>> = {
 
 /** Sessions in one renewal or one list, unless a smaller limit is given. */
 const SESSIONS_MAX = 10_000;
-/** Looks at a port whose holders come and go. */
-const OPEN_ATTEMPTS = 3;
 
 export class ConsoleSessionsStore {
   readonly #client: CellClient;
 
   constructor(client: CellClient) {
     this.#client = client;
-  }
-
-  /**
-   * Records the session as open. The transaction lives on after a refusal.
-   * @throws ServiceError PORT_IN_USE: the connection (or the address, where there is none) is exclusive and has an open
-   * session (details.startedAt, details.sessionId)
-   * @throws ServiceError ALREADY_EXISTS: this id is known
-   */
-  async open(session: NewSession): Promise<StoredSession> {
-    for (let attempt = 1; attempt <= OPEN_ATTEMPTS; attempt += 1) {
-      // ON CONFLICT DO NOTHING: waits for a racing transaction, then makes no row instead of aborting this one.
-      const [made] = await this.#client.consoleSessionRow.createManyAndReturn({ data: [session], skipDuplicates: true });
-      if (made !== undefined) return sessionOfRow(made);
-      if ((await this.find(session.id)) !== null) throw new ServiceError('ALREADY_EXISTS', `the console session ${session.id} exists already`);
-      const { connectionId, host, port } = session;
-      const holder = connectionId === null ? await this.findOpenForAddress(host, port) : await this.findOpenForConnection(connectionId);
-      if (holder !== null) throw inUse(holder);
-      // Its holder ended between the two looks.
-    }
-    throw new ServiceError('UNAVAILABLE', 'this console changes hands too fast; try again');
-  }
-
-  /** The open session that a resume grant with this hash belongs to. */
-  async findOpenByResumeHash(resumeHash: string): Promise<StoredSession | null> {
-    const row = await this.#client.consoleSessionRow.findFirst({ where: { resumeHash, endedAt: null } });
-    return row && sessionOfRow(row);
-  }
-
-  /** Gives the session to another connect, whose attach secret alone counts from now on. @returns null when it has ended or is to end */
-  async takeOver(id: string, takeover: Takeover): Promise<StoredSession | null> {
-    const rows = await this.#client.consoleSessionRow.updateManyAndReturn({ where: { id, endedAt: null, endingAt: null }, data: takeover });
-    return rows[0] === undefined ? null : sessionOfRow(rows[0]);
   }
 
   async find(id: string, viewer: SessionViewer = {}): Promise<StoredSession | null> {
@@ -202,10 +165,4 @@ export class ConsoleSessionsStore {
     });
     return row && sessionOfRow(row);
   }
-}
-
-function inUse({ id, startedAt }: StoredSession): ServiceError {
-  return new ServiceError('PORT_IN_USE', `this console is in use since ${startedAt.toISOString()}; it takes one client at a time`, {
-    details: { sessionId: id, startedAt: startedAt.toISOString() },
-  });
 }

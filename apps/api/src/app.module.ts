@@ -14,8 +14,10 @@ import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
 import { createHttpApp, listenHttp } from '@gatehouse/runtime/nest-app';
+import type { RefusedRequest } from '@gatehouse/runtime/nest-app';
 import { periodic } from '@gatehouse/runtime/periodic';
 import type { ApiConfig } from './config.ts';
+import { ConsoleSessions } from './console-sessions.ts';
 import { Consoles } from './consoles.ts';
 import { Guests } from './guests.ts';
 import type { HomeCell } from './home-cell.ts';
@@ -31,7 +33,11 @@ import { prepareHttpEdge } from './rest/http-edge.ts';
 import { KeyPairsController } from './rest/key-pairs.controller.ts';
 import { ServerActionsController } from './rest/server-actions.controller.ts';
 import { ServersController } from './rest/servers.controller.ts';
+import { ConsoleSessionsController } from './rest/v1/console-sessions.controller.ts';
+import { OpenApiController } from './rest/v1/openapi.controller.ts';
+import { isV1, problemOf } from './rest/v1/problem.ts';
 import { VersionsController } from './rest/versions.controller.ts';
+import { SessionFeed } from './session-feed.ts';
 
 export interface ApiResources {
   readonly config: ApiConfig;
@@ -49,18 +55,25 @@ interface ApiParts {
   readonly keyPairs: KeyPairs;
   readonly instances: Instances;
   readonly consoles: Consoles;
+  readonly sessions: ConsoleSessions;
+  readonly feed: SessionFeed;
 }
 
 @Module({})
 export class ApiModule {
-  static of({ keyPairs, instances, consoles }: ApiParts): DynamicModule {
+  static of({ keyPairs, instances, consoles, sessions, feed }: ApiParts): DynamicModule {
     return {
       module: ApiModule,
-      controllers: [VersionsController, KeyPairsController, ConsolesController, ServerActionsController, ServersController],
+      controllers: [
+        ...[VersionsController, KeyPairsController, ConsolesController, ServerActionsController, ServersController],
+        ...[OpenApiController, ConsoleSessionsController],
+      ],
       providers: [
         { provide: KeyPairs, useValue: keyPairs },
         { provide: Instances, useValue: instances },
         { provide: Consoles, useValue: consoles },
+        { provide: ConsoleSessions, useValue: sessions },
+        { provide: SessionFeed, useValue: feed },
       ],
     };
   }
@@ -88,8 +101,12 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const cell = homeCell(apiDb, resources.cell ?? EMBEDDED_CELL, clock);
   const instances = new Instances({ apiDb, cellDb }, cell, placement, guests, clock);
   const keyPairs = new KeyPairs(apiDb, config, clock);
-  const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute) });
-  const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => faultOf(error) });
+  // Not pinned: what it asks came with the newest level, which an older consoleauth refuses and no pin can turn into less.
+  const sessions = new ConsoleSessions(createClient(consoleauth, transport));
+  const feed = new SessionFeed(sessions, clock, log);
+  const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute), sessions, feed });
+  const renderError = (error: ServiceError, request: RefusedRequest) => (isV1(request) ? problemOf(error, request) : faultOf(error));
+  const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError });
   prepareHttpEdge(http, { identity: identityNone, guard: hostGuard([config.bindAddress, ...config.apiHosts]) });
   const url = await listenHttp(http, config.apiPort, config.bindAddress);
   const levels = periodic({ name: 'levels of the fleet', everyMs: LEVELS_EVERY_MS, clock, log, work: () => pins.refresh() });
@@ -102,6 +119,7 @@ export async function startApi(resources: ApiResources): Promise<App> {
     },
     async drain() {
       await levels.stop();
+      feed.close();
       await http.close();
       // A guest that takes longer is made all the same: its agent stores its state.
       await Promise.race([guests.idle(), clock.sleep(BUILDS_WAIT_MS)]);

@@ -10,7 +10,6 @@ import { openCellDb } from '@gatehouse/cell-db/cell-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import { compute } from '@gatehouse/contracts/compute';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
-import { ServiceError } from '@gatehouse/errors/service-error';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import { serve } from '@gatehouse/rpc/server';
 import { someHandlers } from '@gatehouse/rpc/some-handlers';
@@ -93,6 +92,8 @@ export function askHttp(url: string, method: string, path: string, ask: Ask): Pr
     ...ask.headers,
   };
   const payload = typeof body === 'object' && !Buffer.isBuffer(body) ? JSON.stringify(body) : body;
+  // Node leaves it out for methods that seldom have a body.
+  if (payload !== undefined) headers['content-length'] ??= String(Buffer.byteLength(payload));
   return new Promise((resolve, reject) => {
     const request = httpRequest({ hostname, port, method, path, headers, agent: false }, (response) => {
       const chunks: Buffer[] = [];

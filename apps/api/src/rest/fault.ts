@@ -34,13 +34,19 @@ export function faultOf(error: ServiceError): Fault {
   if (asked === 413) return bareFault(413, 'Request Entity Too Large', TOO_LARGE);
   const name = NAMES[status] ?? 'computeFault';
   const message = status === 500 ? INTERNAL : error.message;
-  return { status, headers: headersOf(status), body: { [name]: { code: status, message } } };
+  // Nova's clients look at the code and the message, and pass over what else there is.
+  const own = OWN_CODES.has(error.code) ? { error_code: error.code } : {};
+  return { status, headers: refusalHeaders(status), body: { [name]: { code: status, message, ...own } } };
 }
+
+/** Conflicts that Nova does not know, by which a program tells them from the others: `code` is the HTTP status there. */
+const OWN_CODES: ReadonlySet<string> = new Set(['NO_PORT_FREE', 'PORT_IN_USE']);
 
 const TOO_LARGE = `Request is too large. Larger than max_request_body_size (${BODY_BYTES_MAX}).`;
 const INTERNAL = 'The server has either erred or is incapable of performing the requested operation.';
 
-function headersOf(status: number): Readonly<Record<string, string>> {
+/** What the status itself asks to be said. */
+export function refusalHeaders(status: number): Readonly<Record<string, string>> {
   if (status === 401) return { 'www-authenticate': 'Gatehouse user:project' };
   return status === 429 || status === 503 ? { 'retry-after': '1' } : {};
 }

@@ -10,7 +10,8 @@ import { headerOf, keepCall, readCall } from './api-call.ts';
 import type { RawRequest } from './api-call.ts';
 import type { HostGuard } from './host-guard.ts';
 import { readJson } from './json.ts';
-import { NEW_HEADER, OLD_HEADER, readMicroversion, unsupportedVersion } from './microversion.ts';
+import { NEW_HEADER, OLD_HEADER, OLDEST, readMicroversion, unsupportedVersion } from './microversion.ts';
+import { isV1 } from './v1/problem.ts';
 import { versionDocument } from './versions.controller.ts';
 
 /** Requests being answered at once; more are told to come back. */
@@ -39,7 +40,13 @@ export function prepareHttpEdge(app: NestFastifyApplication, { identity, guard }
     reply.header('x-compute-request-id', request.id);
     guard(headerOf(request, 'host'));
     if (underWay > REQUESTS_MAX) throw new ServiceError('UNAVAILABLE', 'Too many requests are being answered; try again in a second');
-    if (isRoot(request)) return;
+    if (isRoot(request) || isDocument(request)) return;
+    if (isV1(request)) {
+      const caller = await identity.authenticate(headerOf(request, 'x-auth-token'));
+      reply.header('cache-control', 'no-store');
+      keepCall(request, readCall(request, caller, OLDEST));
+      return;
+    }
     const caller = isOpen(request) ? null : await identity.authenticate(headerOf(request, 'x-auth-token'));
     const asked = readMicroversion(headerOf(request, NEW_HEADER), headerOf(request, OLD_HEADER));
     reply.header(NEW_HEADER, `compute ${asked.text}`).header(OLD_HEADER, asked.text);
@@ -48,6 +55,11 @@ export function prepareHttpEdge(app: NestFastifyApplication, { identity, guard }
     if (caller !== null) keepCall(request, readCall(request, caller, asked.version));
   });
   fastify.get('/v2.1/', async (request) => versionDocument(request));
+}
+
+/** How /v1 is asked, for those who have no token yet. */
+function isDocument(request: RawRequest): boolean {
+  return /^\/v1\/openapi\.json(\?|$)/.test(request.url);
 }
 
 /** The list of versions, which is older than microversions. */

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startApi } from '@gatehouse/api/app.module';
 import { apiConfig } from '@gatehouse/api/config';
 import { openApiDb } from '@gatehouse/api-db/api-db';
@@ -17,6 +18,9 @@ import { consoleProxyConfig } from '@gatehouse/console-proxy/config';
 import { startConsoleAuth } from '@gatehouse/consoleauth/app.module';
 import { consoleAuthConfig } from '@gatehouse/consoleauth/config';
 import { compute } from '@gatehouse/contracts/compute';
+import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { createClient } from '@gatehouse/rpc/client';
+import type { Client } from '@gatehouse/rpc/client';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import { serve } from '@gatehouse/rpc/server';
 import type { Handlers } from '@gatehouse/rpc/server';
@@ -43,17 +47,22 @@ export interface WholeHouse {
   readonly proxyUrl: string;
   readonly cellDb: CellDb;
   readonly transport: Transport;
+  /** As the api asks the agents, and the agents and proxies consoleauth. */
+  readonly compute: Client<typeof compute>;
+  readonly consoleauth: Client<typeof consoleauth>;
   /** As `user:project`, demo:demo unless told, at a microversion. */
   ask(version: string, method: string, path: string, body?: unknown, token?: string): Promise<Answer>;
   /** A server with its guest; resolves when it is ACTIVE. */
   boot(host: string, options?: Readonly<Record<string, unknown>>): Promise<string>;
   /** Only the row of a server, as the api writes it before there is a guest. */
   place(instance?: { readonly host?: string | null; readonly vmState?: string; readonly taskState?: string | null }): Promise<string>;
+  /** Beside the others; whoever starts it ends it. */
   startAgent(host: string, settings?: Settings): Promise<App>;
   stop(): Promise<void>;
 }
 
 const BOOT_MS_MAX = 30_000;
+const REPORT_MS_MAX = 20_000;
 
 /** `settings` of every app; an agent has its own beside them. */
 export async function startWholeHouse(hosts: readonly string[], settings: Settings = {}): Promise<WholeHouse> {
@@ -70,10 +79,16 @@ export async function startWholeHouse(hosts: readonly string[], settings: Settin
   const all = { dataDir: folder, proxyBaseUrl: proxyUrl, proxyPort: String(proxyPort), proxyName: 'proxy-1', apiPort: '0', ...settings };
   const resourcesOf = (app: string) => ({
     ...{ transport, apiDb, cellDb, audit: noAudit, clock: systemClock },
-    ...{ log: createLogger({ service: app, level: 'error' }), metrics: createMetrics(app) },
+    ...{ log: createLogger({ service: app, level: 'fatal' }), metrics: createMetrics(app) },
   });
-  const startAgent = (host: string, own: Settings = {}): Promise<App> =>
-    startComputeAgent({ ...resourcesOf('compute-agent'), config: computeAgentConfig.parse({ ...all, host, ...own }) });
+  async function startAgent(host: string, own: Settings = {}): Promise<App> {
+    const since = new Date();
+    const agent = await startComputeAgent({ ...resourcesOf('compute-agent'), config: computeAgentConfig.parse({ ...all, host, ...own }) });
+    for (const until = Date.now() + REPORT_MS_MAX; (await cellDb.services.findLive(compute.topic, host, since)) === null; await sleep(10)) {
+      assert.ok(Date.now() < until, `${host} does not report`);
+    }
+    return agent;
+  }
 
   const apps = [await startConsoleAuth({ ...resourcesOf('consoleauth'), config: consoleAuthConfig.parse(all), server: 'consoleauth-1' })];
   for (const host of hosts) apps.push(await startAgent(host));
@@ -92,6 +107,7 @@ export async function startWholeHouse(hosts: readonly string[], settings: Settin
 
   return {
     ...{ apiUrl, proxyUrl, cellDb, transport, ask, startAgent },
+    ...{ compute: createClient(compute, transport), consoleauth: createClient(consoleauth, transport) },
     async boot(host, options = {}) {
       const server = { name: 'vm', imageRef: '', flavorRef: '1', networks: 'none', availability_zone: `nova:${host}`, ...options };
       const { status, body } = await ask('2.90', 'POST', '/servers', { server });
@@ -119,7 +135,7 @@ export async function startWholeHouse(hosts: readonly string[], settings: Settin
 }
 
 export async function awaitStatus(ask: WholeHouse['ask'], id: string, status: string): Promise<void> {
-  for (const until = Date.now() + BOOT_MS_MAX; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+  for (const until = Date.now() + BOOT_MS_MAX; ; await sleep(50)) {
     const { body } = await ask('2.90', 'GET', `/servers/${id}`);
     const server = body['server'] as { status: string } | undefined;
     if (server?.status === status) return;

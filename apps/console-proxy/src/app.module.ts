@@ -4,9 +4,9 @@ import type { BeforeApplicationShutdown, DynamicModule } from '@nestjs/common';
 import { readTlsFiles } from '@gatehouse/console-stream/tls-files';
 import { backportPeer } from '@gatehouse/contracts/backport-peers';
 import { consoleProxy } from '@gatehouse/contracts/console-proxy';
-import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import type { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { askConsoleauth, FleetPins } from '@gatehouse/contracts/fleet-pins';
-import { createClient, type Client } from '@gatehouse/rpc/client';
+import type { Client } from '@gatehouse/rpc/client';
 import { newContext } from '@gatehouse/rpc/context';
 import { serve, type RpcServer } from '@gatehouse/rpc/server';
 import type { Transport } from '@gatehouse/rpc/transport';
@@ -17,6 +17,7 @@ import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
 import { createContextApp } from '@gatehouse/runtime/nest-app';
 import { periodic, type Periodic } from '@gatehouse/runtime/periodic';
+import { authClient } from './auth-client.ts';
 import { proxyNameOf, type ConsoleProxyConfig } from './config.ts';
 import { ConsoleGateway } from './console.gateway.ts';
 import { ConsoleProxy } from './console-proxy.ts';
@@ -126,7 +127,7 @@ export class ConsoleProxyModule {
       providers: [
         { provide: RESOURCES, useValue: resources },
         { provide: FleetPins, useValue: pins },
-        { provide: CONSOLEAUTH, useValue: createClient(consoleauth, transport, { pin: pins.of(consoleauth) }) },
+        { provide: CONSOLEAUTH, useValue: authClient(transport, pins, config.rpcPinConsoleauth) },
         { provide: ConsoleProxy, useFactory: makeProxy, inject: [RESOURCES, CONSOLEAUTH] },
         { provide: ConsoleGateway, useFactory: makeGateway, inject: [RESOURCES, ConsoleProxy] },
         ConsoleProxyLife,

@@ -286,18 +286,20 @@ describe('the console proxy', () => {
       await until(() => Buffer.concat(seen.data).toString() === 'still here', 'the echo');
     });
 
-    it('when it drains: it tells them first, takes no new ones, and says why', async () => {
+    it('when it drains: it tells them first, takes no new ones, says why, and releases whoever cannot come back', async () => {
       await start({ proxyDrain: 0.5 });
       const seen = openGood();
-      await until(() => seen.texts.length === 1, 'the session message');
+      const program = open(['binary', 'token.good']);
+      await until(() => seen.texts.length === 1 && guest.sockets.size === 2, 'both are in');
       const drained = app.drain();
       await until(() => seen.texts.length === 2, 'the drain message');
       assert.equal(seen.texts[1]?.type, 'drain');
       const late = await openGood().closed;
       assert.equal(late.code, 1012);
       assert.equal((await seen.closed).code, 1012);
+      assert.equal((await program.closed).code, 1012);
       await drained;
-      assert.equal(auth.released[0]?.reason, 'proxy_draining');
+      assert.deepEqual(auth.released.map(({ reason }) => reason), ['proxy_draining']);
       await start();
     });
   });

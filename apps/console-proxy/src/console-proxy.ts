@@ -131,12 +131,15 @@ export class ConsoleProxy {
     }
   }
 
-  async #ask(claim: string, { token, resumeGrant, consoleTypes, clientAddress }: Visit, context: RequestContext): Promise<ConsoleGrant> {
+  async #ask(claim: string, visit: Visit, context: RequestContext): Promise<ConsoleGrant> {
+    const { token, resumeGrant, consoleTypes, clientAddress } = visit;
     const { proxyName: proxy } = this.#settings;
     const asked = { sessionId: claim, token: token ?? '', resumeGrant: resumeGrant ?? undefined, consoleTypes, proxy, clientAddress };
     try {
       return await this.#auth.connect(asked, context);
     } catch (error) {
+      // A consoleauth that is older than the grant: the token decides.
+      if (resumeGrant !== null && isServiceError(error) && error.code === 'UNIMPLEMENTED') return this.#ask(claim, { ...visit, resumeGrant: null }, context);
       if (!isUnheard(error)) throw error;
       // The session may be there all the same, or be made yet by a request that still waits to be worked on. One that
       // was taken over has another id; its client asks again with its grant, or its lease runs out.

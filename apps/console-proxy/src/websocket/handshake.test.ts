@@ -16,6 +16,7 @@ describe('the handshake refuses', () => {
     ['a missing key', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-key': undefined })],
     ['a key that is not 16 bytes', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-key': 'dG9vIHNob3J0' })],
     ['subprotocols of which it speaks none, as Nova does', /400 [^]*Invalid protocol selected/, () => offer({ 'sec-websocket-protocol': 'base64, chat' })],
+    ['a grant without a subprotocol to answer', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-protocol': 'resume.abc' })],
     ['a token without a subprotocol to answer', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-protocol': 'token.abc' })],
   ];
   for (const [what, answer, attempt] of table) {
@@ -36,7 +37,7 @@ describe('the handshake answers', () => {
     assert.equal(handshake.protocol, null);
   });
 
-  const table: readonly (readonly [string, string, string | null])[] = [
+  const table: readonly (readonly [string, string, string | null, string?])[] = [
     ['binary', 'binary', null],
     ['binary, base64', 'binary', null],
     ['base64, binary', 'binary', null],
@@ -44,15 +45,18 @@ describe('the handshake answers', () => {
     ['gatehouse.v1, binary, token.aB-_9', 'gatehouse.v1', 'aB-_9'],
     ['binary,token.x', 'binary', 'x'],
     ['token.x, token.y, binary', 'binary', 'y'],
+    ['gatehouse.v1, token.x, resume.aB-_9', 'gatehouse.v1', 'x', 'aB-_9'],
+    ['resume.x, resume.y, binary', 'binary', null, 'y'],
   ];
-  for (const [offered, chosen, token] of table) {
-    it(`"${offered}" with ${chosen}, and never with the token`, () => {
+  for (const [offered, chosen, token, resumeGrant = null] of table) {
+    it(`"${offered}" with ${chosen}, and never with a credential`, () => {
       const handshake = offer({ 'sec-websocket-protocol': offered });
       assert.ok(handshake.ok);
       assert.equal(handshake.protocol, chosen);
       assert.equal(handshake.token, token);
       assert.ok(handshake.answer.includes(`Sec-WebSocket-Protocol: ${chosen}\r\n`));
-      assert.ok(!handshake.answer.includes('token.'));
+      assert.equal(handshake.resumeGrant, resumeGrant);
+      assert.doesNotMatch(handshake.answer, /token\.|resume\./);
     });
   }
 });

@@ -23,9 +23,13 @@ import { Guests } from './guests.ts';
 import type { HomeCell } from './home-cell.ts';
 import { homeCell } from './home-cell.ts';
 import { identityNone } from './identity.ts';
+import { InstanceTasks } from './instance-tasks.ts';
 import { Instances } from './instances.ts';
 import { KeyPairs } from './key-pairs.ts';
+import { Moves } from './moves.ts';
 import { Placement } from './placement.ts';
+import { Power } from './power.ts';
+import { Relocation } from './relocation.ts';
 import { ConsolesController } from './rest/consoles.controller.ts';
 import { BODY_BYTES_MAX, faultOf } from './rest/fault.ts';
 import { hostGuard, isLoopbackName } from './rest/host-guard.ts';
@@ -57,11 +61,13 @@ interface ApiParts {
   readonly consoles: Consoles;
   readonly sessions: ConsoleSessions;
   readonly feed: SessionFeed;
+  readonly power: Power;
+  readonly moves: Moves;
 }
 
 @Module({})
 export class ApiModule {
-  static of({ keyPairs, instances, consoles, sessions, feed }: ApiParts): DynamicModule {
+  static of({ keyPairs, instances, consoles, sessions, feed, power, moves }: ApiParts): DynamicModule {
     return {
       module: ApiModule,
       controllers: [
@@ -74,13 +80,16 @@ export class ApiModule {
         { provide: Consoles, useValue: consoles },
         { provide: ConsoleSessions, useValue: sessions },
         { provide: SessionFeed, useValue: feed },
+        { provide: Power, useValue: power },
+        { provide: Moves, useValue: moves },
       ],
     };
   }
 }
 
-/** What guests get that are being made when the api stops. */
+/** What guests get that are being made when the api stops, and what instances get that are being worked on. */
 const BUILDS_WAIT_MS = 1_000;
+const TASKS_WAIT_MS = 3_000;
 const LEVELS_EVERY_MS = 5_000;
 const EMBEDDED_CELL: HomeCell = { name: 'cell1', transportUrl: 'memory:', databaseUrl: 'embedded:' };
 
@@ -100,11 +109,14 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const guests = new Guests(rpc, cellDb, placement, clock, log);
   const cell = homeCell(apiDb, resources.cell ?? EMBEDDED_CELL, clock);
   const instances = new Instances({ apiDb, cellDb }, cell, placement, guests, clock);
+  const tasks = new InstanceTasks(cellDb, clock, log);
+  const power = new Power(cellDb, instances, placement, guests, tasks);
+  const moves = new Moves({ instances, placement, guests, tasks, relocation: new Relocation(guests, tasks, log) });
   const keyPairs = new KeyPairs(apiDb, config, clock);
   // Not pinned: what it asks came with the newest level, which an older consoleauth refuses and no pin can turn into less.
   const sessions = new ConsoleSessions(createClient(consoleauth, transport));
   const feed = new SessionFeed(sessions, clock, log);
-  const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute), sessions, feed });
+  const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute), sessions, feed, power, moves });
   const renderError = (error: ServiceError, request: RefusedRequest) => (isV1(request) ? problemOf(error, request) : faultOf(error));
   const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError });
   prepareHttpEdge(http, { identity: identityNone, guard: hostGuard([config.bindAddress, ...config.apiHosts]) });
@@ -123,6 +135,7 @@ export async function startApi(resources: ApiResources): Promise<App> {
       await http.close();
       // A guest that takes longer is made all the same: its agent stores its state.
       await Promise.race([guests.idle(), clock.sleep(BUILDS_WAIT_MS)]);
+      await Promise.race([tasks.idle(), clock.sleep(TASKS_WAIT_MS)]);
     },
   };
 }

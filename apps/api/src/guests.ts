@@ -1,10 +1,11 @@
 /**
- * What the api asks of others about an instance's guest: its host's compute agent makes and destroys it,
+ * What the api asks of others about an instance's guest: its host's compute agent makes, changes and destroys it,
  * consoleauth ends its console sessions. An instance never hangs because one of them is not there.
  */
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import type { compute } from '@gatehouse/contracts/compute';
 import type { consoleauth } from '@gatehouse/contracts/consoleauth';
+import type { EndReason } from '@gatehouse/errors/endings';
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import type { Instance } from '@gatehouse/objects/instance';
 import type { Client } from '@gatehouse/rpc/client';
@@ -19,8 +20,8 @@ export interface RpcClients {
   readonly consoleauth: Client<typeof consoleauth>;
 }
 
-/** How long an agent may take to make a guest. */
-const BUILD_TIMEOUT_MS = 120_000;
+/** How long an agent may take to make or change a guest. */
+const GUEST_TIMEOUT_MS = 120_000;
 /** A request for an instance waits this long for its guest, so that a quick host's is there when the answer is read. */
 const BUILD_WAIT_MS = 1_000;
 const DESTROY_TIMEOUT_MS = 15_000;
@@ -63,40 +64,74 @@ export class Guests {
     await Promise.all(this.#builds);
   }
 
-  /** Does not throw: the sessions of a deleted instance that a consoleauth did not hear of are ended by its next sweep. */
-  async endSessions(instanceUuid: string, context: RequestContext): Promise<void> {
+  /**
+   * Revokes the tokens of the instance and ends its console sessions. Does not throw: its agent ends the consoles in any
+   * case, and consoleauth's sweep the sessions of a deleted instance.
+   */
+  async endSessions(instanceUuid: string, reason: EndReason, context: RequestContext): Promise<void> {
     try {
-      const args = { instanceUuid, reason: 'instance_deleted' };
-      await this.#rpc.consoleauth.revokeInstance(args, context, { timeoutMs: END_SESSIONS_TIMEOUT_MS });
+      await this.#rpc.consoleauth.revokeInstance({ instanceUuid, reason }, context, { timeoutMs: END_SESSIONS_TIMEOUT_MS });
     } catch (error) {
-      this.#log.warn({ requestId: context.requestId, instanceUuid, err: error }, 'console sessions of a deleted instance were not ended');
+      this.#log.warn({ requestId: context.requestId, instanceUuid, reason, err: error }, 'console sessions of an instance were not ended');
     }
   }
 
-  /** Returns also where the host is not there. Throws what a live host's agent refused with. */
-  async destroy(instance: Instance, context: RequestContext): Promise<void> {
+  /** Whether its guest is known to be gone; false where the host is not there. Throws what a live host's agent refused with. */
+  async destroy(instance: Pick<Instance, 'uuid' | 'host'>, reason: EndReason, context: RequestContext): Promise<boolean> {
     const { uuid: instanceUuid, host } = instance;
-    if (host === null) return;
-    const facts = { requestId: context.requestId, instanceUuid, host };
+    if (host === null) return true;
+    const facts = { requestId: context.requestId, instanceUuid, host, reason };
     if (!(await this.#placement.isLive(host))) {
-      this.#log.warn(facts, 'the host of a deleted instance does not report: its guest is left to its agent');
-      return;
+      this.#log.warn(facts, 'the host does not report: the guest is left to its agent');
+      return false;
     }
     try {
-      await this.#rpc.compute.deleteInstance({ instanceUuid, reason: 'instance_deleted' }, context, { server: host, timeoutMs: DESTROY_TIMEOUT_MS });
+      await this.#rpc.compute.deleteInstance({ instanceUuid, reason }, context, { server: host, timeoutMs: DESTROY_TIMEOUT_MS });
+      return true;
     } catch (error) {
       const { code } = toServiceError(error);
       if (code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED') throw error;
-      this.#log.warn({ ...facts, err: error }, 'the host of a deleted instance did not answer: its guest is left to its agent');
+      this.#log.warn({ ...facts, err: error }, 'the host did not answer: the guest is left to its agent');
+      return false;
     }
   }
 
+  async stop({ uuid: instanceUuid, host }: Instance, reason: EndReason, context: RequestContext): Promise<void> {
+    await this.#rpc.compute.stopInstance({ instanceUuid, reason }, context, onHost(host));
+  }
+
+  start(instance: Instance, context: RequestContext): Promise<void> {
+    return this.#change('startInstance', instance, context);
+  }
+
+  reboot(instance: Instance, context: RequestContext): Promise<void> {
+    return this.#change('rebootInstance', instance, context);
+  }
+
+  rebuild(instance: Instance, context: RequestContext): Promise<void> {
+    return this.#change('rebuildInstance', instance, context);
+  }
+
+  /** Has the guest made on `instance.host`, where the instance will be. */
+  async receive(instance: Instance, live: boolean, context: RequestContext): Promise<void> {
+    await this.#rpc.compute.receiveInstance({ instance: await this.#withKeys(instance), live }, context, onHost(instance.host));
+  }
+
+  async #change(method: 'startInstance' | 'rebootInstance' | 'rebuildInstance', instance: Instance, context: RequestContext): Promise<void> {
+    await this.#rpc.compute[method]({ instance: await this.#withKeys(instance) }, context, onHost(instance.host));
+  }
+
+  /** As a guest is made from it. */
+  async #withKeys(instance: Instance): Promise<Instance> {
+    const keypairs = await this.#cellDb.instanceExtra.findKeyPairs(instance.uuid);
+    return keypairs === null ? instance : { ...instance, keypairs };
+  }
+
   async #build(instance: Instance, context: RequestContext): Promise<void> {
-    const { requestId, traceparent, userId, projectId, isAdmin, roles } = context;
-    // Not the request's own deadline: the guest is made also when nobody waits for the answer any more.
-    const own = newContext({ requestId, traceparent, userId, projectId, isAdmin, roles, timeoutMs: BUILD_TIMEOUT_MS });
+    // The guest is made also when nobody waits for the answer any more.
+    const own = ownContext(context, GUEST_TIMEOUT_MS);
     try {
-      await this.#rpc.compute.createInstance({ instance }, own, { server: instance.host ?? '', timeoutMs: BUILD_TIMEOUT_MS });
+      await this.#rpc.compute.createInstance({ instance }, own, onHost(instance.host));
     } catch (error) {
       await this.#failBuild(instance, error);
     }
@@ -114,4 +149,15 @@ export class Guests {
       this.#log.error({ instanceUuid, err: error }, 'the state of an instance could not be stored');
     }
   }
+}
+
+/** The request's caller and id with a deadline of its own, for work that goes on when the request was answered. */
+export function ownContext(context: RequestContext, timeoutMs: number): RequestContext {
+  const { requestId, traceparent, userId, projectId, isAdmin, roles } = context;
+  return newContext({ requestId, traceparent, userId, projectId, isAdmin, roles, timeoutMs });
+}
+
+function onHost(host: string | null): { readonly server: string; readonly timeoutMs: number } {
+  if (host === null) throw new ServiceError('FAILED_PRECONDITION', 'the instance is on no host');
+  return { server: host, timeoutMs: GUEST_TIMEOUT_MS };
 }

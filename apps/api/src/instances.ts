@@ -11,6 +11,7 @@ import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import type { NewInstance, StoredInstance } from '@gatehouse/cell-db/instances-store';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { isUuid } from '@gatehouse/objects/fields';
+import { serialPortCount } from '@gatehouse/objects/serial-port-count';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Guests } from './guests.ts';
@@ -27,6 +28,8 @@ export interface WantedInstance {
   /** `nova`, or `nova:<host>`. */
   readonly availabilityZone?: string | undefined;
   readonly hostName?: string | undefined;
+  readonly imageRef?: string | undefined;
+  readonly flavorRef?: string | undefined;
 }
 
 export interface InstanceList {
@@ -70,10 +73,8 @@ export class Instances {
     const { apiDb, cellDb } = this.#databases;
     const { projectId, userId } = ownerOf(context);
     const metadata = wanted.metadata ?? {};
-    if (Object.keys(metadata).length > METADATA_ITEMS_MAX) {
-      throw new ServiceError('PERMISSION_DENIED', `Maximum number of metadata items exceeds ${METADATA_ITEMS_MAX}`);
-    }
-    const keyPair = await this.#keyPair(userId, wanted.keyName);
+    checkMetadata(metadata);
+    const keyPair = await this.keyPairOf(userId, wanted.keyName);
     const host = await this.#placement.choose(wanted.availabilityZone);
     const now = this.#clock.now();
     const uuid = randomUUID();
@@ -122,15 +123,17 @@ export class Instances {
    */
   async delete(context: RequestContext, uuid: string): Promise<void> {
     const { cellDb } = this.#databases;
-    const instance = await this.show(context, uuid);
-    await cellDb.instances.update(uuid, { taskState: 'deleting' }, this.#clock.now());
-    await this.#guests.endSessions(uuid, context);
-    await this.#guests.destroy(instance, context);
+    await this.show(context, uuid);
+    // As it is now: it may just have moved.
+    const instance = await cellDb.instances.update(uuid, { taskState: 'deleting' }, this.#clock.now());
+    await this.#guests.endSessions(uuid, 'instance_deleted', context);
+    await this.#guests.destroy(instance, 'instance_deleted', context);
     await cellDb.transaction(({ instances }) => instances.softDelete(uuid, this.#clock.now()));
-    await this.#guests.endSessions(uuid, context);
+    await this.#guests.endSessions(uuid, 'instance_deleted', context);
   }
 
-  async #keyPair(userId: string, name: string | undefined): Promise<StoredKeyPair | null> {
+  /** The user's key pair of that name; null for none. Throws INVALID_ARGUMENT where there is no such. */
+  async keyPairOf(userId: string, name: string | undefined): Promise<StoredKeyPair | null> {
     if (name === undefined) return null;
     const found = await this.#databases.apiDb.keyPairs.find(userId, name);
     if (found === null) throw new ServiceError('INVALID_ARGUMENT', 'Invalid key_name provided.');
@@ -146,7 +149,15 @@ export class Instances {
   }
 }
 
-function ownerOf(context: RequestContext): { readonly projectId: string; readonly userId: string } {
+/** Throws PERMISSION_DENIED (quota), INVALID_ARGUMENT (what no guest can be made from). */
+export function checkMetadata(metadata: Readonly<Record<string, string>>): void {
+  if (Object.keys(metadata).length > METADATA_ITEMS_MAX) {
+    throw new ServiceError('PERMISSION_DENIED', `Maximum number of metadata items exceeds ${METADATA_ITEMS_MAX}`);
+  }
+  serialPortCount(metadata);
+}
+
+export function ownerOf(context: RequestContext): { readonly projectId: string; readonly userId: string } {
   const { projectId, userId } = context;
   if (projectId === null || userId === null) throw new ServiceError('UNAUTHENTICATED', 'the request names no user and project');
   return { projectId, userId };
@@ -174,5 +185,7 @@ function rowOf(wanted: WantedInstance, settled: Settled): NewInstance {
     keyName: keyPair?.name ?? null,
     keyData: keyPair?.publicKey ?? null,
     userData: wanted.userData ?? null,
+    imageRef: wanted.imageRef ?? null,
+    flavorRef: wanted.flavorRef ?? null,
   };
 }

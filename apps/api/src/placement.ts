@@ -30,14 +30,18 @@ export class Placement {
       throw new ServiceError('INVALID_ARGUMENT', `The requested availability zone is not available: ${ZONE} is, or ${ZONE}:<host>`);
     }
     if (named !== undefined) return this.#requireLive(named);
+    const host = await this.findOther(null);
+    if (host === null) throw new ServiceError('UNAVAILABLE', 'No valid host was found: no compute agent has reported lately');
+    return host;
+  }
+
+  /** The live host with the fewest instances that is not `host`; null where there is none. */
+  async findOther(host: string | null): Promise<string | null> {
     const live = await this.#cellDb.services.listLive(compute.topic, this.#liveSince());
     const counts = await this.#cellDb.instances.countByHost();
-    const hosts = live.map(({ host }) => ({ host, count: counts.get(host) ?? 0 }));
+    const hosts = live.filter((each) => each.host !== host).map((each) => ({ host: each.host, count: counts.get(each.host) ?? 0 }));
     const [first, ...others] = hosts;
-    if (first === undefined) {
-      throw new ServiceError('UNAVAILABLE', 'No valid host was found: no compute agent has reported lately');
-    }
-    return others.reduce((best, each) => (each.count < best.count ? each : best), first).host;
+    return first === undefined ? null : others.reduce((best, each) => (each.count < best.count ? each : best), first).host;
   }
 
   async isLive(host: string): Promise<boolean> {

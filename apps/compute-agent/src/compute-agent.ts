@@ -3,7 +3,7 @@
  *
  * The database says which instances belong here, the driver which guests run; start() and watch() bring the two
  * together. What an action does to a guest comes first, then the instance's state is written; whoever asked has written
- * its task before, and an agent that is started again goes on with tasks of one host (TASKS) where they stood.
+ * its task before, and an agent that is started again goes on with the tasks that concern no other host.
  */
 import type { InstanceExtraStore } from '@gatehouse/cell-db/instance-extra-store';
 import type { InstanceChanges, InstancesStore, StoredInstance } from '@gatehouse/cell-db/instances-store';
@@ -40,8 +40,11 @@ export interface ComputeAgentParts {
 const PAGE = 500;
 /** States in which watch() looks at the guest; the others are somebody's work in progress or a stated failure. */
 const SETTLED: ReadonlySet<string | null> = new Set(['active', 'stopped']);
-/** An instance in one of these has a guest that runs; of one that was resized while it was off, it stays off. */
-const RUNNING: ReadonlySet<string | null> = new Set(['active', 'resized']);
+/** An instance in one of these has a guest that runs. */
+const RUNNING: ReadonlySet<string | null> = new Set(['active', 'building']);
+
+/** Tasks that end with a guest that runs, and of which an agent that was started again need know no more. */
+const STARTING: ReadonlySet<string> = new Set(['powering-on', 'rebooting', 'rebooting_hard']);
 
 export class ComputeAgent {
   readonly #parts: ComputeAgentParts;
@@ -265,21 +268,16 @@ export class ComputeAgent {
 
   /** At the start: the instance's task, where it is one of this host alone, else its guest as it should be. */
   async #goOn(instance: StoredInstance): Promise<void> {
-    const { vmState, taskState } = instance;
+    const { uuid, vmState, taskState } = instance;
     if (taskState === 'deleting') return;
-    if (vmState === 'building') return this.createInstance(instance);
-    switch (taskState) {
-      case 'powering-off':
-        return this.stopInstance(instance.uuid, 'instance_stopped');
-      case 'powering-on':
-      case 'rebooting':
-      case 'rebooting_hard':
-        return this.startInstance(instance);
-      case 'rebuilding':
-        return this.rebuildInstance(instance);
+    if (vmState === 'building') await this.createInstance(instance);
+    else if (taskState === 'powering-off') await this.stopInstance(uuid, 'instance_stopped');
+    else if (taskState === 'rebuilding') await this.rebuildInstance(instance);
+    else if (taskState !== null && STARTING.has(taskState)) await this.startInstance(instance);
+    else {
+      await this.#resume(instance);
+      await this.#settle(instance);
     }
-    await this.#resume(instance);
-    await this.#settle(instance);
   }
 
   /** Only at the start: a guest that ends later has ended by itself, and is left as it is. */
@@ -348,7 +346,8 @@ export class ComputeAgent {
 }
 
 function shouldBeOff({ vmState, systemMetadata }: StoredInstance): boolean {
-  return !RUNNING.has(vmState) && vmState !== 'building' || systemMetadata['old_vm_state'] === 'stopped';
+  // One that was resized is as it was before.
+  return !RUNNING.has(vmState === 'resized' ? (systemMetadata['old_vm_state'] ?? 'active') : vmState);
 }
 
 function isGone(error: unknown): boolean {

@@ -2,10 +2,14 @@
 import { Body, Controller, Inject, Param, Post, Res } from '@nestjs/common';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { Consoles } from '../consoles.ts';
+import { Moves } from '../moves.ts';
+import { Power } from '../power.ts';
 import { Call } from './api-call.ts';
 import type { ApiCall } from './api-call.ts';
 import { consoleActions } from './console-actions.ts';
 import type { JsonObject, JsonValue } from './json.ts';
+import { moveActions } from './move-actions.ts';
+import { powerActions } from './power-actions.ts';
 import { API_PREFIXES } from './prefixes.ts';
 import type { Reply } from './reply.ts';
 import type { ServerAction } from './server-action.ts';
@@ -14,8 +18,8 @@ import type { ServerAction } from './server-action.ts';
 export class ServerActionsController {
   readonly #actions: ReadonlyMap<string, ServerAction>;
 
-  constructor(@Inject(Consoles) consoles: Consoles) {
-    this.#actions = new Map(Object.entries(consoleActions(consoles)));
+  constructor(@Inject(Consoles) consoles: Consoles, @Inject(Power) power: Power, @Inject(Moves) moves: Moves) {
+    this.#actions = new Map(Object.entries({ ...consoleActions(consoles), ...powerActions(power), ...moveActions(moves) }));
   }
 
   @Post()

@@ -6,13 +6,29 @@ import type { ApiCall } from './api-call.ts';
 import type { JsonObject } from './json.ts';
 import { pythonTime } from './key-pair-view.ts';
 
-const STATUS: Readonly<Record<string, string>> = {
-  active: 'ACTIVE',
-  building: 'BUILD',
-  deleted: 'DELETED',
-  error: 'ERROR',
-  stopped: 'SHUTOFF',
+const REBUILD = { rebuilding: 'REBUILD', rebuild_spawning: 'REBUILD' };
+const RESIZE = { resize_prep: 'RESIZE', resize_finish: 'RESIZE' };
+
+/** By vm_state: what is shown, and what instead while one of some tasks is under way. As Nova's _STATE_MAP. */
+const STATUS: Readonly<Record<string, readonly [string, Readonly<Record<string, string>>]>> = {
+  active: ['ACTIVE', { rebooting: 'REBOOT', rebooting_hard: 'HARD_REBOOT', migrating: 'MIGRATING', ...REBUILD, ...RESIZE }],
+  building: ['BUILD', {}],
+  deleted: ['DELETED', {}],
+  error: ['ERROR', REBUILD],
+  resized: ['VERIFY_RESIZE', { resize_reverting: 'REVERT_RESIZE' }],
+  shelved: ['SHELVED', {}],
+  shelved_offloaded: ['SHELVED_OFFLOADED', {}],
+  stopped: ['SHUTOFF', { ...REBUILD, ...RESIZE }],
 };
+
+function statusOf({ vmState, taskState }: StoredInstance): string {
+  const [status, underWay] = STATUS[vmState ?? ''] ?? ['UNKNOWN', {}];
+  return underWay[taskState ?? ''] ?? status;
+}
+
+/** Where Nova shows how far it is. */
+const WITH_PROGRESS: ReadonlySet<string> = new Set(['ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE', 'MIGRATING']);
+const OFF: ReadonlySet<string | null> = new Set(['stopped', 'shelved', 'shelved_offloaded']);
 
 const POWER_RUNNING = 1;
 const POWER_SHUTDOWN = 4;
@@ -37,7 +53,7 @@ export function briefServer(instance: StoredInstance, call: ApiCall): JsonObject
 }
 
 export function detailedServer(instance: StoredInstance, call: ApiCall): JsonObject {
-  const status = STATUS[instance.vmState ?? ''] ?? 'UNKNOWN';
+  const status = statusOf(instance);
   return {
     id: instance.uuid,
     name: instance.displayName,
@@ -46,8 +62,8 @@ export function detailedServer(instance: StoredInstance, call: ApiCall): JsonObj
     user_id: instance.userId,
     metadata: instance.metadata ?? {},
     hostId: hostId(instance),
-    image: '',
-    flavor: flavor(call),
+    image: image(instance, call),
+    flavor: flavor(instance, call),
     created: seconds(instance.createdAt),
     updated: seconds(instance.updatedAt ?? instance.createdAt),
     addresses: {},
@@ -55,7 +71,7 @@ export function detailedServer(instance: StoredInstance, call: ApiCall): JsonObj
     accessIPv6: '',
     links: links(instance, call),
     'OS-DCF:diskConfig': 'MANUAL',
-    ...(status === 'ACTIVE' || status === 'BUILD' ? { progress: 0 } : {}),
+    ...(WITH_PROGRESS.has(status) ? { progress: 0 } : {}),
     'OS-EXT-AZ:availability_zone': instance.availabilityZone ?? ZONE,
     config_drive: '',
     key_name: instance.keyName,
@@ -70,6 +86,16 @@ export function detailedServer(instance: StoredInstance, call: ApiCall): JsonObj
     security_groups: [{ name: 'default' }],
     ...newerFields(instance, call),
   };
+}
+
+/** The answer to a rebuild: the server, of which Nova shows all only from 2.75 on, and the password of its administrator. */
+export function rebuiltServer(instance: StoredInstance, adminPass: string, call: ApiCall): JsonObject {
+  const server = detailedServer(instance, call);
+  if (call.version >= 75) return { ...server, adminPass };
+  const shown = Object.entries(server).filter(([name]) => !/^OS-(?:EXT|SRV)-|^(?:os-extended-volumes|security_groups|config_drive|host_status|key_name)/.test(name));
+  const keyName = call.version >= 54 ? { key_name: instance.keyName } : {};
+  const userData = call.version >= 57 ? { user_data: instance.userData } : {};
+  return { ...Object.fromEntries(shown), ...keyName, ...userData, adminPass };
 }
 
 function adminsView(instance: StoredInstance, call: ApiCall): JsonObject {
@@ -102,10 +128,17 @@ function newerFields(instance: StoredInstance, { version, context }: ApiCall): J
   };
 }
 
-/** There are no flavors yet; clients want one. */
-function flavor(call: ApiCall): JsonObject {
-  if (call.version < 47) return { id: 'console', links: [{ rel: 'bookmark', href: `${call.rootUrl}/flavors/console` }] };
-  return { vcpus: 1, ram: 256, disk: 0, ephemeral: 0, swap: 0, original_name: 'console', extra_specs: {} };
+/** There are no flavors here; clients want one, and are shown what was asked for. */
+function flavor({ flavorRef }: StoredInstance, call: ApiCall): JsonObject {
+  const id = flavorRef ?? 'console';
+  if (call.version < 47) return { id, links: [{ rel: 'bookmark', href: `${call.rootUrl}/flavors/${encodeURIComponent(id)}` }] };
+  return { vcpus: 1, ram: 256, disk: 0, ephemeral: 0, swap: 0, original_name: id, extra_specs: {} };
+}
+
+/** An empty text is Nova's word for none. */
+function image({ imageRef }: StoredInstance, call: ApiCall): JsonObject | string {
+  if (imageRef === null || imageRef === '') return '';
+  return { id: imageRef, links: [{ rel: 'bookmark', href: `${call.rootUrl}/images/${encodeURIComponent(imageRef)}` }] };
 }
 
 function links(instance: StoredInstance, call: ApiCall): readonly JsonObject[] {
@@ -121,9 +154,10 @@ function hostId({ projectId, host }: StoredInstance): string {
   return host === null ? '' : createHash('sha224').update(`${projectId}${host}`).digest('hex');
 }
 
-function powerState({ vmState }: StoredInstance): number {
-  if (vmState === 'active') return POWER_RUNNING;
-  return vmState === 'stopped' ? POWER_SHUTDOWN : POWER_UNKNOWN;
+function powerState({ vmState, systemMetadata }: StoredInstance): number {
+  const state = vmState === 'resized' ? (systemMetadata['old_vm_state'] ?? 'active') : vmState;
+  if (state === 'active') return POWER_RUNNING;
+  return OFF.has(state) ? POWER_SHUTDOWN : POWER_UNKNOWN;
 }
 
 /** `2026-11-21T21:44:36Z` */

@@ -28,6 +28,8 @@ export class ServersController {
       userData: server.user_data,
       metadata: server.metadata,
       availabilityZone: server.availability_zone,
+      imageRef: server.imageRef === '' ? undefined : server.imageRef,
+      flavorRef: server.flavorRef === undefined ? undefined : String(server.flavorRef),
       hostName: call.version >= 90 ? server.hostname : undefined,
     });
     reply.status(HttpStatus.ACCEPTED).header('location', `${call.rootUrl}${call.prefix}/servers/${instance.uuid}`);

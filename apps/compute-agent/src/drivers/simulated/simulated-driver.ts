@@ -128,7 +128,7 @@ export class SimulatedDriver implements Driver {
   async close(): Promise<void> {
     const all = [...this.#guests.values()];
     this.#guests.clear();
-    await Promise.all(all.map((running) => running && end(running)));
+    await Promise.all(all.filter((running) => running !== null).map(end));
   }
 
   #known(instanceUuid: string): Running | null {

@@ -20,6 +20,7 @@ import { periodic } from '@gatehouse/runtime/periodic';
 import type { Periodic } from '@gatehouse/runtime/periodic';
 import type { ConsoleAuthConfig } from './config.ts';
 import { ConsoleAuth } from './console-auth.ts';
+import { ConsoleSessions } from './console-sessions.ts';
 import { consoleAuthHandlers } from './consoleauth.server.ts';
 import type { ConsoleAuthParts } from './consoleauth.server.ts';
 import { FleetLevels } from './fleet-levels.ts';
@@ -29,6 +30,7 @@ import { openTokens } from './open-tokens.ts';
 import { Outages } from './outages.ts';
 import { SessionEnds } from './session-ends.ts';
 import { SessionLeases } from './session-leases.ts';
+import { SessionWatch, WATCHERS_MAX } from './session-watch.ts';
 import { Sweeps } from './sweeps.ts';
 import type { TokenBackend } from './token-backend.ts';
 
@@ -48,6 +50,7 @@ const RUN_OUT_EVERY_MS = 1_000;
 const OUTAGES_EVERY_MS = 1_000;
 const TIDY_EVERY_MS = 30_000;
 const REPORT_EVERY_MS = 5_000;
+const HANDLERS_MAX = 64;
 const RESOURCES = Symbol('consoleauth resources');
 const PARTS = Symbol('consoleauth parts');
 
@@ -66,7 +69,9 @@ function makeParts({ cellDb, clock, config, server, transport, audit, log }: Con
   const levels = new FleetLevels(cellDb.services, clock, server);
   const pins = new FleetPins(config, () => levels.oldest(), clock, log);
   const ends = new SessionEnds(createClient(consoleProxy, transport, { pin: pins.of(consoleProxy) }), log);
-  return { auth, tokens, leases, outages, sweeps, ends, levels, pins, db: cellDb, clock };
+  const sessions = new ConsoleSessions(cellDb, ends, clock);
+  const watch = new SessionWatch(cellDb, clock);
+  return { auth, tokens, leases, outages, sweeps, sessions, watch, ends, levels, pins, db: cellDb, clock };
 }
 
 class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -87,6 +92,8 @@ class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdo
     this.#rounds = [this.#startReport()];
     this.#server = await serve(consoleauth, transport, {
       ...{ server, log, handlers: consoleAuthHandlers(this.#parts), backportPeer: backportPeer(config.rpcBackportPeer) },
+      // Whoever watches waits without work; that takes nobody else's place.
+      concurrency: HANDLERS_MAX + WATCHERS_MAX,
       // Nova's own services call the topic by their versions.
       others: historicEndpoints(new HistoricTokens(cellDb, this.#parts.tokens, config, clock)),
     });
@@ -128,6 +135,7 @@ class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdo
 
   async beforeApplicationShutdown(): Promise<void> {
     await Promise.all(this.#rounds.map((round) => round.stop()));
+    this.#parts.watch.stop();
     await Promise.all([this.#server?.drain(), this.#conductor?.drain()]);
     await this.#parts.tokens.close();
   }

@@ -5,22 +5,26 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Handlers } from '@gatehouse/rpc/server';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAuth } from './console-auth.ts';
+import type { ConsoleSessions } from './console-sessions.ts';
 import type { FleetLevels } from './fleet-levels.ts';
 import type { SessionEnds } from './session-ends.ts';
 import type { SessionLeases } from './session-leases.ts';
+import type { SessionWatch } from './session-watch.ts';
 import type { Sweeps } from './sweeps.ts';
 
 export interface ConsoleAuthParts {
   readonly auth: ConsoleAuth;
   readonly leases: SessionLeases;
   readonly sweeps: Sweeps;
+  readonly sessions: ConsoleSessions;
+  readonly watch: SessionWatch;
   readonly ends: SessionEnds;
   readonly levels: FleetLevels;
   readonly db: CellDb;
   readonly clock: Clock;
 }
 
-export function consoleAuthHandlers({ auth, leases, sweeps, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
+export function consoleAuthHandlers({ auth, leases, sweeps, sessions, watch, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
   return {
     authorize: (args, context) => auth.authorize(args, context),
     connect: (args) => auth.connect(args),
@@ -31,10 +35,10 @@ export function consoleAuthHandlers({ auth, leases, sweeps, ends, levels, db, cl
     report: (service) => db.services.report({ ...service, lastSeenAt: clock.now() }),
     register: unimplemented,
     showToken: unimplemented,
-    listSessions: unimplemented,
-    showSession: unimplemented,
-    endSessions: unimplemented,
-    watchSessions: unimplemented,
+    listSessions: (args) => sessions.list(args),
+    showSession: ({ sessionId, ...viewer }) => sessions.show(sessionId, viewer),
+    endSessions: (args, context) => sessions.end(args, context),
+    watchSessions: (args, context) => watch.watch(args, context),
     levels: () => levels.oldest(),
     async revokeInstance({ instanceUuid, reason }, context) {
       const open = await auth.revokeInstance(instanceUuid, reason);

@@ -6,6 +6,7 @@
  *
  * (A write transaction that stays open, of whichever database of the server, holds the readers up; ours end within seconds.)
  */
+import { ServiceError } from '@gatehouse/errors/service-error';
 import type { SessionEventKind } from '@gatehouse/objects/console-session-event';
 import type { CellClient } from './cell-client.ts';
 import type { ConsoleSessionEventRow } from './generated/client.ts';
@@ -49,7 +50,10 @@ export class ConsoleSessionEventsStore {
     await this.#client.consoleSessionEventRow.createMany({ data: [...events] });
   }
 
-  /** At most `limit` events behind a position, in order. */
+  /**
+   * At most `limit` events behind a position, in order.
+   * @throws ServiceError INVALID_ARGUMENT: this database has not come to that position yet; it was another's
+   */
   async listAfter({ xact, id }: EventPosition, limit: number): Promise<EventsPage> {
     const rows = await this.#client.$queryRaw<readonly (Partial<ConsoleSessionEventRow> & { readonly before: bigint })[]>`
       WITH readable AS (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS before)
@@ -60,7 +64,7 @@ export class ConsoleSessionEventsStore {
     const before = rows[0]?.before ?? xact;
     const events = rows.flatMap((row) => (isWhole(row) ? [eventOfRow(row)] : []));
     if (events.length === limit) return { events, end: events.at(-1)?.position ?? { xact, id }, isLast: false };
-    // A position from another server's past may lie before ours; it never goes back.
+    if (before < xact) throw new ServiceError('INVALID_ARGUMENT', 'the events of this database have not come to that place yet; it was told by another');
     return { events, end: before > xact ? { xact: before, id: 0n } : { xact, id }, isLast: true };
   }
 

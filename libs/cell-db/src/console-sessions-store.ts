@@ -26,6 +26,12 @@ export interface Renewal {
   readonly reason: string | null;
 }
 
+export interface WatchedSession {
+  readonly session: StoredSession;
+  /** Null where the instance is not known here. */
+  readonly instanceProjectId: string | null;
+}
+
 export type SessionState = 'open' | 'ended' | 'all';
 
 export interface SessionsPage {
@@ -85,6 +91,21 @@ export class ConsoleSessionsStore {
 
   async listOpenByInstance(instanceUuid: string): Promise<readonly StoredSession[]> {
     return this.listOpen({ instanceUuid });
+  }
+
+  /** Those of these that are open. */
+  async listOpenIds(ids: readonly string[]): Promise<readonly string[]> {
+    const rows = await this.#client.$queryRaw<readonly { readonly id: string }[]>`
+      SELECT id::text AS id FROM console_sessions WHERE ${whereOf({ ids })} AND ended_at IS NULL`;
+    return rows.map(({ id }) => id);
+  }
+
+  /** Each of these that is known, with the project of its instance. */
+  async listWatched(ids: readonly string[]): Promise<readonly WatchedSession[]> {
+    const rows = await this.#client.$queryRaw<readonly (ConsoleSessionRow & { readonly instanceProjectId: string | null })[]>`
+      SELECT ${SESSION_COLUMNS}, (SELECT i.project_id FROM instances AS i WHERE i.uuid = console_sessions.instance_uuid) AS "instanceProjectId"
+      FROM console_sessions WHERE ${whereOf({ ids })}`;
+    return rows.map(({ instanceProjectId, ...row }) => ({ session: sessionOfRow(row), instanceProjectId }));
   }
 
   async countOpen(filter: SessionFilter): Promise<number> {

@@ -97,6 +97,8 @@ export class SessionFeed {
         // A place that is too old to go on from is given up; the ring that follows lets each watcher see to its own.
         if (isServiceError(error) && error.code === 'INVALID_ARGUMENT') cursor = null;
         failures += 1;
+        // Once more: those who watch see at their own requests what is wrong, and say so.
+        if (failures === 1) this.#bell.ring();
         this.#log[failures === 1 ? 'warn' : 'debug']({ err: error, failures }, 'the console sessions cannot be watched at the moment');
         await this.clock.sleep(PAUSE_AFTER_FAILURE_MS, signal);
       }
@@ -116,6 +118,7 @@ export class SessionWatch {
   readonly #closing = new AbortController();
   readonly #left: () => void;
   #place: Watched;
+  #seenRings = 0;
 
   constructor(watched: Watched, source: Source, left: () => void) {
     this.userId = watched.context.userId;
@@ -133,16 +136,20 @@ export class SessionWatch {
    * fails may be asked again: the place stays. Throws as ConsoleSessions.eventsAfter, and UNAVAILABLE once it is closed.
    */
   async next(waitMs: number): Promise<ConsoleSessionEvents> {
-    const { bell, clock } = this.#source;
     const until = performance.now() + waitMs;
     for (;;) {
-      const { rings } = bell;
       const page = await this.#read();
       this.#place = { ...this.#place, cursor: page.cursor };
       const leftMs = until - performance.now();
       if (page.events.length > 0 || leftMs <= 0) return page;
-      if (!(await bell.wait(rings, leftMs, clock, this.#closing.signal)) && !this.isClosed) return page;
+      if (!(await this.changed(leftMs)) && !this.isClosed) return page;
     }
+  }
+
+  /** Resolves with whether something may have changed since the last request for events began, at the latest after `waitMs`. */
+  changed(waitMs: number): Promise<boolean> {
+    const { bell, clock } = this.#source;
+    return bell.wait(this.#seenRings, waitMs, clock, this.#closing.signal);
   }
 
   /** Each time as a request of its own: the one that began to watch has a deadline, and ended long ago. */
@@ -150,6 +157,7 @@ export class SessionWatch {
     const { requestId, traceparent, userId, projectId, isAdmin, roles } = this.#place.context;
     const context = newContext({ requestId, traceparent, userId, projectId, isAdmin, roles, signal: this.#closing.signal });
     if (this.isClosed) throw closed();
+    this.#seenRings = this.#source.bell.rings;
     try {
       return await this.#source.read({ ...this.#place, context });
     } catch (error) {

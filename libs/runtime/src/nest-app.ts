@@ -98,12 +98,15 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
   });
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-openstack-request-id', request.id);
+    const tell = (words: string): void => {
+      const path = pathForLog(request.url, request.routeOptions.url, request.params);
+      const fields = { requestId: request.id, method: request.method, path, status: reply.raw.statusCode };
+      log.info({ ...fields, durationMs: Math.round(reply.elapsedTime) }, words);
+    };
+    reply.raw.once('close', () => tell(reply.raw.writableFinished ? 'request' : 'request was cut off'));
     done();
   });
   fastify.addHook('onResponse', (request, reply, done) => {
-    const path = pathForLog(request.url, request.routeOptions.url, request.params);
-    const fields = { requestId: request.id, method: request.method, path, status: reply.statusCode };
-    log.info({ ...fields, durationMs: Math.round(reply.elapsedTime) }, 'request');
     // The route's pattern and not the path: labels must come from a small closed set.
     const labels = { method: request.method, route: request.routeOptions.url ?? 'none', status: reply.statusCode };
     seconds.observe(labels, reply.elapsedTime / 1_000);

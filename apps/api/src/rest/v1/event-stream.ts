@@ -16,7 +16,8 @@ const READER_MS_MAX = 10_000;
 /** Whoever watches shows a token again after this: nothing else would notice that it counts no more. */
 const STREAM_MS_MAX = 3_600_000;
 const RETRY_MS = 1_000;
-const PAUSE_AFTER_FAILURE_MS = 1_000;
+/** At most: it goes on at once when consoleauth is back. */
+const PAUSE_AFTER_FAILURE_MS = 2_000;
 
 export interface EventStreamOptions {
   readonly watch: SessionWatch;
@@ -44,7 +45,7 @@ export async function streamEvents(response: ServerResponse, options: EventStrea
       const error = toServiceError(thrown);
       if (watch.isClosed || error.code === 'INVALID_ARGUMENT') break;
       text = `: ${error.message.replaceAll(/\s+/g, ' ')}\n\n`;
-      await clock.sleep(PAUSE_AFTER_FAILURE_MS);
+      await watch.changed(PAUSE_AFTER_FAILURE_MS);
     }
   }
   watch.close();

@@ -37,12 +37,13 @@ export interface ParkingSettings {
   readonly parkedMax: number;
 }
 
+/** A page that is loaded anew is back by then; one that was closed shall not keep its port for long. */
+const RELOAD_MS_MAX = 5_000;
 /** The client or its host is gone, and both may come back: neither was told to go. */
 const PARKING_REASONS: readonly string[] = ['client_lost', 'host_unreachable', 'host_draining'];
 
 export class CarriedSessions {
   readonly #carried = new Map<string, CarriedSession>();
-  /** In the order of their time. */
   readonly #parked = new Map<string, ParkedSession>();
   /** Parked since the last renewal: whoever takes one over elsewhere goes on with its byte counts. */
   #untold: ConsoleSessionUse[] = [];
@@ -145,10 +146,7 @@ export class CarriedSessions {
     const nowMs = performance.now();
     for (const { client } of [...this.#carried.values()]) client.beat(nowMs);
     const now = this.#clock.now().getTime();
-    for (const parked of this.#parked.values()) {
-      if (parked.until > now) break;
-      this.#unpark(parked, parked.reason);
-    }
+    for (const parked of [...this.#parked.values()]) if (parked.until <= now) this.#unpark(parked, parked.reason);
   }
 
   warnOfDrain(seconds: number): void {
@@ -164,7 +162,8 @@ export class CarriedSessions {
 
   #park(session: CarriedSession, reason: string): void {
     const use = useOf(session);
-    const until = this.#clock.now().getTime() + this.#settings.resumeWaitMs;
+    const { resumeWaitMs } = this.#settings;
+    const until = this.#clock.now().getTime() + (session.client.saidGoodbye ? Math.min(resumeWaitMs, RELOAD_MS_MAX) : resumeWaitMs);
     this.#parked.set(session.id, { use, leaseMs: session.leaseMs, reason, until });
     this.#untold.push(use);
     const [longest] = this.#parked.values();

@@ -14,6 +14,7 @@ import { launchChromium } from '../../../test/servers/chromium.ts';
 import { startConsoleProxy } from './app.module.ts';
 import { consoleProxyConfig } from './config.ts';
 import { TestConsoleAuth } from './test-console-auth.ts';
+import { until } from './test-proxy.ts';
 import { rfbScreen, serialPrompt, startGuest, type TestGuest } from './test-guests.ts';
 
 const DESKTOP = { width: 1100, height: 720 };
@@ -34,8 +35,8 @@ describe('the console pages in a browser', function () {
   });
   after(() => browser.close());
 
-  async function startProxy(proxyPort: string, proxyDrain = '0'): Promise<void> {
-    const config = consoleProxyConfig.parse({ proxyPort, proxyName: 'proxy-1', proxyDrain });
+  async function startProxy(proxyPort: string, settings: Record<string, string> = {}): Promise<void> {
+    const config = consoleProxyConfig.parse({ proxyPort, proxyName: 'proxy-1', proxyDrain: '0', ...settings });
     app = await startConsoleProxy({ config, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('console-proxy'), clock: systemClock });
     base = app.addresses[0]!.url;
   }
@@ -79,6 +80,7 @@ describe('the console pages in a browser', function () {
 
   const stateIs = (page: Page, words: string): Promise<void> =>
     page.waitForFunction((wanted) => document.getElementById('state')?.textContent === wanted, words, { timeout: 10_000 }).then(() => {});
+  const sessionOf = (page: Page): Promise<string | undefined> => page.evaluate(() => document.body.dataset['session']);
   const shoot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: artifactPath(`page-${name}.png`) });
 
   /** The colours of a canvas along its middle line. */
@@ -155,7 +157,8 @@ describe('the console pages in a browser', function () {
     assert.match((await second.page.textContent('#message-reason')) ?? '', /in use since/);
     await shoot(second.page, 'in-use');
     await first.page.close();
-    await second.page.waitForTimeout(200);
+    // A page that was left might be loaded anew: its session is kept for it for some seconds.
+    await until(() => auth.released.length === 1, 'the release');
     await second.page.click('#reconnect');
     await stateIs(second.page, 'Connected');
     assert.deepEqual(second.complaints, []);
@@ -176,23 +179,35 @@ describe('the console pages in a browser', function () {
 
     const port = new URL(base).port;
     await app.drain();
-    await startProxy(port, '1');
+    await startProxy(port, { proxyDrain: '1' });
     const warned = await visit('/serial#token=line');
     await stateIs(warned.page, 'Connected');
     await warned.page.keyboard.type('still typing');
     const drained = app.drain();
     await warned.page.waitForSelector('#notice:not([hidden])');
     await shoot(warned.page, 'draining');
+    const session = await sessionOf(warned.page);
     await drained;
-    await stateIs(warned.page, 'Closed');
+    await stateIs(warned.page, 'Reconnecting…');
     await shoot(warned.page, 'drained');
-    await warned.page.click('#reconnect');
-    await stateIs(warned.page, 'Closed');
-    assert.equal(await warned.page.textContent('#message-title'), 'The server cannot be reached');
-    await shoot(warned.page, 'unreachable');
     await startProxy(port);
-    await warned.page.click('#reconnect');
     await stateIs(warned.page, 'Connected');
+    assert.equal(await sessionOf(warned.page), session);
+  });
+
+  it('say that the server cannot be reached, and open the console when it is back', async () => {
+    auth.refusals.set('line', new ServiceError('UNAVAILABLE', 'The host of this console does not answer.'));
+    const { page } = await visit('/serial#token=line');
+    await stateIs(page, 'Closed');
+    const port = new URL(base).port;
+    await app.drain();
+    await page.click('#reconnect');
+    await page.waitForFunction(() => document.getElementById('message-title')?.textContent === 'The server cannot be reached');
+    await shoot(page, 'unreachable');
+    auth.refusals.clear();
+    await startProxy(port);
+    await page.click('#reconnect');
+    await stateIs(page, 'Connected');
   });
 
   it('take the token out of the address and keep it for a reload of this tab only', async () => {

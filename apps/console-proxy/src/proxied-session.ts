@@ -52,6 +52,7 @@ export class ProxiedSession implements WebSocketEvents, Timed {
   #endReason: string | null = null;
   #carrier: Carrier | null = null;
   #canReturn = false;
+  #saidGoodbye = false;
   #timers: SessionTimers | null = null;
   /** Whether these bytes hold a person's input; null: nobody asks. */
   #isInput: ((bytes: Buffer) => boolean) | null = null;
@@ -69,6 +70,11 @@ export class ProxiedSession implements WebSocketEvents, Timed {
   /** Whether its user holds the grant that opens this session again. */
   get canReturn(): boolean {
     return this.#canReturn;
+  }
+
+  /** Whether the browser said that it leaves the page: closed, or loaded anew, which is quick. */
+  get saidGoodbye(): boolean {
+    return this.#saidGoodbye;
   }
 
   /** Turn the client away with the error's close code and words. */
@@ -146,6 +152,7 @@ export class ProxiedSession implements WebSocketEvents, Timed {
   }
 
   closed(end: WebSocketEnd): void {
+    this.#saidGoodbye = end.by === 'peer' && end.code === GOING_AWAY;
     this.#finish(reasonOf(end), end.code, end.reason);
   }
 

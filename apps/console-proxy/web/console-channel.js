@@ -24,11 +24,12 @@ export class ConsoleChannel {
   #wasOpen = false;
 
   /** `consoleType` is what the page can show; the proxy refuses a link to anything else. */
-  constructor(token, consoleType) {
+  constructor({ token, resume }, consoleType) {
     const url = new URL('websockify', location.href);
     url.searchParams.set('console_type', consoleType);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    this.#socket = new WebSocket(url, ['gatehouse.v1', 'binary', `token.${token}`]);
+    const credentials = [`token.${token}`, ...(resume === null ? [] : [`resume.${resume}`])];
+    this.#socket = new WebSocket(url, ['gatehouse.v1', 'binary', ...credentials]);
     this.#socket.binaryType = 'arraybuffer';
     this.#socket.onopen = (event) => {
       this.#wasOpen = true;
@@ -61,6 +62,11 @@ export class ConsoleChannel {
 
   send(bytes) {
     this.#socket.send(bytes);
+  }
+
+  /** The user is there, though nothing is to be typed into the machine. */
+  stay() {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send('{"type":"stay"}');
   }
 
   close(code, reason) {

@@ -1,57 +1,88 @@
 /**
  * What all console pages share: the bar above, the connection's state in words, the message when there is no
  * console, full screen, and the order in which things happen. A page brings a viewer: it gets the open channel and
- * draws.
+ * draws. A console that was lost comes back by itself while its session may still be there.
  */
 import { ConsoleChannel } from './console-channel.js';
-import { describeEnd, NO_LINK } from './endings.js';
-import { readLink } from './link.js';
+import { describeEnd, describeReturn, mayGoOn, NO_LINK } from './endings.js';
+import { keepGrant, readLink } from './link.js';
+import { Notices } from './notices.js';
+import { Reconnection } from './reconnection.js';
 
 const byId = (id) => document.getElementById(id);
 
 /**
- * Run a page. `kind` is its word in the title, `consoleType` what it can show. `show(channel, element)` draws the console and answers a viewer:
- * { focus(), setFit(on), close() }.
+ * Run a page. `kind` is its word in the title, `consoleType` what it can show, `input` what its user can do there, in
+ * words. `show(channel, element)` draws the console and answers a viewer: { focus(), setFit(on), close() }.
  */
-export function runConsolePage({ kind, consoleType, show }) {
+export function runConsolePage({ kind, consoleType, input, show }) {
   const link = readLink();
+  const notices = new Notices();
+  const reconnection = new Reconnection(connect);
+  let channel = null;
   let viewer = null;
   let fit = true;
 
   function connect() {
     if (link === null) return end(NO_LINK);
-    setState('connecting', 'Connecting…');
-    notice('');
+    setState('connecting', reconnection.active ? 'Reconnecting…' : 'Connecting…');
     byId('message').hidden = true;
     delete document.body.dataset.session;
-    const channel = new ConsoleChannel(link.token, consoleType);
-    channel.oncontrol = (message) => control(channel, message);
-    channel.onend = (ending) => end(describeEnd(ending));
+    const opened = new ConsoleChannel(link, consoleType);
+    channel = opened;
+    opened.oncontrol = (message) => control(opened, message);
+    opened.onend = ended;
   }
 
-  function control(channel, message) {
-    if (message.type === 'session') open(channel, message);
-    if (message.type === 'warning') notice(message.words);
-    if (message.type === 'drain') notice('The server is about to restart; this console will close shortly.');
+  function control(from, message) {
+    if (message.type === 'session') open(from, message);
+    if (message.type === 'warning') warn(message);
+    if (message.type === 'drain') notices.say('drain', { words: 'The server is about to restart. Your console comes back by itself.' });
   }
 
-  function open(channel, session) {
+  function open(from, session) {
+    reconnection.stop();
+    notices.clear();
+    if (session.resume) keepGrant(link, session.resume);
     setName(session.instance.name);
     setState('connected', session.access === 'view' ? 'Connected, view only' : 'Connected');
     byId('stage').classList.remove('faded');
     byId('console').replaceChildren();
     document.body.dataset.session = session.id;
-    viewer = show(channel, byId('console'));
+    viewer = show(from, byId('console'));
     viewer.setFit(fit);
     viewer.focus();
-    channel.flush();
+    from.flush();
+  }
+
+  function warn({ reason, seconds }) {
+    const words = {
+      idle_timeout: `Nothing was typed for a while. ${input} to stay; this console closes in`,
+      lifetime_over: 'This session has reached its limit. Finish what you are doing; it closes in',
+    };
+    if (seconds === null) notices.unsay(reason);
+    else notices.say(reason, { words: words[reason] ?? 'This console closes in', seconds, canStay: reason === 'idle_timeout' });
+  }
+
+  function ended(ending) {
+    channel = null;
+    viewer?.close();
+    viewer = null;
+    notices.clear();
+    const words = describeReturn(ending);
+    if (words !== null && link.resume !== null && reconnection.tryAgain()) {
+      setState('connecting', 'Reconnecting…');
+      byId('stage').classList.add('faded');
+      notices.say('return', { words });
+      return;
+    }
+    if (!mayGoOn(ending)) keepGrant(link, null);
+    end(describeEnd(ending));
   }
 
   function end({ title, reason, help, detail, retry }) {
-    viewer?.close();
-    viewer = null;
+    reconnection.stop();
     setState('ended', 'Closed');
-    notice('');
     const session = document.body.dataset.session;
     const words = { title, reason, help, detail: session ? `${detail} · session ${session}` : detail };
     for (const [part, text] of Object.entries(words)) {
@@ -71,6 +102,10 @@ export function runConsolePage({ kind, consoleType, show }) {
   }
 
   byId('reconnect').addEventListener('click', connect);
+  byId('stay').addEventListener('click', () => {
+    channel?.stay();
+    viewer?.focus();
+  });
   byId('fit').addEventListener('click', () => {
     fit = !fit;
     byId('fit').setAttribute('aria-pressed', String(fit));
@@ -98,9 +133,4 @@ function setState(state, words) {
   const element = byId('state');
   element.dataset.state = state;
   element.textContent = words;
-}
-
-function notice(words) {
-  byId('notice').textContent = words;
-  byId('notice').hidden = words === '';
 }

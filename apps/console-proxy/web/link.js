@@ -1,15 +1,25 @@
 /**
- * The console link this tab was opened with. Its key stands in the fragment, which no server is sent: it is read
- * once, taken out of the address bar (and so out of history, bookmarks and screenshots), and kept for this tab, so
- * that a reload still works.
+ * The console link this tab was opened with, and the grant of the session that it opened. The link's key stands in the
+ * fragment, which no server is sent: it is read once, taken out of the address bar (and so out of history, bookmarks and
+ * screenshots), and kept for this tab, so that a reload still works. The grant opens the same session again, also
+ * when the link has expired meanwhile.
  */
 
-/** The link's parts, or null when this tab never had one. */
+/** The link's parts, or null when this tab never had one: { token, title, resume }. */
 export function readLink() {
-  const link = linkInAddress() ?? linkOfTab();
+  const kept = linkOfTab();
+  const shown = linkInAddress();
+  // A grant belongs to the link that opened its session.
+  const link = shown === null ? kept : { ...shown, resume: kept?.token === shown.token ? kept.resume : null };
   if (link !== null) keepForTab(link);
   if (location.hash !== '' || location.search !== '') history.replaceState(null, '', location.pathname);
   return link;
+}
+
+/** Keeps the session's grant with its link, for this page and its next load; null forgets it. */
+export function keepGrant(link, resume) {
+  link.resume = resume;
+  keepForTab(link);
 }
 
 function linkInAddress() {
@@ -24,7 +34,8 @@ function linkInAddress() {
 function linkOfTab() {
   try {
     const kept = JSON.parse(sessionStorage.getItem(storageKey()) ?? 'null');
-    return typeof kept?.token === 'string' ? { token: kept.token, title: String(kept.title ?? '') } : null;
+    if (typeof kept?.token !== 'string') return null;
+    return { token: kept.token, title: String(kept.title ?? ''), resume: typeof kept.resume === 'string' ? kept.resume : null };
   } catch {
     return null; // storage is switched off, or somebody else wrote there
   }

@@ -10,6 +10,7 @@ const encoder = new TextEncoder();
 runConsolePage({
   kind: 'Serial console',
   consoleType: 'serial',
+  input: 'Type',
   show(channel, element) {
     const terminal = new Terminal({
       cursorBlink: true,

@@ -13,6 +13,7 @@ ctrlAltDel.addEventListener('click', () => {
 runConsolePage({
   kind: 'Screen',
   consoleType: 'novnc',
+  input: 'Type or move the pointer',
   show(channel, element) {
     const screen = new RFB(element, channel, { shared: true });
     screen.background = 'transparent';

@@ -3,6 +3,7 @@ import { Inject, Module } from '@nestjs/common';
 import type { BeforeApplicationShutdown, DynamicModule, OnApplicationBootstrap } from '@nestjs/common';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import { backportPeer } from '@gatehouse/contracts/backport-peers';
+import { compute } from '@gatehouse/contracts/compute';
 import { conductor } from '@gatehouse/contracts/conductor';
 import { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
@@ -19,7 +20,9 @@ import { createContextApp } from '@gatehouse/runtime/nest-app';
 import { periodic } from '@gatehouse/runtime/periodic';
 import type { Periodic } from '@gatehouse/runtime/periodic';
 import type { ConsoleAuthConfig } from './config.ts';
+import { ConsoleAdmission } from './console-admission.ts';
 import { ConsoleAuth } from './console-auth.ts';
+import { ConsoleClaims } from './console-claims.ts';
 import { ConsoleSessions } from './console-sessions.ts';
 import { consoleAuthHandlers } from './consoleauth.server.ts';
 import type { ConsoleAuthParts } from './consoleauth.server.ts';
@@ -65,13 +68,16 @@ function makeParts({ cellDb, clock, config, server, transport, audit, log }: Con
   const leases = new SessionLeases(cellDb, outages, audit, clock, config.consoleLease);
   const sweeps = new Sweeps(cellDb, leases, clock);
   const tokens = openTokens(config, { cellDb, clock, log });
-  const auth = new ConsoleAuth(cellDb, tokens, leases, config, clock);
+  const auth = new ConsoleAuth(tokens, leases, config, audit, clock);
   const levels = new FleetLevels(cellDb.services, clock, server);
   const pins = new FleetPins(config, () => levels.oldest(), clock, log);
   const ends = new SessionEnds(createClient(consoleProxy, transport, { pin: pins.of(consoleProxy) }), log);
+  // Of no level: an agent that cannot confirm says so, and one that can is asked from its first moment on.
+  const hosts = createClient(compute, transport);
+  const admission = new ConsoleAdmission(cellDb, new ConsoleClaims(cellDb, tokens, leases, config, clock), hosts, ends, audit);
   const sessions = new ConsoleSessions(cellDb, ends, clock);
   const watch = new SessionWatch(cellDb, clock);
-  return { auth, tokens, leases, outages, sweeps, sessions, watch, ends, levels, pins, db: cellDb, clock };
+  return { auth, admission, tokens, leases, outages, sweeps, sessions, watch, ends, levels, pins, db: cellDb, clock };
 }
 
 class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdown {

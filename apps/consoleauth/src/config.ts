@@ -1,8 +1,9 @@
 import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { consoleProxy } from '@gatehouse/contracts/console-proxy';
+import { CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
 import { auditSettings } from '@gatehouse/runtime/audit';
 import { brokerSettings } from '@gatehouse/runtime/broker';
-import { choice, durationSeconds, flag, name, orNull, rpcLevel, secret, secretUrl, url } from '@gatehouse/runtime/config';
+import { choice, choices, durationSeconds, flag, integer, name, orNull, rpcLevel, secret, secretUrl, url } from '@gatehouse/runtime/config';
 import { z } from 'zod';
 import { HASH_ALGORITHMS } from './console-token.ts';
 import { TOKENS_BACKENDS } from './token-backend.ts';
@@ -20,6 +21,12 @@ export const consoleAuthConfig = z.object({
   consoleTokensUrl: orNull(secret('a URL like redis://host:6379 or memcached://host:11211,host:11211')),
   /** A token opens its console once; after that the session's resume grant does. */
   consoleTokenSingleUse: flag(false),
+  /** Consoles that take one client at a time, besides serial ports. */
+  consoleExclusive: choices(CONSOLE_TYPES),
+  /** Consoles that may be open at one time; 0: as many as come. */
+  consoleSessionsPerUser: integer({ min: 0, max: 1_000_000, fallback: 500 }),
+  consoleSessionsPerInstance: integer({ min: 0, max: 1_000_000, fallback: 250 }),
+  consoleSessionsPerProxy: integer({ min: 0, max: 1_000_000, fallback: 0 }),
   /** Seconds for which a promised port is kept for its user. */
   consoleReservation: durationSeconds(30, { min: 1, max: 3_600 }),
   /** Seconds that a session lives on without its proxy's renewal. */

@@ -178,7 +178,7 @@ describe('consoleauth on PostgreSQL', function () {
     const granted = await Promise.all(['a', 'b', 'c'].map((userId) =>
       client.authorize({ connections: ports(uuid, 'serial', 3), access: 'full' }, newContext({ userId }))));
     assert.deepEqual(granted.map((connection) => connection.port).sort(), [0, 1, 2]);
-    await assert.rejects(mint(uuid, 'serial', bob(), 3), refused('PORT_IN_USE', /no port of this console is free: 0 of 3 in use, 3 reserved/));
+    await assert.rejects(mint(uuid, 'serial', bob(), 3), refused('NO_PORT_FREE', /no port of this console is free: 0 of 3 in use, 3 reserved/));
   });
 
   it("keeps a promised port from another user's older link until the promise ends", async () => {

@@ -4,6 +4,7 @@ import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Handlers } from '@gatehouse/rpc/server';
 import type { Clock } from '@gatehouse/runtime/clock';
+import type { ConsoleAdmission } from './console-admission.ts';
 import type { ConsoleAuth } from './console-auth.ts';
 import type { ConsoleSessions } from './console-sessions.ts';
 import type { FleetLevels } from './fleet-levels.ts';
@@ -14,6 +15,7 @@ import type { Sweeps } from './sweeps.ts';
 
 export interface ConsoleAuthParts {
   readonly auth: ConsoleAuth;
+  readonly admission: ConsoleAdmission;
   readonly leases: SessionLeases;
   readonly sweeps: Sweeps;
   readonly sessions: ConsoleSessions;
@@ -24,11 +26,11 @@ export interface ConsoleAuthParts {
   readonly clock: Clock;
 }
 
-export function consoleAuthHandlers({ auth, leases, sweeps, sessions, watch, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
+export function consoleAuthHandlers({ auth, admission, leases, sweeps, sessions, watch, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
   return {
     authorize: (args, context) => auth.authorize(args, context),
-    connect: (args) => auth.connect(args),
-    attach: ({ sessionId, attachSecret, host }) => auth.attach(sessionId, attachSecret, host),
+    connect: (args, context) => admission.connect(args, context),
+    attach: ({ sessionId, attachSecret, host }) => admission.attach(sessionId, attachSecret, host),
     renew: ({ proxy, sessions }) => leases.renew(proxy, sessions),
     release: ({ proxy, session, reason }) => leases.release(proxy, session, reason),
     sweep: ({ host }) => sweeps.sweep(host),

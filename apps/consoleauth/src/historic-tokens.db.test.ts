@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import { compute } from '@gatehouse/contracts/compute';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { consoleauth1, consoleauth2 } from '@gatehouse/contracts/historic-consoleauth';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -11,6 +12,8 @@ import type { ConsoleType } from '@gatehouse/objects/console-connection';
 import { createClient } from '@gatehouse/rpc/client';
 import { newContext } from '@gatehouse/rpc/context';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
+import { serve } from '@gatehouse/rpc/server';
+import { someHandlers } from '@gatehouse/rpc/some-handlers';
 import type { App } from '@gatehouse/runtime/app';
 import { noAudit } from '@gatehouse/runtime/audit';
 import { createLogger } from '@gatehouse/runtime/logger';
@@ -34,6 +37,8 @@ describe("tokens of Nova's services on PostgreSQL", function () {
   let cellDb: CellDb;
   let app: App;
   let port = 5_900;
+  /** What the host of known instances says of their consoles. */
+  let isConfirmed = true;
   const clock = new TestClock(NOW);
   const transport = createMemoryTransport();
   const ours = createClient(consoleauth, transport);
@@ -47,6 +52,7 @@ describe("tokens of Nova's services on PostgreSQL", function () {
     await cellDb.migrate();
     const log = createLogger({ service: 'test', level: 'silent' });
     app = await startConsoleAuth({ config: consoleAuthConfig.parse({}), server: 'consoleauth-1', transport, cellDb, audit: noAudit, log, clock });
+    await serve(compute, transport, { server: 'compute-1', handlers: someHandlers(compute, { confirmConsole: () => isConfirmed }) });
   });
 
   after(async () => {
@@ -141,6 +147,16 @@ describe("tokens of Nova's services on PostgreSQL", function () {
     const token = await claim(await makeInstance());
     assert.equal(await check(token), null);
     assert.equal((await connect(token)).connection.port, port);
+  });
+
+  it('opens no console that its host denies', async () => {
+    const uuid = await makeInstance();
+    await claim(uuid);
+    const token = await authorize(uuid);
+    isConfirmed = false;
+    await assert.rejects(connect(token), refused('NOT_FOUND', /no longer has this console/));
+    isConfirmed = true;
+    assert.equal((await connect(token)).session.instanceUuid, uuid);
   });
 
   it('revokes all tokens of an instance, and lets open consoles be', async () => {

@@ -63,7 +63,7 @@ export class HistoricTokens {
   async check(token: string): Promise<JsonObject | null> {
     const stored = await this.#tokens.find(this.#hash(token));
     if (stored === null || stored.connectionId !== null || stored.expires <= this.#clock.now()) return null;
-    if ((await reachHistoric(this.#db, stored)) === null) return null;
+    if ((await reachHistoric(this.#db, stored, this.#config.consoleExclusive)) === null) return null;
     const { instanceUuid, consoleType, host, port, internalAccessPath, accessUrlBase, createdAt } = stored;
     return {
       ...{ token, host, port },
@@ -89,13 +89,14 @@ export class HistoricTokens {
 export async function reachHistoric(
   { instances, consoleConnections }: Pick<CellStores, 'instances' | 'consoleConnections'>,
   { instanceUuid, consoleType, host, port, internalAccessPath, createdAt }: StoredToken,
+  exclusive: readonly ConsoleType[],
 ): Promise<ReachedConnection | null> {
   const known = await consoleConnections.findByAddress(host, port);
   if (known !== null) return known.instanceUuid === instanceUuid && known.consoleType === consoleType ? known : null;
   if ((await instances.find(instanceUuid)) !== null || (await instances.isDeleted(instanceUuid))) return null;
   return {
     ...{ id: null, instanceUuid, consoleType, host, port, address: host, createdAt },
-    ...{ exclusive: isExclusive(consoleType), reservedBy: null, reservedUntil: null, reservedTokenHash: null },
+    ...{ exclusive: isExclusive(consoleType, exclusive), reservedBy: null, reservedUntil: null, reservedTokenHash: null },
     options: { transport: 'tcp', address: host, ...(internalAccessPath === null ? {} : { internal_access_path: internalAccessPath }) },
   };
 }

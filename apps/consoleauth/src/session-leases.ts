@@ -38,17 +38,26 @@ export class SessionLeases {
     return new Date(now.getTime() + this.#leaseMs);
   }
 
+  hasRunOut({ leaseExpires }: StoredSession, now: Date): boolean {
+    return leaseExpires <= this.liveAfter(now);
+  }
+
+  /** Open sessions whose lease ends later than this are live. */
+  liveAfter(now: Date): Date {
+    return this.#outages.excuse(now) ? new Date(0) : now;
+  }
+
   /** The open sessions of an instance whose lease holds. */
   async listLive(stores: CellStores, instanceUuid: string, now: Date): Promise<readonly StoredSession[]> {
     const open = await stores.consoleSessions.listOpenByInstance(instanceUuid);
-    return open.filter((session) => !this.#hasRunOut(session, now));
+    return open.filter((session) => !this.hasRunOut(session, now));
   }
 
   /** The live session that holds an exclusive connection; one whose lease has run out is ended on the way. */
   async holderOf(stores: CellStores, { id, host, port }: ReachedConnection, now: Date): Promise<Holder> {
     const { consoleSessions, consoleSessionEnds } = stores;
     const session = id === null ? await consoleSessions.findOpenForAddress(host, port) : await consoleSessions.findOpenForConnection(id);
-    if (session === null || !this.#hasRunOut(session, now)) return { session, ended: [] };
+    if (session === null || !this.hasRunOut(session, now)) return { session, ended: [] };
     const ended = await consoleSessionEnds.close(session.id, { reason: 'lease_lost', at: now });
     return { session: null, ended: ended === null ? [] : [ended] };
   }
@@ -84,9 +93,5 @@ export class SessionLeases {
     const ended = await this.#db.consoleSessionEnds.closeExpired(now, 'lease_lost', limit, host);
     this.noteEnds(ended);
     return ended.length;
-  }
-
-  #hasRunOut({ leaseExpires }: StoredSession, now: Date): boolean {
-    return leaseExpires <= now && !this.#outages.excuse(now);
   }
 }

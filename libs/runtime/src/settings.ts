@@ -127,6 +127,12 @@ export function choice<const T extends string>(values: readonly T[], fallback?: 
   return setting(`one of ${values.join(', ')}`, parse, fallback);
 }
 
+/** Some of a few words, separated by commas; none unless told. */
+export function choices<const T extends string>(values: readonly T[], fallback: readonly NoInfer<T>[] = []): z.ZodType<readonly T[]> {
+  const parse = (text: string): readonly T[] => splitList(text).map((word) => values.find((value) => value === word) ?? fail());
+  return setting<readonly T[]>(`some of ${values.join(', ')}, separated by commas`, parse, fallback);
+}
+
 /** The level of a contract that a client speaks: `auto`, or one of those that the contract has had. */
 export function rpcLevel({ topic, version }: { readonly topic: string; readonly version: string }, fallback = 'auto'): z.ZodType<string> {
   const [major = 0, newest = 0] = parseLevel(version) ?? [];

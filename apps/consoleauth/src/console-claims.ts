@@ -1,0 +1,206 @@
+/**
+ * Claims of sessions. A token opens a new one; a resume grant carries an open one on, for a client that was cut off. Each is
+ * one transaction that holds the row of the console: who revokes it waits, and then sees the session; who comes when it
+ * was revoked finds no row. Whatever the way, one claim of a session counts, the newest.
+ *
+ * Locks are taken in one order everywhere: instance, token, connection, counts, session.
+ */
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { NewSession, StoredSession } from '@gatehouse/cell-db/console-session-row';
+import type { TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import type { ConsoleType } from '@gatehouse/objects/console-connection';
+import type { Clock } from '@gatehouse/runtime/clock';
+import type { ConsoleAuthConfig } from './config.ts';
+import { hashSecret, mintSecret } from './console-token.ts';
+import { reachHistoric } from './historic-tokens.ts';
+import type { ReachedConnection } from './historic-tokens.ts';
+import { refusePortInUse } from './port-choice.ts';
+import { isResumedBy, resumeHashOf } from './resume-grant.ts';
+import { liveEndpoint } from './service-directory.ts';
+import { refuseOverCap } from './session-caps.ts';
+import type { SessionLeases } from './session-leases.ts';
+import type { TokenBackend } from './token-backend.ts';
+
+export interface ConnectRequest {
+  /** Chosen by the proxy: the claim of this connect, and the id of the session if it makes a new one. */
+  readonly sessionId: string;
+  readonly token: string;
+  readonly proxy: string;
+  readonly clientAddress: string;
+  /** What the asking page can show; undefined means any. */
+  readonly consoleTypes?: readonly ConsoleType[] | undefined;
+  readonly resumeGrant?: string | undefined;
+}
+
+/** What a connect has won. */
+export interface Claim {
+  readonly session: StoredSession;
+  readonly connection: ReachedConnection;
+  readonly instanceName: string;
+  readonly leaseSeconds: number;
+  /** Of the host's console stream; null where the console is dialled. */
+  readonly endpoint: string | null;
+  readonly attachSecret: string | null;
+  /** Null where the client has it already. */
+  readonly resumeGrant: string | null;
+  /** The session as the connect before had it; null for a new one. */
+  readonly former: StoredSession | null;
+}
+
+/** What a connect has shown so far: a refusal says of whom it was. */
+export interface Attempt {
+  token: TokenWithConnection | null;
+}
+
+type Way = Pick<Claim, 'instanceName' | 'endpoint'>;
+type ShownToken = Omit<TokenWithConnection, 'connection'> & { readonly connection: ReachedConnection };
+
+/** Console types as people call them. */
+const NOUNS: Partial<Record<ConsoleType, string>> = { novnc: 'screen', serial: 'serial console' };
+
+export class ConsoleClaims {
+  readonly #db: CellDb;
+  readonly #tokens: TokenBackend;
+  readonly #leases: SessionLeases;
+  readonly #config: ConsoleAuthConfig;
+  readonly #clock: Clock;
+
+  constructor(db: CellDb, tokens: TokenBackend, leases: SessionLeases, config: ConsoleAuthConfig, clock: Clock) {
+    this.#db = db;
+    this.#tokens = tokens;
+    this.#leases = leases;
+    this.#config = config;
+    this.#clock = clock;
+  }
+
+  /**
+   * By the resume grant where that opens something, else by the token.
+   * @throws ServiceError UNAUTHENTICATED, INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE, RESOURCE_EXHAUSTED or PORT_IN_USE: the
+   * first of them that is so, in this order
+   */
+  async claim(request: ConnectRequest, attempt: Attempt): Promise<Claim> {
+    return (await this.#resume(request)) ?? (await this.#open(request, attempt));
+  }
+
+  /** What was claimed cannot be used: its session is over. */
+  async giveBack({ session }: Claim, reason: string): Promise<void> {
+    const { id, claim } = session;
+    const ended = await this.#db.consoleSessionEnds.close(id, { reason, claim: claim ?? undefined, at: this.#clock.now() });
+    this.#leases.noteEnds(ended === null ? [] : [ended]);
+  }
+
+  /** @returns null when the grant opens nothing (any more) */
+  async #resume({ resumeGrant, consoleTypes, ...request }: ConnectRequest): Promise<Claim | null> {
+    const hash = resumeHashOf(resumeGrant);
+    const shown = hash === null ? null : await this.#db.consoleSessionClaims.findByResumeHash(hash);
+    if (hash === null || shown?.connectionId == null) return null;
+    if (consoleTypes !== undefined && !consoleTypes.includes(shown.consoleType)) return null;
+    const { connectionId } = shown;
+    const attachSecret = mintSecret();
+    return this.#db.transaction(async (stores) => {
+      const connection = await stores.consoleConnections.lock(connectionId);
+      // Only now is it certain whose the session is.
+      const former = connection === null ? null : await stores.consoleSessionClaims.lock(shown.id);
+      const now = this.#clock.now();
+      if (connection === null || former === null || !isResumedBy(former, hash) || this.#leases.hasRunOut(former, now)) return null;
+      const way = await wayTo(stores, connection, now);
+      // The session itself is no further one; its new proxy has one more.
+      const proxy = former.proxy === request.proxy ? null : request.proxy;
+      await refuseOverCap(stores.consoleSessionClaims, this.#config, { instanceUuid: null, userId: null, proxy }, this.#leases.liveAfter(now));
+      const session = await stores.consoleSessionClaims.takeOver(former.id, {
+        ...{ claim: request.sessionId, proxy: request.proxy, clientAddress: request.clientAddress },
+        attachSecretHash: way.endpoint === null ? null : hashSecret(attachSecret),
+        leaseExpires: this.#leases.from(now),
+      }, now);
+      if (session === null) return null;
+      return { ...this.#won(way, attachSecret), session, connection, resumeGrant: null, former };
+    });
+  }
+
+  async #open(request: ConnectRequest, attempt: Attempt): Promise<Claim> {
+    const attachSecret = mintSecret();
+    const grant = mintSecret();
+    let ended: readonly StoredSession[] = [];
+    const claim = await this.#tokens.use(hashSecret(request.token, this.#config.consoleTokenHash), async (stores, shown) => {
+      attempt.token = shown;
+      const now = this.#clock.now();
+      const token = await this.#validToken(stores, shown, request, now);
+      const { connection, userId } = token;
+      const way = await wayTo(stores, connection, now);
+      const counted = { instanceUuid: connection.instanceUuid, userId, proxy: request.proxy };
+      await refuseOverCap(stores.consoleSessionClaims, this.#config, counted, this.#leases.liveAfter(now));
+      ended = connection.exclusive ? await this.#refuseIfTaken(stores, token, now) : [];
+
+      // A console that no row here stands for cannot be held while its session is carried on.
+      const resumeGrant = connection.id === null ? null : grant;
+      const session = await stores.consoleSessionClaims.open({
+        ...sessionOf(token, request, now),
+        attachSecretHash: way.endpoint === null ? null : hashSecret(attachSecret),
+        resumeHash: resumeHashOf(resumeGrant ?? undefined),
+        leaseExpires: this.#leases.from(now),
+      });
+      if (connection.id !== null && connection.reservedUntil !== null) await stores.consoleConnections.deleteReservation(connection.id);
+      return { ...this.#won(way, attachSecret), session, connection, resumeGrant, former: null };
+    });
+    this.#leases.noteEnds(ended);
+    return claim;
+  }
+
+  #won(way: Way, attachSecret: string): Pick<Claim, keyof Way | 'attachSecret' | 'leaseSeconds'> {
+    return { ...way, attachSecret: way.endpoint === null ? null : attachSecret, leaseSeconds: this.#config.consoleLease };
+  }
+
+  async #validToken(stores: CellStores, token: TokenWithConnection | null, { consoleTypes }: ConnectRequest, now: Date): Promise<ShownToken> {
+    const connection = token === null || token.expires <= now ? null : await this.#lockConsole(stores, token);
+    if (token === null || connection === null) {
+      throw new ServiceError('UNAUTHENTICATED', 'this console link is unknown or has expired; ask for a new one');
+    }
+    if (token.singleUse && token.usedAt !== null) {
+      throw new ServiceError('UNAUTHENTICATED', 'this console link was used before and opens its console once only; ask for a new one');
+    }
+    if (consoleTypes !== undefined && !consoleTypes.includes(token.consoleType)) {
+      throw new ServiceError('INVALID_ARGUMENT', `this link opens a ${NOUNS[token.consoleType] ?? token.consoleType}, which this page cannot show`);
+    }
+    return { ...token, connection };
+  }
+
+  /** The console that a token opens, held until the transaction ends; null when it is gone. */
+  async #lockConsole(stores: CellStores, token: TokenWithConnection): Promise<ReachedConnection | null> {
+    if (token.connectionId !== null) return stores.consoleConnections.lock(token.connectionId);
+    const reached = await reachHistoric(stores, token, this.#config.consoleExclusive);
+    if (reached?.id == null) return reached;
+    const locked = await stores.consoleConnections.lock(reached.id);
+    // It may have moved before it was held.
+    return locked?.address === reached.address && locked.port === reached.port ? locked : null;
+  }
+
+  /** @returns who held it with a lease that had run out, and has been ended */
+  async #refuseIfTaken(stores: CellStores, token: ShownToken, now: Date): Promise<readonly StoredSession[]> {
+    const { session, ended } = await this.#leases.holderOf(stores, token.connection, now);
+    refusePortInUse({ ...token.connection, inUseSince: session?.startedAt ?? null }, token, now);
+    return ended;
+  }
+}
+
+/**
+ * What the machine is called, and where the stream of its host is.
+ * @throws ServiceError NOT_FOUND when it was deleted meanwhile, UNAVAILABLE when its host's agent is away
+ */
+async function wayTo({ instances, services }: CellStores, connection: ReachedConnection, now: Date): Promise<Way> {
+  const { id, instanceUuid, host, options } = connection;
+  const instance = await instances.find(instanceUuid);
+  if (instance === null && id !== null) throw new ServiceError('NOT_FOUND', 'the instance of this console is gone');
+  const endpoint = options['transport'] === 'tcp' ? null : await liveEndpoint(services, host, now);
+  return { instanceName: instance?.displayName ?? instanceUuid, endpoint };
+}
+
+function sessionOf(token: ShownToken, request: ConnectRequest, now: Date): Omit<NewSession, 'attachSecretHash' | 'resumeHash' | 'leaseExpires'> {
+  const { connection, instanceUuid, consoleType, userId, projectId, access } = token;
+  return {
+    ...{ id: request.sessionId, claim: request.sessionId, connectionId: connection.id, exclusive: connection.exclusive },
+    ...{ instanceUuid, host: connection.host, port: connection.port, consoleType },
+    ...{ proxy: request.proxy, clientAddress: request.clientAddress },
+    ...{ userId, projectId, access, startedAt: now },
+  };
+}

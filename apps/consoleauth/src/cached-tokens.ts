@@ -25,8 +25,8 @@ import type { TokenCache } from './token-cache.ts';
 
 /** Longer than any token lives (a day at most): a generation must not go before its tokens. */
 const GENERATION_SECONDS = 2 * 86_400;
-/** Beyond `expires`, which consoleauth's clock judges: the cache counts by its own. */
-const SLACK_SECONDS = 60;
+/** Beyond `expires`, which consoleauth's clock judges: the cache's may run a little faster. */
+const SLACK_SECONDS = 5;
 /** How often a generation that is evicted as soon as it is made is made again. */
 const GENERATION_TRIES_MAX = 3;
 

@@ -29,7 +29,7 @@ type CacheName = TokenCache['name'];
 /** A server of this kind; `isSmall`: it soon has no room for what it was told. */
 export async function startCache(name: CacheName, isSmall = false): Promise<CacheServer> {
   if (name === 'redis') return startRedis(isSmall ? ['--maxmemory', '2mb', '--maxmemory-policy', 'allkeys-lru'] : []);
-  const server = await startMemcached(isSmall ? ['-m', '1', '-o', 'slab_chunk_max=16384,no_lru_maintainer', '-I', '64k'] : []);
+  const server = await startMemcached(isSmall ? ['-m', '2'] : []);
   const { start, halt, stop, address } = server;
   return { start, halt, stop, url: `memcached://${address}`, get pid() { return server.pid; } };
 }

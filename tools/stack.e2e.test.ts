@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ComputeClient } from '../test/house/compute-client.ts';
 import { ConsoleSocket, RFB_GREETING } from '../test/house/console-socket.ts';
+import { outputKeeper } from '../test/servers/evidence.ts';
 import { freePort } from '../test/servers/free-port.ts';
 import { startPostgresql } from '../test/servers/postgresql.ts';
 import type { Postgresql } from '../test/servers/postgresql.ts';
@@ -111,6 +112,7 @@ function start(env: Record<string, string>): Run {
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', outputKeeper('stack'));
   const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
   return { child, output: () => output, ended };
 }

@@ -19,6 +19,7 @@ import { installSystemPackages } from './steps/system-packages.mjs';
 import { runCheck } from './testing/check-job.mjs';
 import { runMochaFiles } from './testing/mocha-job.mjs';
 import { Report } from './testing/report.mjs';
+import { evidenceEnv, reportSecrets } from './testing/secret-report.mjs';
 import { findTestFiles, matches } from './testing/test-files.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -45,9 +46,12 @@ async function test() {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
   const report = new Report({ verbose: values.verbose });
+  const evidence = join(folder, 'evidence');
+  mkdirSync(evidence);
   const withChecks = !values.unit && positionals.length === 0 && values.grep === undefined;
   try {
-    await runAll(files, { needed, withChecks, report, grep: values.grep ?? null, verbose: values.verbose, signal: stop.signal });
+    await runAll(files, { needed, withChecks, report, evidence, grep: values.grep ?? null, verbose: values.verbose, signal: stop.signal });
+    if (!stop.signal.aborted) reportSecrets(evidence, report, { isWholeRun: withChecks });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -65,9 +69,9 @@ function chooseFiles(values, patterns) {
   return chosen;
 }
 
-async function runAll(files, { needed, withChecks, report, signal, ...options }) {
+async function runAll(files, { needed, withChecks, report, evidence, signal, ...options }) {
   const artifacts = join(ROOT, 'artifacts');
-  const env = { TSX_TSCONFIG_PATH: join(ROOT, 'tsconfig.json'), GATEHOUSE_TEST_ARTIFACTS: artifacts };
+  const env = { TSX_TSCONFIG_PATH: join(ROOT, 'tsconfig.json'), GATEHOUSE_TEST_ARTIFACTS: artifacts, ...evidenceEnv(evidence) };
   const servers = startServers(needed, env);
   servers.catch(() => {});
   const mocha = (chosen) => runMochaFiles(chosen, { ...options, root: ROOT, env, signal }, (result) => report.add(result));

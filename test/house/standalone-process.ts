@@ -38,6 +38,7 @@ export class StandaloneProcess {
       isReady: async (starting) => /^ready/m.test(starting.output()),
       readyTimeoutMs: 120_000,
       outputCharsMax: OUTPUT_CHARS_MAX,
+      hasTerminal: true,
     });
     return new StandaloneProcess(server, folder, api);
   }

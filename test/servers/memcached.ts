@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { keepText } from './evidence.ts';
 import { freePort } from './free-port.ts';
 import { accepts, startServer, unprivilegedUser } from './server-process.ts';
 
@@ -11,6 +13,8 @@ export interface Memcached {
   /** For good. */
   stop(): Promise<void>;
 }
+
+const ANSWER_MS_MAX = 5_000;
 
 /** Starts a memcached of its own on a free loopback port, with 16 MB. `args`: further ones, such as ['-m', '1']. */
 export async function startMemcached(args: readonly string[] = []): Promise<Memcached> {
@@ -33,6 +37,31 @@ export async function startMemcached(args: readonly string[] = []): Promise<Memc
       server = await start();
     },
     halt: () => server.stop(),
-    stop: () => server.stop(),
+    async stop() {
+      // Evidence, unless it was halted before.
+      keepText('database', 'memcached', await contentOf(port).catch(() => ''));
+      await server.stop();
+    },
   };
+}
+
+/** Every key with its value, as the server tells them. */
+async function contentOf(port: number): Promise<string> {
+  const keys = [...(await ask(port, 'lru_crawler metadump all')).matchAll(/^key=(\S+)/gm)].map(([, key]) => decodeURIComponent(key ?? ''));
+  return keys.length === 0 ? '' : ask(port, ...keys.map((key) => `get ${key}`));
+}
+
+/** All answers: each command's ends with END. */
+function ask(port: number, ...commands: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    let answer = '';
+    socket.setTimeout(ANSWER_MS_MAX, () => socket.destroy(new Error('memcached does not answer')));
+    socket.once('error', reject);
+    socket.on('data', (chunk) => {
+      answer += chunk.toString('latin1');
+      if (answer.endsWith('END\r\n') && answer.split('END\r\n').length > commands.length) socket.end(() => resolve(answer));
+    });
+    socket.write(commands.map((command) => `${command}\r\n`).join(''));
+  });
 }

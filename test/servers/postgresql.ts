@@ -5,6 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pg from 'pg';
+import { keepDatabase } from './evidence.ts';
 import { freePort } from './free-port.ts';
 import { makeTempFolder, removeTempFolder, runCommand, startServer, unprivilegedUser } from './server-process.ts';
 
@@ -117,6 +118,7 @@ function databasesOf(url: string, release: () => Promise<void>): Postgresql {
     },
     async stop() {
       for (const name of made.splice(0)) {
+        await keepDatabase(Object.assign(new URL(url), { pathname: `/${name}` }).href);
         await query(url, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`).catch(() => {});
       }
       await release();

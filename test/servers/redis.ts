@@ -1,5 +1,5 @@
 import { freePort } from './free-port.ts';
-import { accepts, makeTempFolder, removeTempFolder, startServer } from './server-process.ts';
+import { accepts, makeTempFolder, removeTempFolder, runCommand, startServer } from './server-process.ts';
 
 export interface Redis {
   /** redis://127.0.0.1:port */
@@ -20,7 +20,7 @@ export async function startRedis(args: readonly string[] = []): Promise<Redis> {
     startServer({
       name: 'redis',
       command: 'redis-server',
-      args: ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no', '--dir', folder, ...args],
+      args: ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no', '--rdbcompression', 'no', '--dir', folder, ...args],
       cwd: folder,
       isReady: () => accepts(port),
     });
@@ -35,6 +35,8 @@ export async function startRedis(args: readonly string[] = []): Promise<Redis> {
     },
     halt: () => server.stop(),
     async stop() {
+      // What it holds is evidence (evidence.ts), unless it was halted before.
+      await runCommand('redis-cli', ['-p', String(port), 'save']).catch(() => {});
       await server.stop();
       removeTempFolder(folder);
     },

@@ -7,6 +7,7 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { keepFiles, outputKeeper } from './evidence.ts';
 
 export interface ServerUser {
   readonly uid: number;
@@ -26,6 +27,8 @@ export interface ServerOptions {
   readonly readyTimeoutMs?: number;
   /** How much of what it prints is kept, 4 KiB unless told. */
   readonly outputCharsMax?: number;
+  /** What it prints to stdout is for the person who started it, and no log. */
+  readonly hasTerminal?: boolean;
 }
 
 export interface ServerProcess {
@@ -60,6 +63,7 @@ export function makeTempFolder(name: string, user?: ServerUser | null): string {
 
 export function removeTempFolder(folder: string): void {
   folders.delete(folder);
+  if (existsSync(folder)) keepFiles(folder);
   removeFolder(folder);
 }
 
@@ -88,8 +92,11 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
   const keep = (chunk: Buffer): void => {
     printed = (printed + chunk.toString()).slice(-(options.outputCharsMax ?? OUTPUT_CHARS_DEFAULT));
   };
+  const keepLog = outputKeeper(options.name);
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
+  child.stderr.on('data', keepLog);
+  if (options.hasTerminal !== true) child.stdout.on('data', keepLog);
   let gone = '';
   const exited = new Promise<void>((resolve) => {
     child.once('error', (error) => {

@@ -2,6 +2,7 @@
 // processes behind without its file being told so.
 import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { appendFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FILE_TIME_LIMIT_MS } from './test-files.mjs';
@@ -63,6 +64,7 @@ async function runProcess(files, options, onFile) {
   begin(files[0]);
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk) => {
+      keepLog(options.env['GATEHOUSE_TEST_EVIDENCE'], child.pid, chunk);
       if (options.verbose) process.stderr.write(chunk);
       current.output = (current.output + chunk).slice(-OUTPUT_CHARS_MAX);
     });
@@ -95,6 +97,11 @@ async function runProcess(files, options, onFile) {
     finish();
   }
   return done;
+}
+
+/** For the search for secrets: all of it, where the report shows the end. */
+function keepLog(folder, pid, chunk) {
+  if (folder !== undefined) appendFileSync(join(folder, `log-tests-${pid}.txt`), chunk);
 }
 
 function newResult(file) {

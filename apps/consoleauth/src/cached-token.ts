@@ -20,7 +20,7 @@ const name = z.string().max(255).nullable();
 
 const shape = z.strictObject({
   format: z.literal(FORMAT),
-  generation: z.string().regex(/^[\w-]{43}$/),
+  generation: z.string().regex(/^[\w-]{22}$/),
   tokenHash: z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/),
   connectionId: z.number().int().min(1).nullable(),
   instanceUuid: z.uuid(),

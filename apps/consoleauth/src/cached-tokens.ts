@@ -12,6 +12,7 @@
  *
  * The cache is called before and after transactions, never within one.
  */
+import { randomBytes } from 'node:crypto';
 import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { NewToken, StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
@@ -19,12 +20,12 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Clock } from '@gatehouse/runtime/clock';
 import { cachedTokenOf, cachedTokenText } from './cached-token.ts';
 import type { CachedToken } from './cached-token.ts';
-import { mintSecret } from './console-token.ts';
 import type { Issued, TokenBackend } from './token-backend.ts';
 import type { TokenCache } from './token-cache.ts';
 
 /** Longer than any token lives (a day at most): a generation must not go before its tokens. */
 const GENERATION_SECONDS = 2 * 86_400;
+const GENERATION_BYTES = 16;
 /** Beyond `expires`, which consoleauth's clock judges: the cache's may run a little faster. */
 const SLACK_SECONDS = 5;
 /** How often a generation that is evicted as soon as it is made is made again. */
@@ -96,7 +97,8 @@ export class CachedTokens implements TokenBackend {
     for (let tries = 0; tries < GENERATION_TRIES_MAX; tries += 1) {
       const known = await this.#cache.get(key);
       if (known !== null && (await this.#cache.touch(key, GENERATION_SECONDS))) return known;
-      const made = mintSecret();
+      // It is compared, never shown: no secret, and not made like one.
+      const made = randomBytes(GENERATION_BYTES).toString('base64url');
       if (await this.#cache.add(key, made, GENERATION_SECONDS)) return made;
     }
     throw new ServiceError('UNAVAILABLE', `the token cache (${this.name}) keeps nothing; it needs more memory`);

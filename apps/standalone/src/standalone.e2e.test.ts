@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
+import { keepFiles, outputKeeper } from '../../../test/servers/evidence.ts';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -26,6 +27,7 @@ class Standalone {
     this.child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
       env: {
         PATH: process.env['PATH'], HOME: tmpdir(), GATEHOUSE_DATA_DIR: dataDir,
+        GATEHOUSE_TEST_EVIDENCE: process.env['GATEHOUSE_TEST_EVIDENCE'], NODE_OPTIONS: process.env['NODE_OPTIONS'],
         GATEHOUSE_API_PORT: '0', GATEHOUSE_PROXY_PORT: '0', GATEHOUSE_METADATA_PORT: '0', GATEHOUSE_OPS_PORT: '0',
         ...env,
       },
@@ -35,6 +37,7 @@ class Standalone {
     children.add(this.child);
     this.child.stdout?.on('data', (chunk: Buffer) => void (this.stdout += chunk.toString()));
     this.child.stderr?.on('data', (chunk: Buffer) => void (this.stderr += chunk.toString()));
+    this.child.stderr?.on('data', outputKeeper('standalone'));
     this.exit = once(this.child, 'close').then(([code]: unknown[]) => {
       children.delete(this.child);
       return code as number | null;
@@ -128,6 +131,7 @@ describe('standalone', function () {
       child.kill('SIGKILL');
       await once(child, 'close');
     }
+    keepFiles(folder);
     rmSync(folder, { recursive: true, force: true });
   });
 

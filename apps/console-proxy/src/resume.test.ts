@@ -3,10 +3,7 @@ import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import WebSocket from 'ws';
-import { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import { createClient } from '@gatehouse/rpc/client';
-import { newContext } from '@gatehouse/rpc/context';
 import { echo, startGuest, type TestGuest } from './test-guests.ts';
 import { TestProxies, until, type TestClient } from './test-proxy.ts';
 
@@ -35,8 +32,7 @@ describe('a console session whose client is lost', () => {
     page.socket.send(Buffer.from(words));
     await until(() => page.text.includes(words), `the echo of ${words}`);
   };
-  const endSessions = (sessions: Record<string, string>, server = 'proxy-1'): Promise<unknown> =>
-    createClient(consoleProxy, proxies.transport).endSessions({ sessions }, newContext(), { server });
+  const endSessions = (sessions: Record<string, string>, name = 'proxy-1'): Promise<void> => proxies.endSessions(name, sessions);
 
   it('is refused to whoever shows no grant, and to whoever shows a wrong one, while it waits', async () => {
     await proxies.start('proxy-1');

@@ -4,7 +4,10 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Writable } from 'node:stream';
 import WebSocket from 'ws';
+import { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
+import { createClient } from '@gatehouse/rpc/client';
+import { newContext } from '@gatehouse/rpc/context';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import type { Transport } from '@gatehouse/rpc/transport';
 import type { App } from '@gatehouse/runtime/app';
@@ -91,6 +94,11 @@ export class TestProxies {
   /** A program: it speaks `binary` and gets no grant. */
   openProgram(name: string, token: string): TestClient {
     return new TestClient(this.urlOf(name), ['binary', `token.${token}`]);
+  }
+
+  /** As consoleauth asks a proxy to. */
+  async endSessions(name: string, sessions: Record<string, string>): Promise<void> {
+    await createClient(consoleProxy, this.transport).endSessions({ sessions }, newContext(), { server: name });
   }
 
   async drain(name: string): Promise<void> {

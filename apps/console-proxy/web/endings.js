@@ -36,6 +36,7 @@ export const ENDINGS = {
   4404: ['The machine is gone', 'It was deleted, or has moved. Look for it where you got this link.', 'none'],
   4409: ['Somebody is using this console', 'This port serves one person at a time. Try again when they have left.', 'likely'],
   4410: ['This console exists already', `Try again. ${TELL}`, 'likely'],
+  4411: ['Every console is in use', 'Each serves one person at a time. Try again when somebody has left.', 'likely'],
   4412: ['The machine is not ready', 'Is it running? Start it, then try again.', 'likely'],
   4429: ['Too many consoles are open', 'Close one that is no longer needed, or try again in a minute.', 'likely'],
   4499: ['The console was not opened', 'Try again.', 'likely'],

@@ -31,6 +31,7 @@ import { historicEndpoints } from './historic-consoleauth.server.ts';
 import { HistoricTokens } from './historic-tokens.ts';
 import { openTokens } from './open-tokens.ts';
 import { Outages } from './outages.ts';
+import { RegisteredConsoles } from './registered-consoles.ts';
 import { SessionEnds } from './session-ends.ts';
 import { SessionLeases } from './session-leases.ts';
 import { SessionWatch, WATCHERS_MAX } from './session-watch.ts';
@@ -77,7 +78,8 @@ function makeParts({ cellDb, clock, config, server, transport, audit, log }: Con
   const admission = new ConsoleAdmission(cellDb, new ConsoleClaims(cellDb, tokens, leases, config, clock), hosts, ends, audit);
   const sessions = new ConsoleSessions(cellDb, ends, clock);
   const watch = new SessionWatch(cellDb, clock);
-  return { auth, admission, tokens, leases, outages, sweeps, sessions, watch, ends, levels, pins, db: cellDb, clock };
+  const registered = new RegisteredConsoles(cellDb, ends, config, clock);
+  return { auth, admission, registered, tokens, leases, outages, sweeps, sessions, watch, ends, levels, pins, db: cellDb, clock };
 }
 
 class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdown {

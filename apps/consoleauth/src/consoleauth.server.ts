@@ -8,6 +8,7 @@ import type { ConsoleAdmission } from './console-admission.ts';
 import type { ConsoleAuth } from './console-auth.ts';
 import type { ConsoleSessions } from './console-sessions.ts';
 import type { FleetLevels } from './fleet-levels.ts';
+import type { RegisteredConsoles } from './registered-consoles.ts';
 import type { SessionEnds } from './session-ends.ts';
 import type { SessionLeases } from './session-leases.ts';
 import type { SessionWatch } from './session-watch.ts';
@@ -16,6 +17,7 @@ import type { Sweeps } from './sweeps.ts';
 export interface ConsoleAuthParts {
   readonly auth: ConsoleAuth;
   readonly admission: ConsoleAdmission;
+  readonly registered: RegisteredConsoles;
   readonly leases: SessionLeases;
   readonly sweeps: Sweeps;
   readonly sessions: ConsoleSessions;
@@ -26,7 +28,7 @@ export interface ConsoleAuthParts {
   readonly clock: Clock;
 }
 
-export function consoleAuthHandlers({ auth, admission, leases, sweeps, sessions, watch, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
+export function consoleAuthHandlers({ auth, admission, registered, leases, sweeps, sessions, watch, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
   return {
     authorize: (args, context) => auth.authorize(args, context),
     connect: (args, context) => admission.connect(args, context),
@@ -35,7 +37,7 @@ export function consoleAuthHandlers({ auth, admission, leases, sweeps, sessions,
     release: ({ proxy, session, reason }) => leases.release(proxy, session, reason),
     sweep: ({ host }) => sweeps.sweep(host),
     report: (service) => db.services.report({ ...service, lastSeenAt: clock.now() }),
-    register: unimplemented,
+    register: (args, context) => registered.register(args, context),
     showToken: unimplemented,
     listSessions: (args) => sessions.list(args),
     showSession: ({ sessionId, ...viewer }) => sessions.show(sessionId, viewer),

@@ -18,6 +18,7 @@ import { consoleProxyConfig } from '@gatehouse/console-proxy/config';
 import { startConsoleAuth } from '@gatehouse/consoleauth/app.module';
 import { consoleAuthConfig } from '@gatehouse/consoleauth/config';
 import { compute } from '@gatehouse/contracts/compute';
+import { consoleProxy } from '@gatehouse/contracts/console-proxy';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { createClient } from '@gatehouse/rpc/client';
 import type { Client } from '@gatehouse/rpc/client';
@@ -76,7 +77,9 @@ export async function startWholeHouse(hosts: readonly string[], settings: Settin
   const transport = createMemoryTransport();
   const proxyPort = await freePort();
   const proxyUrl = `http://127.0.0.1:${proxyPort}`;
-  const all = { dataDir: folder, proxyBaseUrl: proxyUrl, proxyPort: String(proxyPort), proxyName: 'proxy-1', apiPort: '0', ...settings };
+  // All of one release: nobody older is there to ask about.
+  const levels = { rpcPinCompute: compute.version, rpcPinConsoleauth: consoleauth.version, rpcPinConsoleProxy: consoleProxy.version };
+  const all = { ...levels, dataDir: folder, proxyBaseUrl: proxyUrl, proxyPort: String(proxyPort), proxyName: 'proxy-1', apiPort: '0', ...settings };
   const resourcesOf = (app: string) => ({
     ...{ transport, apiDb, cellDb, audit: noAudit, clock: systemClock },
     ...{ log: createLogger({ service: app, level: 'fatal' }), metrics: createMetrics(app) },

@@ -5,6 +5,7 @@ import { auditSettings } from '@gatehouse/runtime/audit';
 import { brokerSettings } from '@gatehouse/runtime/broker';
 import { choice, choices, durationSeconds, flag, integer, name, orNull, rpcLevel, secret, secretUrl, url } from '@gatehouse/runtime/config';
 import { z } from 'zod';
+import { URL_STYLES } from './access-url.ts';
 import { HASH_ALGORITHMS } from './console-token.ts';
 import { TOKENS_BACKENDS } from './token-backend.ts';
 
@@ -13,6 +14,12 @@ export const consoleAuthConfig = z.object({
   ...auditSettings,
   /** Where users' browsers reach the console proxy. */
   proxyBaseUrl: url(['http', 'https'], 'http://127.0.0.1:6080'),
+  /** How consoles' URLs look; nova is for clients that expect Nova's own. */
+  consoleUrlStyle: choice(URL_STYLES, 'fragment'),
+  /** Where consoles of one type are opened, where that is not a place of the proxy. */
+  vncBaseUrl: orNull(url(['http', 'https'])),
+  serialBaseUrl: orNull(url(['ws', 'wss', 'http', 'https'])),
+  spiceBaseUrl: orNull(url(['http', 'https'])),
   /** Seconds for which a token opens its console. */
   consoleTokenTtl: durationSeconds(600, { min: 1, max: 86_400 }),
   consoleTokenHash: choice(HASH_ALGORITHMS, 'sha256'),

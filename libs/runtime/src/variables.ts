@@ -34,6 +34,7 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_CONSOLE_TOKEN_HASH', 'how tokens are stored: sha256 or sha1'],
   ['GATEHOUSE_CONSOLE_TOKEN_SINGLE_USE', 'a console URL opens its console once'],
   ['GATEHOUSE_CONSOLE_TOKEN_TTL', 'seconds for which a console URL can be opened'],
+  ['GATEHOUSE_CONSOLE_URL_STYLE', 'how console URLs look: fragment, or nova as Nova\'s own'],
   ['GATEHOUSE_DATA_DIR', 'folder of the embedded database and of other files that are kept'],
   ['GATEHOUSE_DRIVER', 'how a compute agent reaches its guests: simulated or qemu'],
   ['GATEHOUSE_HOST', 'name of the host that a compute agent speaks for'],
@@ -74,16 +75,19 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_RPC_PIN_CONSOLEAUTH', 'level of the consoleauth contract that requests speak: auto, or one such as 3.0'],
   ['GATEHOUSE_RPC_PIN_CONSOLE_PROXY', 'level of the console-proxy contract that requests speak: auto, or one such as 1.0'],
   ['GATEHOUSE_RPC_QUEUES', 'queues of the RPC messages: transient, durable or quorum'],
+  ['GATEHOUSE_SERIAL_BASE_URL', 'address of serial consoles, ws://... too, where it is not the proxy\'s'],
   ['GATEHOUSE_SERIAL_LISTEN', 'address on which guests serve serial ports by TCP'],
   ['GATEHOUSE_SERIAL_PORT_RANGE', 'TCP ports for that, start:stop'],
   ['GATEHOUSE_SERIAL_SCROLLBACK_BYTES', 'what is kept of each serial line\'s output'],
   ['GATEHOUSE_SIMULATED_TCP', 'simulated guests serve their serial ports by TCP'],
+  ['GATEHOUSE_SPICE_BASE_URL', 'address of SPICE consoles'],
   ['GATEHOUSE_STATE_DIR', 'folder of QEMU machines\' sockets and files'],
   ['GATEHOUSE_STREAM_TLS_CA', 'PEM file of who signs the certificates of proxies and agents'],
   ['GATEHOUSE_STREAM_TLS_CERT', 'PEM certificate of this proxy or agent'],
   ['GATEHOUSE_STREAM_TLS_KEY', 'PEM key of that certificate'],
   ['GATEHOUSE_TRANSPORT_URL', 'message broker, amqp://... or rabbit://..., several hosts between commas'],
   ['GATEHOUSE_TRANSPORT_URL_FILE', 'file that holds GATEHOUSE_TRANSPORT_URL'],
+  ['GATEHOUSE_VNC_BASE_URL', 'address of VNC consoles, where it is not the proxy\'s'],
 ]);
 
 /** `apiPort` -> `GATEHOUSE_API_PORT`. */

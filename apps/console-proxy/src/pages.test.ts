@@ -45,7 +45,7 @@ describe('the pages', () => {
 
   it('answer a plain request to the WebSocket address with 426', async () => assert.equal((await get('/websockify')).status, 426));
 
-  for (const path of ['/', '/vnc', '/serial', '/vnc?path=?token=x', '/nowhere']) {
+  for (const path of ['/', '/vnc', '/serial', '/vnc?path=?token=x', '/vnc_auto.html?path=%3Ftoken%3Dx', '/nowhere']) {
     it(`send every protection with ${path}, and no token back`, async () => {
       const { headers, body } = await get(path);
       assert.equal(headers['x-content-type-options'], 'nosniff');

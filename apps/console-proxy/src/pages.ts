@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readWebAssets, type WebAssets } from './web-assets.ts';
 
-/** Pages by path; a page's name is its file in web/. */
-const PAGES: Readonly<Record<string, string>> = { '/': 'index', '/vnc': 'vnc', '/serial': 'serial' };
+/** Pages by path; a page's name is its file in web/. Nova's links name noVNC's own pages. */
+const PAGES: Readonly<Record<string, string>> = { '/': 'index', '/vnc': 'vnc', '/serial': 'serial', '/vnc_auto.html': 'vnc', '/vnc_lite.html': 'vnc' };
 const WEB_SOCKET_PATH = '/websockify';
 
 const COMMON_HEADERS = {

@@ -62,7 +62,7 @@ export class Outages {
     const now = this.#clock.now().getTime();
     if (wasAway) {
       this.#graceUntilMs = now + this.#leaseMs;
-      this.#log.warn({ awayMs: now - this.#lastGoodMs, graceMs: this.#leaseMs }, 'leases could not be renewed for a while; for one lease none counts as run out');
+      this.#log.info({ awayMs: now - this.#lastGoodMs, graceMs: this.#leaseMs }, 'leases could not be renewed for a while; for one lease none counts as run out');
     }
     this.#lastGoodMs = now;
     this.#hasFailed = false;

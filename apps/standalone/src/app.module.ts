@@ -14,6 +14,7 @@ import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import { openAudit, type Audit } from '@gatehouse/runtime/audit';
 import { composeApp, type App, type Resource } from '@gatehouse/runtime/app';
 import type { Boot } from '@gatehouse/runtime/run-process';
+import { SteeredClock } from '@gatehouse/runtime/steered-clock';
 import { dataDirOf, localHost, type StandaloneConfig } from './config.ts';
 import { keptSecret } from './kept-secret.ts';
 import type { Terminal } from './terminal.ts';
@@ -33,13 +34,16 @@ export async function startStandalone(boot: Boot<StandaloneConfig>, terminal: Te
   const resources: Resource[] = [];
   const apps: App[] = [];
   try {
-    const audit = openAudit({ ...boot.config, dataDir: dataDirOf(boot.config) }, 'standalone', boot.clock, log);
+    const clock = new SteeredClock({ log, machine: boot.clock });
+    const audit = openAudit({ ...boot.config, dataDir: dataDirOf(boot.config) }, 'standalone', clock, log);
     resources.push({ name: 'audit', close: () => audit.close() });
     const { apiDb, cellDb, resources: opened } = await openDatabases(dataDirOf(boot.config), terminal);
     resources.push(...opened);
+    const looks = clock.follow(() => cellDb.now());
+    resources.push({ name: 'clock', close: () => looks.stop() });
     const transport = createMemoryTransport();
     resources.push({ name: 'transport', close: () => transport.close() });
-    for (const start of starters(boot, { transport, apiDb, cellDb, audit })) {
+    for (const start of starters({ ...boot, clock }, { transport, apiDb, cellDb, audit })) {
       boot.signal.throwIfAborted();
       apps.push(await start());
     }

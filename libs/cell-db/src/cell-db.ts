@@ -1,4 +1,5 @@
 /** A cell's database: its stores, and transactions over them. */
+import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Database, DatabaseSource } from '@gatehouse/database/database';
 import { openDatabase } from '@gatehouse/database/database';
 import { openClient } from '@gatehouse/database/client';
@@ -35,6 +36,8 @@ export interface CellDb extends CellStores {
    * seconds at most, no RPC): it may be done again, at most twice, when another transaction was in its way.
    */
   transaction<T>(work: (stores: CellStores) => Promise<T>): Promise<T>;
+  /** The database's own time: the one by which all who share it judge what has expired. */
+  now(): Promise<Date>;
   /** Applies what is missing of prisma/cell/migrations; safe while others do the same. @returns the names it applied */
   migrate(): Promise<{ readonly applied: readonly string[] }>;
   /** Resolves when the database answers a query and has every migration known here. */
@@ -53,6 +56,11 @@ function cellDbOf(database: Database): CellDb {
   return {
     ...storesOf(client.root),
     transaction: (work) => client.transaction((tx) => work(storesOf(tx))),
+    async now() {
+      const [row] = await client.root.$queryRaw<readonly { readonly now: Date }[]>`SELECT (clock_timestamp() AT TIME ZONE 'UTC')::timestamp(3) AS now`;
+      if (row === undefined) throw new ServiceError('INTERNAL', 'the database did not say the time');
+      return row.now;
+    },
     migrate: () => database.migrate(),
     check: () => database.check(),
     close: () => client.close(),

@@ -26,6 +26,7 @@ import { ConsoleClaims } from './console-claims.ts';
 import { ConsoleSessions } from './console-sessions.ts';
 import { consoleAuthHandlers } from './consoleauth.server.ts';
 import type { ConsoleAuthParts } from './consoleauth.server.ts';
+import { ConsoleTokens } from './console-tokens.ts';
 import { FleetLevels } from './fleet-levels.ts';
 import { historicEndpoints } from './historic-consoleauth.server.ts';
 import { HistoricTokens } from './historic-tokens.ts';
@@ -69,6 +70,7 @@ function makeParts({ cellDb, clock, config, server, transport, audit, log }: Con
   const leases = new SessionLeases(cellDb, outages, audit, clock, config.consoleLease);
   const sweeps = new Sweeps(cellDb, leases, clock);
   const tokens = openTokens(config, { cellDb, clock, log });
+  const shown = new ConsoleTokens(cellDb, tokens, config, clock);
   const auth = new ConsoleAuth(tokens, leases, config, audit, clock);
   const levels = new FleetLevels(cellDb.services, clock, server);
   const pins = new FleetPins(config, () => levels.oldest(), clock, log);
@@ -79,7 +81,7 @@ function makeParts({ cellDb, clock, config, server, transport, audit, log }: Con
   const sessions = new ConsoleSessions(cellDb, ends, clock);
   const watch = new SessionWatch(cellDb, clock);
   const registered = new RegisteredConsoles(cellDb, ends, config, clock);
-  return { auth, admission, registered, tokens, leases, outages, sweeps, sessions, watch, ends, levels, pins, db: cellDb, clock };
+  return { auth, admission, registered, tokens, shown, leases, outages, sweeps, sessions, watch, ends, levels, pins, db: cellDb, clock };
 }
 
 class ConsoleAuthLife implements OnApplicationBootstrap, BeforeApplicationShutdown {

@@ -1,12 +1,12 @@
 /** The RPC edge of consoleauth: each method of the contract is one call of the application. */
 import type { consoleauth } from '@gatehouse/contracts/consoleauth';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
-import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Handlers } from '@gatehouse/rpc/server';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAdmission } from './console-admission.ts';
 import type { ConsoleAuth } from './console-auth.ts';
 import type { ConsoleSessions } from './console-sessions.ts';
+import type { ConsoleTokens } from './console-tokens.ts';
 import type { FleetLevels } from './fleet-levels.ts';
 import type { RegisteredConsoles } from './registered-consoles.ts';
 import type { SessionEnds } from './session-ends.ts';
@@ -18,6 +18,7 @@ export interface ConsoleAuthParts {
   readonly auth: ConsoleAuth;
   readonly admission: ConsoleAdmission;
   readonly registered: RegisteredConsoles;
+  readonly shown: ConsoleTokens;
   readonly leases: SessionLeases;
   readonly sweeps: Sweeps;
   readonly sessions: ConsoleSessions;
@@ -28,7 +29,7 @@ export interface ConsoleAuthParts {
   readonly clock: Clock;
 }
 
-export function consoleAuthHandlers({ auth, admission, registered, leases, sweeps, sessions, watch, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
+export function consoleAuthHandlers({ auth, admission, registered, shown, leases, sweeps, sessions, watch, ends, levels, db, clock }: ConsoleAuthParts): Handlers<typeof consoleauth> {
   return {
     authorize: (args, context) => auth.authorize(args, context),
     connect: (args, context) => admission.connect(args, context),
@@ -38,7 +39,7 @@ export function consoleAuthHandlers({ auth, admission, registered, leases, sweep
     sweep: ({ host }) => sweeps.sweep(host),
     report: (service) => db.services.report({ ...service, lastSeenAt: clock.now() }),
     register: (args, context) => registered.register(args, context),
-    showToken: unimplemented,
+    showToken: ({ token }) => shown.show(token),
     listSessions: (args) => sessions.list(args),
     showSession: ({ sessionId, ...viewer }) => sessions.show(sessionId, viewer),
     endSessions: (args, context) => sessions.end(args, context),
@@ -50,8 +51,4 @@ export function consoleAuthHandlers({ auth, admission, registered, leases, sweep
       return open.length;
     },
   };
-}
-
-function unimplemented(): never {
-  throw new ServiceError('UNIMPLEMENTED', 'this is being built');
 }

@@ -189,14 +189,22 @@ describe('the caches of console tokens', () => {
   const place = { clock: new TestClock(NOW), log: SILENT, cellDb: {} as CellDb };
 
   it('are refused without an address, or with that of something else, and nothing of it is repeated', () => {
-    for (const [name, url] of [
-      ...[['redis', null], ['redis', 'memcached://h:1'], ['redis', 'redis://h:99999999'], ['redis', 'secret'], ['memcached', null]],
-      ...[['memcached', 'redis://:secret@h'], ['memcached', 'memcached://'], ['memcached', 'memcached://u:secret@h:1,'], ['memcached', 'memcached://h:port']],
-    ] as (readonly ['redis' | 'memcached', string | null])[]) {
+    const wrong: readonly (readonly ['redis' | 'memcached', string | null])[] = [
+      ['redis', null],
+      ['redis', 'memcached://h:1'],
+      ['redis', 'redis://h:99999999'],
+      ['redis', 'secret'],
+      ['memcached', null],
+      ['memcached', 'redis://:secret@h'],
+      ['memcached', 'memcached://'],
+      ['memcached', 'memcached://u:secret@h:1,'],
+      ['memcached', 'memcached://h:port'],
+    ];
+    for (const [name, url] of wrong) {
       assert.throws(
         () => openTokens({ consoleTokensBackend: name, consoleTokensUrl: url }, place),
         (error: unknown) => error instanceof ServiceError && error.code === 'INVALID_ARGUMENT' && /:\/\//.test(error.message) && !/secret/.test(error.message),
-        `${name} ${url}`,
+        name,
       );
     }
   });

@@ -30,6 +30,7 @@ import { Moves } from './moves.ts';
 import { Placement } from './placement.ts';
 import { Power } from './power.ts';
 import { Relocation } from './relocation.ts';
+import { ConsoleAuthTokensController } from './rest/console-auth-tokens.controller.ts';
 import { ConsolesController } from './rest/consoles.controller.ts';
 import { BODY_BYTES_MAX, faultOf } from './rest/fault.ts';
 import { hostGuard, isLoopbackName } from './rest/host-guard.ts';
@@ -72,7 +73,7 @@ export class ApiModule {
       module: ApiModule,
       controllers: [
         ...[VersionsController, KeyPairsController, ConsolesController, ServerActionsController, ServersController],
-        ...[OpenApiController, ConsoleSessionsController],
+        ...[ConsoleAuthTokensController, OpenApiController, ConsoleSessionsController],
       ],
       providers: [
         { provide: KeyPairs, useValue: keyPairs },
@@ -113,10 +114,11 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const power = new Power(cellDb, instances, placement, guests, tasks);
   const moves = new Moves({ instances, placement, guests, tasks, relocation: new Relocation(guests, tasks, log) });
   const keyPairs = new KeyPairs(apiDb, config, clock);
-  // Not pinned: what it asks came with the newest level, which an older consoleauth refuses and no pin can turn into less.
-  const sessions = new ConsoleSessions(createClient(consoleauth, transport));
+  // Not pinned: they ask for what came with the newest level, which an older server refuses and no pin can turn into less.
+  const newest = { compute: createClient(compute, transport), consoleauth: createClient(consoleauth, transport) };
+  const sessions = new ConsoleSessions(newest.consoleauth);
   const feed = new SessionFeed(sessions, clock, log);
-  const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute), sessions, feed, power, moves });
+  const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute, newest), sessions, feed, power, moves });
   const renderError = (error: ServiceError, request: RefusedRequest) => (isV1(request) ? problemOf(error, request) : faultOf(error));
   const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError });
   prepareHttpEdge(http, { identity: identityNone, guard: hostGuard([config.bindAddress, ...config.apiHosts]) });

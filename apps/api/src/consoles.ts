@@ -4,7 +4,7 @@
  */
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import { CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
-import type { ConsoleType } from '@gatehouse/objects/console-connection';
+import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-connection';
 import { withTimeout } from '@gatehouse/rpc/context';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { RpcClients } from './guests.ts';
@@ -25,15 +25,20 @@ const TYPES_OF: Readonly<Record<string, readonly string[]>> = {
 };
 
 const CONSOLE_TIMEOUT_MS = 30_000;
+/** The longest that consoleauth looks at. */
+const TOKEN_LENGTH_MAX = 512;
 const UNSTABLE: ReadonlySet<string> = new Set(['deleting', 'migrating']);
 
 export class Consoles {
   readonly #instances: Instances;
   readonly #compute: RpcClients['compute'];
+  readonly #newest: RpcClients;
 
-  constructor(instances: Instances, compute: RpcClients['compute']) {
+  /** `newest` speaks the newest levels: it asks for what came with them and has no older form. */
+  constructor(instances: Instances, compute: RpcClients['compute'], newest: RpcClients) {
     this.#instances = instances;
     this.#compute = compute;
+    this.#newest = newest;
   }
 
   /**
@@ -41,8 +46,7 @@ export class Consoles {
    * deleted), INVALID_ARGUMENT (type), PORT_IN_USE, UNAVAILABLE and DEADLINE_EXCEEDED (its host).
    */
   async open(context: RequestContext, instanceUuid: string, wanted: WantedConsole): Promise<string> {
-    const { host, taskState } = await this.#instances.show(context, instanceUuid);
-    if (host === null) throw new ServiceError('FAILED_PRECONDITION', `Instance ${instanceUuid} is not ready`);
+    const { host, taskState } = await this.#placed(context, instanceUuid);
     if (taskState !== null && UNSTABLE.has(taskState)) {
       const message = `Instance ${instanceUuid} in task_state ${taskState}. Cannot get console while the instance is in this state.`;
       throw new ServiceError('FAILED_PRECONDITION', message);
@@ -57,6 +61,42 @@ export class Consoles {
     }
     throw new ServiceError('INTERNAL', 'the host gave a console without its URL');
   }
+
+  /**
+   * The last `length` lines that the guest printed on its first serial port, or all that is kept where it is null. Throws
+   * NOT_FOUND (instance, guest), FAILED_PRECONDITION (not placed yet), UNIMPLEMENTED, UNAVAILABLE, DEADLINE_EXCEEDED (its host).
+   */
+  async output(context: RequestContext, instanceUuid: string, length: number | null): Promise<string> {
+    const { host } = await this.#placed(context, instanceUuid);
+    try {
+      return await this.#newest.compute.consoleOutput({ instanceUuid, length }, withTimeout(context, CONSOLE_TIMEOUT_MS), { server: host });
+    } catch (error) {
+      throw explain(toServiceError(error), host);
+    }
+  }
+
+  /** Where a token leads; for the administrator's own proxies. Throws PERMISSION_DENIED, NOT_FOUND. */
+  async reach(context: RequestContext, token: string): Promise<ConsoleConnection> {
+    if (!context.isAdmin) throw new ServiceError('PERMISSION_DENIED', "Policy doesn't allow os_compute_api:os-console-auth-tokens to be performed.");
+    if (token.length > TOKEN_LENGTH_MAX) throw unknownToken();
+    try {
+      return await this.#newest.consoleauth.showToken({ token }, withTimeout(context, CONSOLE_TIMEOUT_MS));
+    } catch (error) {
+      // Whatever it says of a token is not for a caller's eyes, who may have guessed.
+      throw toServiceError(error).code === 'NOT_FOUND' ? unknownToken() : error;
+    }
+  }
+
+  /** Throws NOT_FOUND (instance), FAILED_PRECONDITION where it has no host yet. */
+  async #placed(context: RequestContext, instanceUuid: string): Promise<{ readonly host: string; readonly taskState: string | null }> {
+    const { host, taskState } = await this.#instances.show(context, instanceUuid);
+    if (host === null) throw new ServiceError('FAILED_PRECONDITION', `Instance ${instanceUuid} is not ready`);
+    return { host, taskState };
+  }
+}
+
+function unknownToken(): ServiceError {
+  return new ServiceError('NOT_FOUND', 'Token not found');
 }
 
 function typeOf({ protocol, type }: WantedConsole): ConsoleType {

@@ -124,10 +124,19 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
   return app;
 }
 
-/** The path, or its route's pattern where a part of the path has a secret's name (`:token`). */
+/** The path as routes see it, or its route's pattern where a part of the path has a secret's name (`:token`). */
 function pathForLog(url: string, route: string | undefined, params: unknown): string | undefined {
   const isSecret = typeof params === 'object' && params !== null && Object.keys(params).some(isSecretName);
-  return isSecret ? route : url.split('?', 1)[0]?.slice(0, LOGGED_PATH_LENGTH_MAX);
+  return isSecret ? route : decoded(url.split('?', 1)[0] ?? '').slice(0, LOGGED_PATH_LENGTH_MAX);
+}
+
+/** Secrets are looked for in what is logged, and none may hide behind percent signs. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path.replaceAll(/%[0-9a-f]{2}/gi, (code) => String.fromCodePoint(Number.parseInt(code.slice(1), 16)));
+  }
 }
 
 /** Starts listening; resolves with the base URL, whose port is the real one when `port` was 0. */

@@ -96,6 +96,8 @@ function reasonOf(error: ErrorObject, value: JsonValue): string {
     case 'maxLength':
     case 'maxItems':
       return `${shown} is too long`;
+    case 'minimum':
+      return `${shown} is less than the minimum of ${pythonRepr(params['limit'] ?? null)}`;
     case 'pattern':
       return `${shown} does not match ${pythonRepr(params['pattern'] ?? null)}`;
     case 'format':

@@ -66,6 +66,29 @@ describe('the qemu driver', function () {
     assert.deepEqual(processesOf(tooMany.uuid), []);
   });
 
+  it('switches a machine off and on: it is known meanwhile, also by a driver that comes later, and has no consoles', async () => {
+    const driver = await makeDriver();
+    const instance = makeInstance({ 'hw:serial_port_count': '2' });
+    instances.push(instance);
+    await driver.spawn(instance);
+    await driver.stop(instance.uuid);
+    await driver.stop(instance.uuid);
+    assert.deepEqual([await driver.powerState(instance.uuid), await driver.consoles(instance.uuid, 'serial'), processesOf(instance.uuid)], ['stopped', [], []]);
+    const next = await makeDriver();
+    await next.restore([instance]);
+    assert.deepEqual([await next.powerState(instance.uuid), await next.list()], ['stopped', [instance.uuid]]);
+    await next.spawn(instance);
+    assert.equal(await next.powerState(instance.uuid), 'running');
+    assert.equal((await next.consoles(instance.uuid, 'serial')).length, 2);
+    assert.equal(processesOf(instance.uuid).length, 1);
+    await driver.stop(randomUUID());
+  });
+
+  it('says that it does not bring over what runs elsewhere', async () => {
+    const driver = await makeDriver();
+    await assert.rejects(driver.receive(makeInstance({})), refusal('UNIMPLEMENTED', /qemu does not bring over what runs in a machine; migrate it cold/));
+  });
+
   it('says in QEMU\'s own words why a machine does not start', async () => {
     const driver = await makeDriver({ kernel: '/nowhere/vmlinuz' });
     await assert.rejects(spawn(driver), refusal('FAILED_PRECONDITION', /nowhere/));

@@ -37,8 +37,8 @@ export interface ParkingSettings {
   readonly parkedMax: number;
 }
 
-/** A page that is loaded anew is back by then; one that was closed shall not keep its port for long. */
-const RELOAD_MS_MAX = 5_000;
+/** What of the wait a page gets that was left: loading it anew is quick, and one that was closed shall not keep its port for long. */
+const RELOAD_SHARE = 1 / 3;
 /** The client or its host is gone, and both may come back: neither was told to go. */
 const PARKING_REASONS: readonly string[] = ['client_lost', 'host_unreachable', 'host_draining'];
 
@@ -163,7 +163,7 @@ export class CarriedSessions {
   #park(session: CarriedSession, reason: string): void {
     const use = useOf(session);
     const { resumeWaitMs } = this.#settings;
-    const until = this.#clock.now().getTime() + (session.client.saidGoodbye ? Math.min(resumeWaitMs, RELOAD_MS_MAX) : resumeWaitMs);
+    const until = this.#clock.now().getTime() + resumeWaitMs * (session.client.saidGoodbye ? RELOAD_SHARE : 1);
     this.#parked.set(session.id, { use, leaseMs: session.leaseMs, reason, until });
     this.#untold.push(use);
     const [longest] = this.#parked.values();

@@ -30,7 +30,7 @@ export const consoleProxyConfig = z.object({
   proxySessionsMax: integer({ min: 1, max: 100_000, fallback: 10_000 }),
   /** Clients that are being let in at one time. */
   proxyOpeningMax: integer({ min: 1, max: 10_000, fallback: 256 }),
-  /** Seconds for which the session of a client that vanished waits for it (5 at most for a page that was left or is loaded anew). 0: not at all. */
+  /** Seconds for which the session of a client that vanished waits for it (a third of it for a page that was left or is loaded anew). 0: not at all. */
   proxyResumeWait: durationSeconds(15, { min: 0, max: 3_600 }),
   /**
    * Seconds without a key or a movement of the pointer after which a console is closed; 0: never, as with Nova: whoever

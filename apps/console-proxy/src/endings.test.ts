@@ -29,7 +29,7 @@ describe('what the pages say of an end', () => {
     for (const [reason, { close }] of Object.entries(ENDINGS)) {
       if (!reason.startsWith('instance_') && reason !== 'console_gone') continue;
       assert.equal(pages.ENDINGS[close]?.[2], 'none', reason);
-      if (reason !== 'instance_deleted') assert.match(pages.ENDINGS[close]?.[1] ?? '', /open its console again where you got this link/i, reason);
+      if (reason !== 'instance_deleted') assert.match(pages.ENDINGS[close]?.[1] ?? '', /new (link|one) where you got this/, reason);
     }
   });
 

@@ -7,7 +7,7 @@
 const NEW_LINK = 'Request a new console link where you got this one.';
 const WHILE_VALID = `Reconnect works as long as the link does. When it has expired: ${NEW_LINK.toLowerCase()}`;
 /** What is done to a machine takes its links with it. */
-const OPEN_AGAIN = 'Open its console again where you got this link; the link itself no longer works.';
+const OPEN_AGAIN = 'Its links no longer work; you get a new one where you got this.';
 const TELL = 'If it happens again, tell whoever runs this service the code below.';
 
 /** Code: a title, what to do, and whether Reconnect is `likely` to help, may help `perhaps`, or never does (`none`). */
@@ -17,7 +17,7 @@ export const ENDINGS = {
   1002: ['The connection broke', `Reconnect to open it again. ${TELL}`, 'likely'],
   1012: ['The server is restarting', 'Wait a few seconds, then reconnect.', 'likely'],
   4020: ['The machine was deleted', '', 'none'],
-  4021: ['The machine was stopped', 'Start it, then open its console again where you got this link.', 'none'],
+  4021: ['The machine was stopped', 'Start it, then request a new link where you got this one.', 'none'],
   4022: ['This session was ended', 'Ask whoever runs this service if you did not expect it.', 'perhaps'],
   4023: ['This session went on elsewhere', 'Another tab or window opened it. Reconnect to take it back.', 'likely'],
   4024: ['The session ran out', WHILE_VALID, 'perhaps'],
@@ -26,7 +26,7 @@ export const ENDINGS = {
   4027: ['The machine was rebooted', OPEN_AGAIN, 'none'],
   4028: ['The machine was rebuilt', OPEN_AGAIN, 'none'],
   4029: ['The machine was resized', OPEN_AGAIN, 'none'],
-  4030: ['The machine was shelved', 'Unshelve it, then open its console again where you got this link.', 'none'],
+  4030: ['The machine was shelved', 'Unshelve it, then request a new link where you got this one.', 'none'],
   4031: ['The machine has moved', OPEN_AGAIN, 'none'],
   4032: ['The machine has moved', `Its former host was given up. ${OPEN_AGAIN}`, 'none'],
   4033: ['This console is gone', `The machine has other consoles now. ${OPEN_AGAIN}`, 'none'],

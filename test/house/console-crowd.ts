@@ -58,6 +58,10 @@ export class ConsoleCrowd {
     return this.#places.length;
   }
 
+  get machines(): readonly string[] {
+    return this.#options.machines;
+  }
+
   /** Which proxies new consoles are opened through, in turn. */
   useProxies(urls: readonly string[]): void {
     this.#proxies = urls;

@@ -158,6 +158,24 @@ describe("Nova's tests of serial ports", function () {
     for (const index of [0, 1, 2]) await occupy(A, start + index);
   });
 
+  it('test_flavor: as many ports as the metadata says, each of another user', async () => {
+    const start = await freeRow(3);
+    const host = await startHost(A, `${start}:${start + 3}`);
+    const id = await house.boot(host, { metadata: { 'hw:serial_port_count': '3' } });
+    assert.equal(new Set((await portsOf(id, host, 3)).map(([, port]) => port)).size, 3);
+    await assert.rejects(portsOf(id, host, 4), refused('NO_PORT_FREE', /no port of this console is free/));
+  });
+
+  it('test_flavor_invalid_value: a number of ports that cannot be is refused before there is a server', async () => {
+    const host = await startHost(A, null);
+    for (const count of ['foo', '0', '-1', '1.5', '5', '', ' 2']) {
+      const server = { name: 'vm', imageRef: '', flavorRef: '1', networks: 'none', availability_zone: `nova:${host}`, metadata: { 'hw:serial_port_count': count } };
+      const { status, body } = await house.ask('2.90', 'POST', '/servers', { server });
+      assert.equal(status, 400, `${count}: ${JSON.stringify(body)}`);
+      assert.match(JSON.stringify(body), /hw:serial_port_count.*must be a number from 1 to 4/);
+    }
+  });
+
   it('two hosts that share an address and a range never collide', async () => {
     const start = await freeRow(6);
     const range = `${start}:${start + 6}`;

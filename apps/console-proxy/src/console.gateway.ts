@@ -55,6 +55,7 @@ export class ConsoleGateway {
       (request, response) => pages.answer(request, response),
     );
     this.#server.maxConnections = settings.proxySessionsMax + SPARE_CONNECTIONS;
+    this.#server.on('clientError', refuseRequest);
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => this.#upgrade(request, socket, head));
   }
 
@@ -104,6 +105,22 @@ export class ConsoleGateway {
     const resumeGrant = readResumeGrant(handshake.resumeGrant);
     void this.#proxy.open(client, { token, resumeGrant, consoleTypes, clientAddress: clientAddress(request) });
   }
+}
+
+const BAD_REQUESTS: Readonly<Record<string, readonly [status: string, words: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request did not arrive in time.'],
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', `The head of a request has at most ${HEAD_BYTES_MAX} bytes.`],
+};
+
+/** What came is no whole request, and its connection is of no more use. */
+function refuseRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [status, words] = BAD_REQUESTS[error.code ?? ''] ?? ['400 Bad Request', 'This is no HTTP request.'];
+  const head = `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${words.length + 1}\r\nConnection: close`;
+  socket.end(`${head}\r\n\r\n${words}\n`, () => socket.destroy());
 }
 
 /** A console is not a request: no idle limit of http's, small writes at once, and a dead peer's TCP is noticed. */

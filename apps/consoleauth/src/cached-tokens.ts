@@ -50,7 +50,7 @@ export class CachedTokens implements TokenBackend {
     return answer;
   }
 
-  async use<T>(tokenHash: string, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+  async use<T>(tokenHash: string, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T> {
     const cached = await this.#read(tokenHash);
     if (cached === null || !cached.token.singleUse) return this.#open(cached?.token ?? null, work);
     const spent = await this.#spend(cached);
@@ -121,7 +121,7 @@ export class CachedTokens implements TokenBackend {
   }
 
   /** A token that was spent for a connect which was then refused is given back. */
-  async #openOnce<T>(cached: CachedToken, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+  async #openOnce<T>(cached: CachedToken, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T> {
     // Whether the transaction was ended by `work` itself: after any other failure it may have been committed.
     let isRefused = false;
     try {
@@ -143,10 +143,11 @@ export class CachedTokens implements TokenBackend {
     await this.#cache.delete(spentKey(token.tokenHash));
   }
 
-  #open<T>(token: StoredToken | null, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+  #open<T>(token: StoredToken | null, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T> {
     return this.#db.transaction(async (stores) => {
-      if (token === null || token.connectionId === null) return work(stores, token && { ...token, connection: null });
-      return work(stores, withConnection(token, await stores.consoleConnections.lock(token.connectionId)));
+      if (token === null || token.connectionId === null) return work(stores, token);
+      const connection = await stores.consoleConnections.lock(token.connectionId);
+      return work(stores, withConnection(token, connection) && token);
     });
   }
 

@@ -8,7 +8,7 @@
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import type { NewSession, StoredSession } from '@gatehouse/cell-db/console-session-row';
-import type { TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import type { StoredToken } from '@gatehouse/cell-db/console-tokens-store';
 import type { ConsoleType } from '@gatehouse/objects/console-connection';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAuthConfig } from './config.ts';
@@ -50,11 +50,11 @@ export interface Claim {
 
 /** What a connect has shown so far: a refusal says of whom it was. */
 export interface Attempt {
-  token: TokenWithConnection | null;
+  token: StoredToken | null;
 }
 
 type Way = Pick<Claim, 'instanceName' | 'endpoint'>;
-type ShownToken = Omit<TokenWithConnection, 'connection'> & { readonly connection: ReachedConnection };
+type ShownToken = StoredToken & { readonly connection: ReachedConnection };
 
 /** Console types as people call them. */
 const NOUNS: Partial<Record<ConsoleType, string>> = { novnc: 'screen', serial: 'serial console' };
@@ -151,7 +151,7 @@ export class ConsoleClaims {
     return { ...way, attachSecret: way.endpoint === null ? null : attachSecret, leaseSeconds: this.#config.consoleLease };
   }
 
-  async #validToken(stores: CellStores, token: TokenWithConnection | null, { consoleTypes }: ConnectRequest, now: Date): Promise<ShownToken> {
+  async #validToken(stores: CellStores, token: StoredToken | null, { consoleTypes }: ConnectRequest, now: Date): Promise<ShownToken> {
     const connection = token === null || token.expires <= now ? null : await this.#lockConsole(stores, token);
     if (token === null || connection === null) {
       throw new ServiceError('UNAUTHENTICATED', 'this console link is unknown or has expired; ask for a new one');
@@ -166,7 +166,7 @@ export class ConsoleClaims {
   }
 
   /** The console that a token opens, held until the transaction ends; null when it is gone. */
-  async #lockConsole(stores: CellStores, token: TokenWithConnection): Promise<ReachedConnection | null> {
+  async #lockConsole(stores: CellStores, token: StoredToken): Promise<ReachedConnection | null> {
     if (token.connectionId !== null) return stores.consoleConnections.lock(token.connectionId);
     const reached = await reachHistoric(stores, token, this.#config.consoleExclusive);
     if (reached?.id == null) return reached;

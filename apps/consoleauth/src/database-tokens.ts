@@ -1,6 +1,6 @@
 /** Tokens in the cell database, in the same transactions as ports and sessions. */
 import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
-import type { TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import type { StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Issued, TokenBackend } from './token-backend.ts';
 
@@ -23,7 +23,7 @@ export class DatabaseTokens implements TokenBackend {
     });
   }
 
-  use<T>(tokenHash: string, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+  use<T>(tokenHash: string, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T> {
     return this.#db.transaction(async (stores) => {
       const token = await stores.consoleTokens.lockByHash(tokenHash);
       const answer = await work(stores, token);

@@ -7,7 +7,7 @@
  * and whoever connects holds the row until its session is stored.
  */
 import type { CellStores } from '@gatehouse/cell-db/cell-db';
-import type { NewToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import type { NewToken, StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
 
 export const TOKENS_BACKENDS = ['database', 'redis', 'memcached'] as const;
 export type TokensBackendName = (typeof TOKENS_BACKENDS)[number];
@@ -33,7 +33,7 @@ export interface TokenBackend {
    * revocation that comes meanwhile waits, and then sees what `work` did. A single-use token is spent when `work` succeeds and
    * not otherwise; one that was spent before comes with `usedAt`, and `work` must refuse it. Of those who race one succeeds.
    */
-  use<T>(tokenHash: string, work: (stores: CellStores, token: TokenWithConnection | null) => Promise<T>): Promise<T>;
+  use<T>(tokenHash: string, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T>;
 
   /** The token, expired or not, used or not; nothing is locked or spent. */
   find(tokenHash: string): Promise<TokenWithConnection | null>;

@@ -51,7 +51,7 @@ onEachCellDb('console tokens', (db) => {
     const order: string[] = [];
     let revocation: Promise<unknown> = Promise.resolve();
     await db().transaction(async (stores) => {
-      assert.equal((await stores.consoleTokens.lockByHash(token.tokenHash))?.connection?.id, id);
+      assert.deepEqual(await stores.consoleTokens.lockByHash(token.tokenHash), { ...token, usedAt: null });
       revocation = db().consoleTokens.deleteForInstance(uuid).then((count) => order.push(`revoked ${count}`));
       await new Promise((resolve) => setTimeout(resolve, 200));
       order.push('checked');

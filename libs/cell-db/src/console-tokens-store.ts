@@ -5,7 +5,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CellClient } from './cell-client.ts';
 import { connectionOfRow } from './console-connections-store.ts';
 import type { StoredConnection } from './console-connections-store.ts';
-import type { ConsoleConnectionRow, ConsoleTokenRow } from './generated/client.ts';
+import type { ConsoleTokenRow } from './generated/client.ts';
 
 export interface NewToken {
   /** Lower-case hex of the token's digest: 64 digits (SHA-256), or 40 (SHA-1). */
@@ -59,16 +59,23 @@ export class ConsoleTokensStore {
   /** The token and its connection, expired or not: what has expired is the caller's clock's to say. */
   async findByHash(tokenHash: string): Promise<TokenWithConnection | null> {
     const row = await this.#client.consoleTokenRow.findUnique({ where: { tokenHash }, include: { connection: true } });
-    return row && tokenOfRow(row);
+    if (row === null) return null;
+    const { connection, ...token } = row;
+    return Object.freeze({ ...tokenOfRow(token), connection: connection && connectionOfRow(connection) });
   }
 
   /**
-   * findByHash with the row locked until the transaction ends: a revocation that comes meanwhile waits, and
-   * then sees the session that this transaction opened. Only inside CellDb.transaction.
+   * The token, its row locked until the transaction ends: a revocation that comes meanwhile waits, and then sees the
+   * session that this transaction opened. Only inside CellDb.transaction.
    */
-  async lockByHash(tokenHash: string): Promise<TokenWithConnection | null> {
-    const rows = await this.#client.$queryRaw<readonly unknown[]>`SELECT 1 AS locked FROM console_tokens WHERE token_hash = ${tokenHash} FOR UPDATE`;
-    return rows.length === 0 ? null : this.findByHash(tokenHash);
+  async lockByHash(tokenHash: string): Promise<StoredToken | null> {
+    // One statement: every connect makes it.
+    const [row] = await this.#client.$queryRaw<readonly ConsoleTokenRow[]>`
+      SELECT token_hash AS "tokenHash", connection_id AS "connectionId", instance_uuid AS "instanceUuid", console_type AS "consoleType",
+        host, port, internal_access_path AS "internalAccessPath", access_url_base AS "accessUrlBase", access, single_use AS "singleUse",
+        used_at AS "usedAt", expires, user_id AS "userId", project_id AS "projectId", created_at AS "createdAt"
+      FROM console_tokens WHERE token_hash = ${tokenHash} FOR UPDATE`;
+    return row === undefined ? null : tokenOfRow(row);
   }
 
   /** @returns false when it was used before, or is gone */
@@ -102,12 +109,11 @@ export class ConsoleTokensStore {
   }
 }
 
-function tokenOfRow(row: ConsoleTokenRow & { connection: ConsoleConnectionRow | null }): TokenWithConnection {
+function tokenOfRow({ connectionId, consoleType, access, ...row }: ConsoleTokenRow): StoredToken {
   return Object.freeze({
     ...row,
-    connectionId: row.connectionId === null ? null : Number(row.connectionId),
-    consoleType: row.consoleType as ConsoleType,
-    access: row.access as Access,
-    connection: row.connection && connectionOfRow(row.connection),
+    connectionId: connectionId === null ? null : Number(connectionId),
+    consoleType: consoleType as ConsoleType,
+    access: access as Access,
   });
 }

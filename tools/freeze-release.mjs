@@ -26,9 +26,9 @@ const ENTRIES = {
   migrate: 'tools/migrate.ts',
 };
 
-/** Writes the fixture and returns its folder. */
-export async function freezeRelease(level, commit) {
-  const fixture = join(ROOT, 'test/house/released', level);
+/** Writes the fixture of a level into the folder of fixtures and returns its own. The banner of its files finds the packages from there. */
+export async function freezeRelease(level, commit, fixtures = join(ROOT, 'test/house/released')) {
+  const fixture = join(fixtures, level);
   if (existsSync(fixture)) throw new StepError(`${relative(ROOT, fixture)} is there: a frozen release is never made again`);
   const checkout = join(mkdtempSync(join(tmpdir(), 'gatehouse-freeze-')), 'checkout');
   const git = (...args) => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();

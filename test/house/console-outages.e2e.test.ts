@@ -9,8 +9,8 @@ import { artifactPath } from '../servers/artifacts.ts';
 import { CrowdedHouse } from './crowded-house.ts';
 
 /** Short, so that an outage can outlast it. */
-const LEASE_SECONDS = 5;
-const OUTAGE_MS = 12_000;
+const LEASE_SECONDS = 10;
+const OUTAGE_MS = 16_000;
 /** Everything that would end by mistake has ended: a lease, and whoever sweeps. */
 const AFTERWARDS_MS = 20_000;
 const OPENS_AGAIN_MS = 60_000;

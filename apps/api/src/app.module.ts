@@ -106,16 +106,16 @@ export async function startApi(resources: ApiResources): Promise<App> {
     compute: createClient(compute, transport, { pin: pins.of(compute) }),
     consoleauth: createClient(consoleauth, transport, { pin: pins.of(consoleauth) }),
   };
+  // Not pinned: for what came with the newest level, which an older server refuses and no pin can turn into less.
+  const newest = { compute: createClient(compute, transport), consoleauth: createClient(consoleauth, transport) };
   const placement = new Placement(cellDb, clock);
-  const guests = new Guests(rpc, cellDb, placement, clock, log);
+  const guests = new Guests({ ...rpc, compute: { pinned: rpc.compute, newest: newest.compute } }, cellDb, placement, clock, log);
   const cell = homeCell(apiDb, resources.cell ?? EMBEDDED_CELL, clock);
   const instances = new Instances({ apiDb, cellDb }, cell, placement, guests, clock);
   const tasks = new InstanceTasks(cellDb, clock, log);
   const power = new Power(cellDb, instances, placement, guests, tasks);
   const moves = new Moves({ instances, placement, guests, tasks, relocation: new Relocation(guests, tasks, log) });
   const keyPairs = new KeyPairs(apiDb, config, clock);
-  // Not pinned: they ask for what came with the newest level, which an older server refuses and no pin can turn into less.
-  const newest = { compute: createClient(compute, transport), consoleauth: createClient(consoleauth, transport) };
   const sessions = new ConsoleSessions(newest.consoleauth);
   const feed = new SessionFeed(sessions, clock, log);
   const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute, newest), sessions, feed, power, moves });

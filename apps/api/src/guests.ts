@@ -20,6 +20,19 @@ export interface RpcClients {
   readonly consoleauth: Client<typeof consoleauth>;
 }
 
+/** Two ways to the same agents. */
+export interface ComputeClients {
+  /** At the fleet's level. */
+  readonly pinned: Client<typeof compute>;
+  /** For methods that came with 1.1, which no older level can say: one host that is older holds up no other. */
+  readonly newest: Client<typeof compute>;
+}
+
+export interface GuestsClients {
+  readonly compute: ComputeClients;
+  readonly consoleauth: RpcClients['consoleauth'];
+}
+
 /** How long an agent may take to make or change a guest. */
 const GUEST_TIMEOUT_MS = 120_000;
 /** A request for an instance waits this long for its guest, so that a quick host's is there when the answer is read. */
@@ -30,15 +43,17 @@ const END_SESSIONS_TIMEOUT_MS = 5_000;
 export const BUILDS_MAX = 256;
 
 export class Guests {
-  readonly #rpc: RpcClients;
+  readonly #compute: ComputeClients;
+  readonly #consoleauth: RpcClients['consoleauth'];
   readonly #cellDb: CellDb;
   readonly #placement: Placement;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #builds = new Set<Promise<void>>();
 
-  constructor(rpc: RpcClients, cellDb: CellDb, placement: Placement, clock: Clock, log: Logger) {
-    this.#rpc = rpc;
+  constructor({ compute, consoleauth }: GuestsClients, cellDb: CellDb, placement: Placement, clock: Clock, log: Logger) {
+    this.#compute = compute;
+    this.#consoleauth = consoleauth;
     this.#cellDb = cellDb;
     this.#placement = placement;
     this.#clock = clock;
@@ -70,7 +85,7 @@ export class Guests {
    */
   async endSessions(instanceUuid: string, reason: EndReason, context: RequestContext): Promise<void> {
     try {
-      await this.#rpc.consoleauth.revokeInstance({ instanceUuid, reason }, context, { timeoutMs: END_SESSIONS_TIMEOUT_MS });
+      await this.#consoleauth.revokeInstance({ instanceUuid, reason }, context, { timeoutMs: END_SESSIONS_TIMEOUT_MS });
     } catch (error) {
       this.#log.warn({ requestId: context.requestId, instanceUuid, reason, err: error }, 'console sessions of an instance were not ended');
     }
@@ -86,7 +101,7 @@ export class Guests {
       return false;
     }
     try {
-      await this.#rpc.compute.deleteInstance({ instanceUuid, reason }, context, { server: host, timeoutMs: DESTROY_TIMEOUT_MS });
+      await this.#compute.pinned.deleteInstance({ instanceUuid, reason }, context, { server: host, timeoutMs: DESTROY_TIMEOUT_MS });
       return true;
     } catch (error) {
       const { code } = toServiceError(error);
@@ -97,7 +112,7 @@ export class Guests {
   }
 
   async stop({ uuid: instanceUuid, host }: Instance, reason: EndReason, context: RequestContext): Promise<void> {
-    await this.#rpc.compute.stopInstance({ instanceUuid, reason }, context, onHost(host));
+    await this.#compute.newest.stopInstance({ instanceUuid, reason }, context, onHost(host));
   }
 
   start(instance: Instance, context: RequestContext): Promise<void> {
@@ -114,11 +129,11 @@ export class Guests {
 
   /** Has the guest made on `instance.host`, where the instance will be. */
   async receive(instance: Instance, live: boolean, context: RequestContext): Promise<void> {
-    await this.#rpc.compute.receiveInstance({ instance: await this.#withKeys(instance), live }, context, onHost(instance.host));
+    await this.#compute.newest.receiveInstance({ instance: await this.#withKeys(instance), live }, context, onHost(instance.host));
   }
 
   async #change(method: 'startInstance' | 'rebootInstance' | 'rebuildInstance', instance: Instance, context: RequestContext): Promise<void> {
-    await this.#rpc.compute[method]({ instance: await this.#withKeys(instance) }, context, onHost(instance.host));
+    await this.#compute.newest[method]({ instance: await this.#withKeys(instance) }, context, onHost(instance.host));
   }
 
   /** As a guest is made from it. */
@@ -131,7 +146,7 @@ export class Guests {
     // The guest is made also when nobody waits for the answer any more.
     const own = ownContext(context, GUEST_TIMEOUT_MS);
     try {
-      await this.#rpc.compute.createInstance({ instance }, own, onHost(instance.host));
+      await this.#compute.pinned.createInstance({ instance }, own, onHost(instance.host));
     } catch (error) {
       await this.#failBuild(instance, error);
     }

@@ -111,6 +111,8 @@ export class SessionWatch {
         resolve: (answer) => (settled(), resolve(answer)),
         reject: (error) => (settled(), reject(error)),
       };
+      // Whoever left while the past was read is told like one who leaves now.
+      if (signal?.aborted) return giveUp();
       signal?.addEventListener('abort', giveUp, { once: true });
       this.#waiting.add(waiter);
       if (!this.#isLooking) void this.#look();

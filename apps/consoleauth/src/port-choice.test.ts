@@ -61,6 +61,14 @@ describe('a client at an exclusive port', () => {
     refusePortInUse(reserved(0, 'bob', now), tokenOf('alice', 'older'), now);
     refusePortInUse(free(0), tokenOf('alice'), now);
   });
+
+  it('is admitted with any link of the user to whom an older consoleauth promised the port, and nobody else is', () => {
+    const byOlder = (user: string): Port => ({ ...reserved(0, user), reservedTokenHash: null });
+    assert.throws(() => refusePortInUse(byOlder('bob'), tokenOf('alice'), now), refused('PORT_IN_USE', /promised to another/));
+    assert.throws(() => refusePortInUse(byOlder(''), tokenOf('alice'), now), refused('PORT_IN_USE', /promised to another/));
+    refusePortInUse(byOlder('alice'), tokenOf('alice', 'any'), now);
+    refusePortInUse(byOlder(''), tokenOf(null, 'any'), now);
+  });
 });
 
 describe('the policy of exclusive consoles', () => {

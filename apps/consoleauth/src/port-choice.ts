@@ -49,11 +49,16 @@ export function refusePortInUse(port: Port, token: { readonly tokenHash: string;
     const inUseSince = port.inUseSince.toISOString();
     throw new ServiceError('PORT_IN_USE', `this port is in use since ${inUseSince.slice(11, 19)} UTC; one client at a time`, { details: { inUseSince } });
   }
-  if (!isReserved(port, now) || port.reservedTokenHash === token.tokenHash) return;
+  if (!isReserved(port, now) || isPromisedTo(port, token)) return;
   const isOwn = token.userId !== null && port.reservedBy === token.userId;
   throw new ServiceError('PORT_IN_USE', isOwn
     ? 'this port waits for a newer link of yours; open that one, or try again in a minute'
     : 'this port was just promised to another user; try again in a minute');
+}
+
+/** A consoleauth before 3.2 promises to a user, whichever of his tokens comes; to '' where the request named none. */
+function isPromisedTo({ reservedBy, reservedTokenHash }: Port, { tokenHash, userId }: { readonly tokenHash: string; readonly userId: string | null }): boolean {
+  return reservedTokenHash === null ? reservedBy === (userId ?? '') : reservedTokenHash === tokenHash;
 }
 
 function isReserved(port: Port, now: Date): boolean {

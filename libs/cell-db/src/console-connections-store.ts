@@ -20,7 +20,7 @@ export interface StoredConnection {
   /** Null where nobody holds it, and where somebody does whom no request named. */
   readonly reservedBy: string | null;
   readonly reservedUntil: Date | null;
-  /** The newest token of the reservation; those before it wait until it is over. */
+  /** The newest token of the reservation; those before it wait until it is over. Null where a consoleauth before 3.2 reserved it. */
   readonly reservedTokenHash: string | null;
   readonly createdAt: Date;
 }
@@ -121,7 +121,7 @@ export class ConsoleConnectionsStore {
   async reserve(id: number, { by, tokenHash, until }: Reservation, now: Date): Promise<boolean> {
     const { count } = await this.#client.consoleConnectionRow.updateMany({
       where: { id, OR: [{ reservedUntil: null }, { reservedUntil: { lte: now } }, ...(by === null ? [] : [{ reservedBy: by }])] },
-      data: { reservedBy: by, reservedTokenHash: tokenHash, reservedUntil: until },
+      data: { reservedBy: by, reservedTokenHash: tokenHash, reservedTokenUntil: until, reservedUntil: until },
     });
     return count === 1;
   }
@@ -219,10 +219,12 @@ export function consoleConnectionOf(
 }
 
 export function connectionOfRow(row: ConsoleConnectionRow): StoredConnection {
-  const { id, options, consoleType, ...rest } = row;
+  const { id, options, consoleType, reservedTokenHash, reservedTokenUntil, ...rest } = row;
   return Object.freeze({
     ...rest,
     id: Number(id),
+    // The hash of another reservation is what an older consoleauth leaves behind when it reserves.
+    reservedTokenHash: reservedTokenUntil?.getTime() === rest.reservedUntil?.getTime() ? reservedTokenHash : null,
     consoleType: consoleType as ConsoleType,
     options: Object.freeze(options as Record<string, string>),
   });

@@ -2,7 +2,8 @@
 ALTER TABLE "console_sessions" ADD COLUMN     "claim" UUID;
 
 -- AlterTable
-ALTER TABLE "console_connections" ADD COLUMN     "reserved_token_hash" VARCHAR(64);
+ALTER TABLE "console_connections" ADD COLUMN     "reserved_token_hash" VARCHAR(64),
+ADD COLUMN     "reserved_token_until" TIMESTAMP(3);
 
 -- CreateTable
 CREATE TABLE "console_session_events" (

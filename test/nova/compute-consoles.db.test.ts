@@ -10,7 +10,7 @@ import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { newContext } from '@gatehouse/rpc/context';
 import { ConsoleSocket } from '../house/console-socket.ts';
 import { refused, tokenOf } from './consoleauth-alone.ts';
-import { startWholeHouse } from './whole-house.ts';
+import { awaitStatus, startWholeHouse } from './whole-house.ts';
 import type { WholeHouse } from './whole-house.ts';
 
 const HOST = 'compute-1';
@@ -153,6 +153,17 @@ describe("Nova's tests of consoles at the compute host", function () {
           assert.equal(status, 409, `${protocol} ${taskState}: ${JSON.stringify(body)}`);
           assert.match(JSON.stringify(body), new RegExp(`task_state ${taskState}`));
         }
+      }
+    });
+
+    it('a stopped server has no console to give, where Nova gives a URL that opens nothing', async () => {
+      const id = await house.boot(HOST);
+      assert.equal((await house.ask('2.90', 'POST', `/servers/${id}/action`, { 'os-stop': null })).status, 202);
+      await awaitStatus(house.ask, id, 'SHUTOFF');
+      for (const [protocol, type] of [['vnc', 'novnc'], ['serial', 'serial']]) {
+        const { status, body } = await house.ask('2.8', 'POST', `/servers/${id}/remote-consoles`, { remote_console: { protocol, type } });
+        assert.equal(status, 409, JSON.stringify(body));
+        assert.match(JSON.stringify(body), /is stopped; its consoles open when it runs/);
       }
     });
 

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
-import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
+import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-connection';
 import { newContext } from '@gatehouse/rpc/context';
 import { refused, START, startConsoleAuthAlone, tokenOf } from './consoleauth-alone.ts';
 import type { ConsoleAuthAlone } from './consoleauth-alone.ts';
@@ -43,6 +43,22 @@ describe("Nova's tests of console tokens", function () {
     it('test_authorize_novnc: the URL is that of the page that shows screens', async () => {
       const granted = await house.authorize(await house.place(), { consoleType: 'novnc' });
       assert.equal(granted.accessUrl, `http://proxy.example:6080/vnc#token=${tokenOf(granted)}`);
+    });
+
+    it("test_authorize (Nova's URLs): where they are asked for, the base that is set and ?token=", async () => {
+      await besideIt({ consoleUrlStyle: 'nova', spiceBaseUrl: 'https://spice.example/spice_auto.html' }, async (nova) => {
+        assert.match(await urlOf(nova, 'serial'), /^ws:\/\/127\.0\.0\.1:6080\/\?token=[\w-]{43}$/);
+        assert.match(await urlOf(nova, 'spice-html5'), /^https:\/\/spice\.example\/spice_auto\.html\?token=[\w-]{43}$/);
+        assert.match(await urlOf(nova, 'novnc'), /^http:\/\/127\.0\.0\.1:6080\/vnc_auto\.html\?path=%3Ftoken%3D[\w-]{43}$/);
+      });
+    });
+
+    it("test_authorize_novnc (Nova's URLs): ?path=%3Ftoken%3D, beside a query and a path that the base has already", async () => {
+      const settings = { consoleUrlStyle: 'nova', vncBaseUrl: 'http://nova.example/vnc.html?scale=1&path=novnc', serialBaseUrl: 'wss://serial.example/cell-2/' };
+      await besideIt(settings, async (nova) => {
+        assert.match(await urlOf(nova, 'novnc'), /^http:\/\/nova\.example\/vnc\.html\?scale=1&path=novnc%3Ftoken%3D[\w-]{43}$/);
+        assert.match(await urlOf(nova, 'serial'), /^wss:\/\/serial\.example\/cell-2\/\?token=[\w-]{43}$/);
+      });
     });
 
     it('test_authorize_duplicate_token: no two tokens are the same, however many are asked for at once', async () => {
@@ -155,17 +171,14 @@ describe("Nova's tests of console tokens", function () {
 
     it("test_console_auth_token_destroy_expired_by_host: the one host's go, the other host's are left to it", async () => {
       // A life so short that no round of consoleauth's own falls into it.
-      const brief = await startConsoleAuthAlone({ consoleTokenTtl: '5' });
-      try {
+      await besideIt({ consoleTokenTtl: '5' }, async (brief) => {
         const [mine, others] = [await brief.authorize(await brief.place('host-a')), await brief.authorize(await brief.place('host-b'))];
         await brief.clock.advance(5_000);
         assert.equal(await brief.client.sweep({ host: 'host-a' }, newContext()), 1);
         assert.deepEqual([await brief.countStored(mine), await brief.countStored(others)], [0, 1]);
         assert.equal(await brief.client.sweep({ host: 'host-b' }, newContext()), 1);
         assert.equal(await brief.countStored(others), 0);
-      } finally {
-        await brief.stop();
-      }
+      });
     });
 
     it('test_console_auth_token_get_valid_without_uuid_deleted_instance: a deleted instance leaves no token behind', async () => {
@@ -182,6 +195,23 @@ describe("Nova's tests of console tokens", function () {
       const fresh = await house.authorize(instance);
       await assert.rejects(house.connect(tokenOf(old)), UNKNOWN);
       assert.equal((await house.connect(tokenOf(fresh))).connection.instanceUuid, instance.uuid);
+      const show = (token: string) => house.client.showToken({ token }, newContext());
+      await assert.rejects(show(tokenOf(old)), refused('NOT_FOUND', /token is unknown or has expired/));
+      assert.equal((await show(tokenOf(fresh))).instanceUuid, instance.uuid);
     });
   });
+
+  /** Another consoleauth, which is set otherwise. */
+  async function besideIt(settings: Readonly<Record<string, string>>, use: (other: ConsoleAuthAlone) => Promise<void>): Promise<void> {
+    const other = await startConsoleAuthAlone(settings, { beside: house });
+    try {
+      await use(other);
+    } finally {
+      await other.stop();
+    }
+  }
+
+  async function urlOf(from: ConsoleAuthAlone, consoleType: ConsoleType): Promise<string> {
+    return (await from.authorize(await from.place(), { consoleType })).accessUrl ?? '';
+  }
 });

@@ -24,6 +24,7 @@ import { createLogger } from '@gatehouse/runtime/logger';
 import { TestClock } from '@gatehouse/runtime/test-clock';
 import pg from 'pg';
 import { startPostgresql } from '../servers/postgresql.ts';
+import type { Postgresql } from '../servers/postgresql.ts';
 import { runCommand } from '../servers/server-process.ts';
 
 const PROXY = 'proxy-1';
@@ -47,6 +48,7 @@ export interface ConsoleAuthAlone {
   readonly client: Client<typeof consoleauth>;
   readonly clock: TestClock;
   readonly cellDb: CellDb;
+  readonly postgresql: Postgresql;
   place(host?: string): Promise<Placed>;
   /** How many rows of its token there are, whatever the time is. */
   countStored(connection: Pick<ConsoleConnection, 'tokenHash'>): Promise<number>;
@@ -66,13 +68,17 @@ const ROUND_EVERY_MS = 30_001;
 /** A round begins by the test's clock and takes its own time. */
 const ROUND_TAKES_MS_MAX = 2_000;
 
-/** Stops the transport too, when it is stopped. */
-export async function startConsoleAuthAlone(
-  settings: Readonly<Record<string, string>> = {},
-  transport: Transport = createMemoryTransport(),
-): Promise<ConsoleAuthAlone> {
+export interface Means {
+  /** Closed with the house. */
+  readonly transport?: Transport;
+  /** A house beside which this one stands, on a database of its own in the same server. */
+  readonly beside?: ConsoleAuthAlone;
+}
+
+export async function startConsoleAuthAlone(settings: Readonly<Record<string, string>> = {}, means: Means = {}): Promise<ConsoleAuthAlone> {
+  const { transport = createMemoryTransport(), beside } = means;
   const clock = new TestClock(START);
-  const postgresql = await startPostgresql();
+  const postgresql = beside?.postgresql ?? (await startPostgresql());
   const url = await postgresql.createDatabase();
   const cellDb = await openCellDb({ url });
   await cellDb.migrate();
@@ -83,9 +89,7 @@ export async function startConsoleAuthAlone(
   const client = createClient(consoleauth, transport);
 
   return {
-    client,
-    clock,
-    cellDb,
+    ...{ client, clock, cellDb, postgresql },
     async place(host = 'compute-1') {
       const uuid = randomUUID();
       await cellDb.instances.create({
@@ -123,7 +127,7 @@ export async function startConsoleAuthAlone(
       await sql.end();
       await transport.close();
       await cellDb.close();
-      await postgresql.stop();
+      if (beside === undefined) await postgresql.stop();
     },
   };
 }

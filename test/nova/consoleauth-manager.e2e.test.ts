@@ -36,7 +36,7 @@ describe("Nova's tests of consoleauth", function () {
     nova = startPythonLines(NOVA, [`rabbit://${url.username}:${url.password}@${url.host}${url.pathname}`]);
     // Nova's services find a topic in this exchange.
     const transport = createAmqpTransport({ url: rabbitmq.url, exchange: 'nova', connectionName: 'consoleauth of the tests' });
-    house = await startConsoleAuthAlone({}, transport);
+    house = await startConsoleAuthAlone({}, { transport });
   });
 
   after(async () => {

@@ -22,7 +22,7 @@ describe("the table of Nova's console tests", function () {
     const args = ['node_modules/mocha/bin/mocha.js', '--dry-run', '--reporter', 'json', ...files.map((name) => join('test/nova', name))];
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT, maxBuffer: OUTPUT_BYTES_MAX });
     const { tests } = JSON.parse(stdout.slice(stdout.indexOf('{\n'))) as { tests: { title: string }[] };
-    replayed = new Set(tests.flatMap(({ title }) => /^(test_\w+)(?: \([\w ]+\))?: /.exec(title)?.[1] ?? []));
+    replayed = new Set(tests.flatMap(({ title }) => /^(test_\w+)(?: \([\w' ]+\))?: /.exec(title)?.[1] ?? []));
   });
 
   it('has a row for more than two hundred of them', () => {

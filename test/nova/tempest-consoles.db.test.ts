@@ -10,7 +10,7 @@ import { newContext } from '@gatehouse/rpc/context';
 import type { App } from '@gatehouse/runtime/app';
 import { ConsoleSocket } from '../house/console-socket.ts';
 import { awaitStatus, startWholeHouse } from './whole-house.ts';
-import type { WholeHouse } from './whole-house.ts';
+import type { Answer, WholeHouse } from './whole-house.ts';
 
 // Both hosts give out the same ports, at addresses of their own: two servers have the same port until one moves.
 const RANGE = '31500:31600';
@@ -32,9 +32,13 @@ describe("Tempest's tests of consoles", function () {
     await house?.stop();
   });
 
-  async function consoleUrl(id: string, protocol: 'vnc' | 'serial'): Promise<string> {
+  function askConsole(id: string, protocol: 'vnc' | 'serial', user: string): Promise<Answer> {
     const type = protocol === 'vnc' ? 'novnc' : 'serial';
-    const { status, body } = await house.ask('2.6', 'POST', `/servers/${id}/remote-consoles`, { remote_console: { protocol, type } });
+    return house.ask('2.6', 'POST', `/servers/${id}/remote-consoles`, { remote_console: { protocol, type } }, user);
+  }
+
+  async function consoleUrl(id: string, protocol: 'vnc' | 'serial', user = 'demo:demo'): Promise<string> {
+    const { status, body } = await askConsole(id, protocol, user);
     assert.equal(status, 200, JSON.stringify(body));
     return (body['remote_console'] as { url: string }).url;
   }
@@ -93,6 +97,27 @@ describe("Tempest's tests of consoles", function () {
     const { code, reason } = await socket.closed;
     assert.deepEqual([code, socket.text], [4401, '']);
     assert.match(reason, /unknown or has expired/);
+  });
+
+  it('bug 1425640: every port of a server is reached, by one user each; who comes too late is told', async () => {
+    const id = await house.boot('compute-1', { metadata: { 'hw:serial_port_count': '2' } });
+    const urls = [await consoleUrl(id, 'serial', 'first:demo'), await consoleUrl(id, 'serial', 'second:demo')];
+    const sockets = await Promise.all(urls.map((url) => ConsoleSocket.open(url)));
+    for (const [index, socket] of sockets.entries()) {
+      socket.send(`echo user-${index}\r`);
+      await socket.awaitText(new RegExp(`user-${index}`));
+    }
+    const { status, body } = await askConsole(id, 'serial', 'third:demo');
+    assert.equal(status, 409, JSON.stringify(body));
+    assert.match(JSON.stringify(body), /no port of this console is free: 2 of 2 in use/);
+    const again = await (await ConsoleSocket.open(urls[0] ?? '')).closed;
+    assert.equal(again.code, 4409);
+    assert.match(again.reason, /in use since/);
+    for (const socket of sockets) {
+      assert.doesNotMatch(socket.text, /user-0[^]*user-1|user-1[^]*user-0/);
+      socket.close();
+      await socket.closed;
+    }
   });
 
   it('test_live_migration_serial_console: two servers had the same port on two hosts; on one host both consoles work', async () => {

@@ -1,13 +1,27 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { ServiceError } from '@gatehouse/errors/service-error';
 import type { RpcServer } from '@gatehouse/rpc/server';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
-import { serveAgent, serveRevocation, startTestApi } from './test-api.ts';
-import type { TestApi } from './test-api.ts';
+import { reportAgent, serveAgent, serveRevocation, startTestApi } from './test-api.ts';
+import type { ComputeHandlers, TestApi } from './test-api.ts';
 
 // Debian's package python3-openstackclient: the client that users of Nova have.
 const CLIENT = '/usr/bin/openstack';
+// Debian's package python3-novaclient: the older client, as other programs use it.
+const NOVA_CLIENT = `
+import sys
+from keystoneauth1 import noauth, session
+from novaclient import client, exceptions
+auth = noauth.NoAuth(endpoint=sys.argv[1])
+nova = client.Client('2.8', session=session.Session(auth=auth), endpoint_override=sys.argv[1])
+server = next(each for each in nova.servers.list() if each.name == sys.argv[2])
+try:
+    print(nova.servers.get_serial_console(server, 'serial'))
+except exceptions.ClientException as error:
+    sys.exit(str(error))
+`;
 const KEY_FILE = fileURLToPath(new URL('../test-vectors/keys/ed25519.pub', import.meta.url));
 const FINGERPRINT = '36:f2:57:ec:d0:de:9a:66:0a:2c:7c:e4:83:b7:db:71';
 
@@ -21,17 +35,40 @@ describe('the openstack command', function () {
   // Each command starts a Python of its own.
   this.timeout(300_000);
   let api: TestApi;
-  let agent: RpcServer;
+  let reports: NodeJS.Timeout;
+  let agents: RpcServer[] = [];
   before(async () => {
     api = await startTestApi(await startPostgresql());
-    agent = await serveAgent(api, 'host-a');
+    agents = [await serveAgent(api, 'host-a', actionsOf('host-a'))];
     await serveRevocation(api, []);
     for (const name of ['web', 'db']) await api.ask('POST', '/v2.1/servers', { token: 'notused', body: { server: { name } } });
+    agents.push(await serveAgent(api, 'host-b', actionsOf('host-b')));
+    // Each command takes longer than an agent may be silent.
+    reports = setInterval(() => void Promise.all(['host-a', 'host-b'].map((host) => reportAgent(api, host, new Date()))).catch(() => {}), 5_000);
   });
   after(async () => {
-    await agent?.drain();
+    clearInterval(reports);
+    for (const agent of agents) await agent.drain();
     await api?.stop();
   });
+
+  /** Writes the states that a host's agent writes. */
+  function actionsOf(host: string): Partial<ComputeHandlers> {
+    const write = (uuid: string, vmState: string, taskState: string | null = null) => api.cellDb.instances.update(uuid, { vmState, taskState }, new Date(), host);
+    return {
+      async stopInstance({ instanceUuid }) {
+        const isShelved = (await api.cellDb.instances.get(instanceUuid)).taskState === 'shelving';
+        await (isShelved ? write(instanceUuid, 'shelved', 'shelving_offloading') : write(instanceUuid, 'stopped'));
+      },
+      async startInstance({ instance }) {
+        await write(instance.uuid, 'active');
+      },
+      async rebootInstance({ instance }) {
+        await write(instance.uuid, 'active');
+      },
+      receiveInstance() {},
+    };
+  }
 
   const run = (args: readonly string[], auth: readonly string[] = ['--os-auth-type', 'none']): Promise<Outcome> =>
     new Promise((resolve, reject) => {
@@ -42,6 +79,10 @@ describe('the openstack command', function () {
         if (error !== null && typeof error.code !== 'number') reject(error);
         else resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
       });
+    });
+  const runNova = (server: string): Promise<Outcome> =>
+    new Promise((resolve) => {
+      execFile('/usr/bin/python3', ['-c', NOVA_CLIENT, `${api.url}/v2.1`, server], { timeout: 60_000 }, (error, stdout, stderr) => resolve({ code: error === null ? 0 : 1, stdout, stderr }));
     });
   const json = async (...args: readonly string[]): Promise<unknown> => {
     const { code, stdout, stderr } = await run([...args, '-f', 'json']);
@@ -89,6 +130,45 @@ describe('the openstack command', function () {
     assert.equal(await url('console', 'url', 'show', '--serial', 'web'), 'http://127.0.0.1:6080/serial#token=secret-of-host-a');
     assert.equal(await url('--os-compute-api-version', '2.5', 'console', 'url', 'show', 'web'), 'http://127.0.0.1:6080/vnc#token=secret-of-host-a');
     assert.match((await run(['console', 'url', 'show', '--xvpvnc', 'web'])).stderr, /Invalid console type xvpvnc/);
+  });
+
+  it('switches a server off and on, reboots, moves and shelves it, and is told why not', async () => {
+    const done = async (...args: readonly string[]): Promise<void> => {
+      const { code, stderr } = await run(args);
+      assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
+    };
+    const shown = async () => {
+      const { status, 'OS-EXT-SRV-ATTR:host': host } = await json('server', 'show', 'web') as { status: string; 'OS-EXT-SRV-ATTR:host': string | null };
+      return [status, host];
+    };
+    assert.match((await run(['server', 'start', 'web'])).stderr, /Cannot 'start' instance .* while it is in vm_state active/);
+    await done('server', 'stop', 'web');
+    assert.deepEqual(await shown(), ['SHUTOFF', 'host-a']);
+    await done('server', 'start', 'web');
+    await done('server', 'reboot', '--hard', 'web');
+    await done('--os-compute-api-version', '2.56', 'server', 'migrate', '--live-migration', 'web');
+    assert.deepEqual(await shown(), ['ACTIVE', 'host-b']);
+    await done('server', 'shelve', 'web');
+    assert.deepEqual(await shown(), ['SHELVED_OFFLOADED', null]);
+    assert.match((await run(['console', 'url', 'show', 'web'])).stderr, /is not ready/);
+    await done('server', 'unshelve', 'web');
+    assert.equal((await shown())[0], 'ACTIVE');
+  });
+
+  it('shows what a console printed, whole and its last lines', async () => {
+    assert.equal((await run(['console', 'log', 'show', 'web'])).stdout.trim(), 'one\ntwo\nthree');
+    assert.equal((await run(['console', 'log', 'show', '--lines', '2', 'web'])).stdout.trim(), 'two\nthree');
+  });
+
+  it('tells a conflict that Nova does not know in its words, the other client of Nova too', async () => {
+    refusal = new ServiceError('NO_PORT_FREE', 'all serial ports are in use since noon');
+    const told = await run(['console', 'url', 'show', '--serial', 'web']);
+    const nova = await runNova('web');
+    refusal = null;
+    assert.match(told.stderr, /all serial ports are in use since noon/);
+    assert.match(nova.stderr, /all serial ports are in use since noon \(HTTP 409\)/);
+    const url = await runNova('web');
+    assert.match(url.stdout, /secret-of-host-a/, url.stderr);
   });
 
   it('deletes a server', async () => {

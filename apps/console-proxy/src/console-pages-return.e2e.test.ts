@@ -1,7 +1,7 @@
 /** The pages in a real browser when a console is lost, taken over, or ended: what its user sees, does and gets back. */
 import assert from 'node:assert/strict';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { ENDINGS } from '@gatehouse/errors/endings';
+import { END_REASONS, ENDINGS } from '@gatehouse/errors/endings';
 import { artifactPath } from '../../../test/servers/artifacts.ts';
 import { launchChromium } from '../../../test/servers/chromium.ts';
 import { TcpRelay } from '../../../test/servers/tcp-relay.ts';
@@ -196,20 +196,22 @@ describe('the console pages in a browser, when a console is lost or ended,', fun
     await shoot(page, 'lifetime-over');
   });
 
-  it("show an operator's words, and every end of ours, in light and dark", async () => {
-    await start();
-    const reasons = Object.keys(ENDINGS).filter((reason) => ENDINGS[reason as keyof typeof ENDINGS].close >= 4_000 && !['host_unreachable', 'superseded'].includes(reason));
-    for (const [index, reason] of [...reasons, 'maintenance of rack 7'].entries()) {
-      const [kind, token] = kinds[index % 2]!;
-      const page = await visit(`/${kind}#token=${token}`, { dark: index % 4 > 1 });
+  const ends = END_REASONS.filter((reason) => ENDINGS[reason].close >= 4_000 && !['host_unreachable', 'superseded'].includes(reason));
+  const told: readonly (readonly [reason: string, words: string])[] = [
+    ...ends.map((reason) => [reason, ENDINGS[reason].words] as const),
+    ['maintenance of rack 7', 'The session ended: maintenance of rack 7.'],
+  ];
+  for (const [index, [reason, words]] of told.entries()) {
+    const [kind, token] = kinds[index % 2]!;
+    const dark = index % 4 > 1;
+    it(`say why a session was ended: ${reason} (${kind}, ${dark ? 'dark' : 'light'})`, async () => {
+      await start();
+      const page = await visit(`/${kind}#token=${token}`, { dark });
       await stateIs(page, 'Connected');
-      await page.waitForTimeout(200);
       await proxies.endSessions('proxy-1', { [(await sessionOf(page))!]: reason });
       await stateIs(page, 'Closed');
-      const words = ENDINGS[reason as keyof typeof ENDINGS]?.words ?? 'The session ended: maintenance of rack 7.';
       assert.equal(await page.textContent('#message-reason'), words);
       await shoot(page, `ended-${reason.replaceAll(/\W/g, '-')}`);
-      await page.close();
-    }
-  });
+    });
+  }
 });

@@ -112,7 +112,7 @@ export const consoleauth = defineContract({
     }),
     /** Topic to the oldest version of its contract among the services that live: what `auto` pins follow. */
     levels: method({ since: '3.1', idempotent: true, result: mapOf(string({ maxLength: 32 })) }),
-    /** Removes a batch of the expired tokens and dead sessions of a host's guests; answers how many. */
+    /** Removes the expired tokens and dead sessions of a host's guests, in batches and for some seconds at most; answers how many. */
     sweep: method({ since: '3.0', idempotent: true, args: { host: name() }, result: integer({ min: 0 }) }),
     /**
      * The consoles that a guest has now on its host: others of that instance and host are gone, with their tokens and
@@ -143,6 +143,7 @@ export const consoleauth = defineContract({
     /**
      * Ends one session, or all open ones that the filter names (at least one word of it is needed). Answers them as they
      * are when their proxies have confirmed, or after some seconds: a session whose `endedAt` is null is still being ended.
+     * One call ends at most 10,000 and answers at most 1,000 of them, the newest; the others are listed.
      */
     endSessions: method({
       since: '3.2',

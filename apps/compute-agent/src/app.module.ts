@@ -57,8 +57,10 @@ async function makeParts({ config, transport, cellDb, log, clock }: ComputeAgent
   const lines = new SerialLines(driver, config.serialScrollbackBytes, clock, log);
   const pins = new FleetPins(config, askConsoleauth(transport), clock, log);
   const consoleAuth = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS, pin: pins.of(consoleauth) });
+  // Not pinned: it came with the newest level and has no older form.
+  const { register } = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS });
   const { instances, instanceExtra } = cellDb;
-  const agent = new ComputeAgent({ host: config.host, driver, lines, instances, instanceExtra, consoleAuth, clock, log });
+  const agent = new ComputeAgent({ host: config.host, driver, lines, instances, instanceExtra, consoleAuth: { ...consoleAuth, register }, clock, log });
   return { agent, driver, lines, consoleAuth, pins };
 }
 

@@ -22,7 +22,7 @@ export interface EndRequest extends Omit<SessionFilter, 'ids' | 'connectionId' |
 const BATCH_MAX = 1_000;
 /** Ended by one request; who has more asks again. */
 const ENDED_MAX = 10_000;
-/** In one answer, the newest; the others can be listed. */
+/** In one answer; the others can be listed. */
 const ANSWERED_MAX = 1_000;
 const CONFIRM_MS_MAX = 3_000;
 const LOOK_MS_MIN = 20;

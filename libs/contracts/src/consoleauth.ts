@@ -143,7 +143,7 @@ export const consoleauth = defineContract({
     /**
      * Ends one session, or all open ones that the filter names (at least one word of it is needed). Answers them as they
      * are when their proxies have confirmed, or after some seconds: a session whose `endedAt` is null is still being ended.
-     * One call ends at most 10,000 and answers at most 1,000 of them, the newest; the others are listed.
+     * One call ends at most 10,000 and answers at most 1,000 of them; the others are listed.
      */
     endSessions: method({
       since: '3.2',

@@ -32,10 +32,11 @@ const transport = createMemoryTransport();
 const resources = { config: consoleAuthConfig.parse({}), server: 'consoleauth-1', transport, cellDb, audit: noAudit, log: silentLogger, clock: systemClock };
 const app = await startConsoleAuth(resources);
 const client = createClient(consoleauth, transport);
-const context = newContext({ userId: 'alice', projectId: 'blue' });
-await client.report({ binary: 'compute-agent', host: HOST, topic: 'compute', version: '1.1', endpoint: '127.0.0.1:5901' }, context);
+// Each call has a deadline of its own.
+const context = () => newContext({ userId: 'alice', projectId: 'blue' });
+await client.report({ binary: 'compute-agent', host: HOST, topic: 'compute', version: '1.1', endpoint: '127.0.0.1:5901' }, context());
 const reports = setInterval(() => {
-  client.report({ binary: 'compute-agent', host: HOST, topic: 'compute', version: '1.1', endpoint: '127.0.0.1:5901' }, context).catch(() => {});
+  client.report({ binary: 'compute-agent', host: HOST, topic: 'compute', version: '1.1', endpoint: '127.0.0.1:5901' }, context()).catch(() => {});
 }, 5_000);
 
 console.log(`${rows} expired tokens are made ...`);
@@ -75,7 +76,7 @@ async function fill(): Promise<void> {
 
 async function sweepAll(): Promise<void> {
   for (let total = 0; total < rows; ) {
-    const count = await client.sweep({ host: HOST }, context, { timeoutMs: 60_000 });
+    const count = await client.sweep({ host: HOST }, context(), { timeoutMs: 60_000 });
     total += count;
     if (count === 0) return;
   }
@@ -91,9 +92,9 @@ async function whileRunning(work: Promise<void>): Promise<readonly number[]> {
     while (!isOver) {
       const sessionId = randomUUID();
       const started = performance.now();
-      await client.connect({ sessionId, token, proxy, clientAddress: '192.0.2.7' }, context);
+      await client.connect({ sessionId, token, proxy, clientAddress: '192.0.2.7' }, context());
       times.push(performance.now() - started);
-      await client.release({ proxy, session: { id: sessionId, bytesIn: 0, bytesOut: 0, claim: sessionId }, reason: 'client_closed' }, context);
+      await client.release({ proxy, session: { id: sessionId, bytesIn: 0, bytesOut: 0, claim: sessionId }, reason: 'client_closed' }, context());
     }
   });
   await work;
@@ -113,7 +114,7 @@ async function makeLink(): Promise<string> {
     ...{ instanceUuid: uuid, host: HOST, port: 0, consoleType: 'novnc' as const, tokenHash: null, accessUrl: null, expires: null },
     options: { transport: 'attach' },
   };
-  const { accessUrl } = await client.authorize({ connections: [connection], access: 'full' }, context);
+  const { accessUrl } = await client.authorize({ connections: [connection], access: 'full' }, context());
   return new URLSearchParams(new URL(accessUrl ?? '').hash.slice(1)).get('token') ?? '';
 }
 

@@ -3,7 +3,7 @@
  * token's hash. Who comes with a token meets console-admission.ts.
  */
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
-import type { CellStores } from '@gatehouse/cell-db/cell-db';
+import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import { consoleConnectionOf } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
@@ -15,6 +15,7 @@ import type { Clock } from '@gatehouse/runtime/clock';
 import { accessUrl, accessUrlBase } from './access-url.ts';
 import type { ConsoleAuthConfig } from './config.ts';
 import { hashSecret, mintSecret, tokenExpiry } from './console-token.ts';
+import { inWords, listDisplaced, removeConsoles } from './displaced-consoles.ts';
 import { chooseExclusivePort, isExclusive } from './port-choice.ts';
 import type { SessionLeases } from './session-leases.ts';
 import type { TokenBackend } from './token-backend.ts';
@@ -31,17 +32,22 @@ interface Asker {
   readonly tokenHash: string;
 }
 
+/** Tells proxies of sessions that must end. */
+type Tell = (sessions: readonly StoredSession[]) => Promise<unknown>;
+
 /** Sessions of one instance. */
 const SESSIONS_MAX = 10_000;
 
 export class ConsoleAuth {
+  readonly #db: CellDb;
   readonly #tokens: TokenBackend;
   readonly #leases: SessionLeases;
   readonly #config: ConsoleAuthConfig;
   readonly #audit: Audit;
   readonly #clock: Clock;
 
-  constructor(tokens: TokenBackend, leases: SessionLeases, config: ConsoleAuthConfig, audit: Audit, clock: Clock) {
+  constructor(db: CellDb, tokens: TokenBackend, leases: SessionLeases, config: ConsoleAuthConfig, audit: Audit, clock: Clock) {
+    this.#db = db;
     this.#tokens = tokens;
     this.#leases = leases;
     this.#config = config;
@@ -52,7 +58,7 @@ export class ConsoleAuth {
   /**
    * A connection of the instance with its access URL, the only place where the clear token ever stands.
    * @throws ServiceError NO_PORT_FREE when no exclusive port is free, NOT_FOUND when the instance is gone, FAILED_PRECONDITION when
-   * it has no console or another instance's is at its place
+   * it has no console, ALREADY_EXISTS when another instance's is at its place
    */
   async authorize(request: AuthorizeRequest, context: RequestContext): Promise<ConsoleConnection> {
     const { requestId, userId, projectId } = context;
@@ -60,7 +66,9 @@ export class ConsoleAuth {
     const who = { requestId, userId, projectId, instanceUuid: first?.instanceUuid, consoleType: first?.consoleType, access: request.access };
     try {
       this.#audit.check();
-      const issued = await this.#issue(request, context);
+      const issued = await this.#issue(request, context).catch(async (error: unknown) => {
+        throw await inWords(error, this.#db.consoleConnections, request.connections);
+      });
       this.#audit.write('authorized', { ...who, host: issued.host, port: issued.port });
       return issued;
     } catch (error) {
@@ -70,13 +78,18 @@ export class ConsoleAuth {
     }
   }
 
-  /** Revokes an instance's tokens and notes that its sessions must end. @returns those that are open still */
-  async revokeInstance(instanceUuid: string, reason: string): Promise<readonly StoredSession[]> {
-    return this.#tokens.revoke(instanceUuid, async (stores) => {
+  /** Revokes an instance's tokens and notes that its sessions must end. `tell` never rejects. @returns those that are open still */
+  async revokeInstance(instanceUuid: string, reason: string, tell: Tell = async () => {}): Promise<readonly StoredSession[]> {
+    let telling: Promise<unknown> = Promise.resolve();
+    const work = async (stores: CellStores): Promise<readonly StoredSession[]> => {
       await stores.consoleConnections.deleteForInstance(instanceUuid);
       await stores.consoleSessionEnds.mark({ instanceUuid }, reason, this.#clock.now(), SESSIONS_MAX);
       return stores.consoleSessions.listOpenByInstance(instanceUuid);
-    });
+    };
+    // Their users see the end within a second, also while a cache of tokens does not answer.
+    const open = await this.#tokens.revoke(instanceUuid, work, (sessions) => (telling = tell(sessions)));
+    await telling;
+    return open;
   }
 
   async #issue({ connections, access }: AuthorizeRequest, { userId, projectId }: RequestContext): Promise<ConsoleConnection> {
@@ -90,9 +103,10 @@ export class ConsoleAuth {
       // Locked, so that a deletion that comes meanwhile waits and then finds this token.
       if ((await stores.instances.lock(instanceUuid)) === null) throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} could not be found.`);
       const exclusive = isExclusive(consoleType, this.#config.consoleExclusive);
+      // Of a host that is gone: their proxies hear of it when they renew.
+      await removeConsoles(stores, await listDisplaced(stores, connections, now), now);
       const known = await stores.consoleConnections.upsertAll(connections, { exclusive, at: now });
-      const chosen = exclusive ? await this.#reserve(stores, known, { userId, tokenHash }, now) : known[0];
-      if (chosen === undefined) throw new ServiceError('INTERNAL', 'the console connection was not stored');
+      const chosen = exclusive ? await this.#reserve(stores, known, { userId, tokenHash }, now) : await this.#hold(stores, known);
 
       const expires = tokenExpiry(now, this.#config.consoleTokenTtl);
       const { host, port, options } = chosen;
@@ -104,6 +118,13 @@ export class ConsoleAuth {
       };
       return { token: stored, answer: consoleConnectionOf(chosen, { tokenHash, accessUrl: url, expires }) };
     });
+  }
+
+  /** Locked, so that a revocation that comes meanwhile waits, and takes this token away too. */
+  async #hold({ consoleConnections }: CellStores, [first]: readonly StoredConnection[]): Promise<StoredConnection> {
+    const held = first === undefined ? null : await consoleConnections.lock(first.id);
+    if (held === null) throw new ServiceError('UNAVAILABLE', 'the consoles of this instance are changing; ask again');
+    return held;
   }
 
   /** Under the lock of the instance, which keeps others who choose away, and of its ports, which keeps those who connect away. */

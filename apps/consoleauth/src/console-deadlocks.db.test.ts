@@ -21,7 +21,7 @@ const PROXY = 'proxy-1';
 /** Or nothing would ever live long enough to be in anybody's way. */
 const PAUSES_MS: Readonly<Record<string, number>> = { revoke: 900, register: 500, softDelete: 1_500, release: 100, renew: 20, sweep: 100 };
 /** What these may be told. A database that gave up on a deadlock says UNAVAILABLE, which is not among them. */
-const REFUSALS = ['UNAUTHENTICATED', 'NOT_FOUND', 'PORT_IN_USE', 'NO_PORT_FREE', 'RESOURCE_EXHAUSTED'];
+const REFUSALS = ['UNAUTHENTICATED', 'NOT_FOUND', 'PORT_IN_USE', 'NO_PORT_FREE', 'RESOURCE_EXHAUSTED', 'UNAVAILABLE'];
 
 describe('consoles on PostgreSQL', function () {
   this.timeout(120_000);

@@ -109,7 +109,7 @@ describe('the levels of a fleet on PostgreSQL', function () {
     await start('a');
     await assert.rejects(ask(), /nobody/);
     await start('b', { rpcConductor: 'true' });
-    assert.deepEqual((await ask())?.result, message.args.objinst);
+    assert.deepEqual((await ask())?.result, ConsoleSessionUse.toPrimitive(use, { version: '1.0' }));
     assert.match((await ask('object_action'))?.failure ?? '', /"class":"NoSuchMethod"/);
   });
 });

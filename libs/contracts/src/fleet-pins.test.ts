@@ -33,10 +33,10 @@ function pinsOf(settings: PinSettings = {}) {
 
 describe('the levels that clients speak', () => {
   it('are refused at start where a setting names one that its contract never had', () => {
-    const { pins } = pinsOf({ rpcPinConsoleauth: '4.0', rpcPinCompute: '1.3' });
+    const { pins } = pinsOf({ rpcPinConsoleauth: '4.0', rpcPinCompute: '1.9' });
     const transport = createMemoryTransport();
     assert.throws(() => createClient(consoleauth, transport, { pin: pins.of(consoleauth) }), /^ServiceError: GATEHOUSE_RPC_PIN_CONSOLEAUTH=4\.0: consoleauth can only be pinned to a level from 3\.0 to 3\.\d+, not to 4\.0$/);
-    assert.throws(() => createClient(compute, transport, { pin: pins.of(compute) }), /^ServiceError: GATEHOUSE_RPC_PIN_COMPUTE=1\.3: compute can only be pinned to 1\.0, not to 1\.3$/);
+    assert.throws(() => createClient(compute, transport, { pin: pins.of(compute) }), /^ServiceError: GATEHOUSE_RPC_PIN_COMPUTE=1\.9: compute can only be pinned to a level from 1\.0 to 1\.\d+, not to 1\.9$/);
   });
 
   it('are those that settings name, and then nobody is asked', async () => {

@@ -168,14 +168,19 @@ describe('an object for an older reader', () => {
   });
 });
 
+function nextMinor(version: string): string {
+  const [major, minor] = version.split('.');
+  return `${major}.${Number(minor) + 1}`;
+}
+
 describe('a request to convert', () => {
-  const newer = seedsOf('ConsoleGrant').find((each) => versionOf(each) === '1.1') as JsonObject;
+  const newer = seedsOf('ConsoleGrant').find((each) => versionOf(each) === ConsoleGrant.version) as JsonObject;
 
   it('is refused for an object that is not known, is newer than ours, or is not in the manifest', () => {
     assert.equal(refusalOf(() => backport(primitiveOf('Nothing', '1.0', {}), { Nothing: '1.0' })).details['oslo'], 'UnsupportedObjectError');
     assert.equal(refusalOf(() => backport(primitiveOf('toString', '1.0', {}), {})).details['oslo'], 'UnsupportedObjectError');
     assert.equal(refusalOf(() => backport(primitiveOf('KeyPair', '1.5', {}), { KeyPair: '1.4' })).details['oslo'], 'IncompatibleObjectVersion');
-    assert.equal(refusalOf(() => backport(newer, { ConsoleGrant: '1.2' })).details['oslo'], 'InvalidTargetVersion');
+    assert.equal(refusalOf(() => backport(newer, { ConsoleGrant: nextMinor(ConsoleGrant.version) })).details['oslo'], 'InvalidTargetVersion');
     refusalOf(() => backport(newer, {}));
     for (const none of [null, 1, [], {}]) refusalOf(() => backport(none, {}));
   });
@@ -185,7 +190,7 @@ describe('a request to convert', () => {
     assert.equal(versionOf(older), '1.0');
     assert.ok(!('bytes_in' in dataOf(dataOf(older)['session'])));
     assert.equal(ConsoleGrant.fromPrimitive(older).session.bytesIn, 0);
-    assert.equal(ConsoleSession.manifest['ConsoleSession'], '1.1');
+    assert.equal(ConsoleSession.manifest['ConsoleSession'], ConsoleSession.version);
   });
 });
 

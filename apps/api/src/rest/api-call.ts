@@ -27,6 +27,7 @@ export interface ApiCall {
 /** The parts of a Fastify request that are looked at here. */
 export interface RawRequest {
   readonly id: string;
+  readonly method: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }

@@ -1,13 +1,12 @@
 import { Controller, Delete, Get, HttpStatus, Inject, Param, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ConsoleSessions } from '../../console-sessions.ts';
 import type { SessionFilter } from '../../console-sessions.ts';
 import { SessionFeed } from '../../session-feed.ts';
 import type { SessionWatch } from '../../session-feed.ts';
 import { Call, headerOf } from '../api-call.ts';
-import type { ApiCall } from '../api-call.ts';
+import type { ApiCall, RawRequest } from '../api-call.ts';
 import type { JsonObject } from '../json.ts';
-import type { Reply } from '../reply.ts';
+import type { Reply, StreamReply } from '../reply.ts';
 import { streamEvents } from './event-stream.ts';
 import { FILTER, PAGE_DEFAULT, readParameters } from './parameters.ts';
 import type { ParameterValues } from './parameters.ts';
@@ -50,7 +49,7 @@ export class ConsoleSessionsController {
 
   /** Server-sent events, unless JSON is all that the client takes. */
   @Get('events')
-  async events(@Call() call: ApiCall, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+  async events(@Call() call: ApiCall, @Req() request: RawRequest, @Res() reply: StreamReply): Promise<void> {
     const words = readParameters(call.query, [...FILTER, 'after', 'wait']);
     const cursor = headerOf(request, 'last-event-id') ?? words.after ?? null;
     const watch = this.#feed.open({ context: call.context, filter: filterOf(words), cursor });
@@ -77,7 +76,7 @@ export class ConsoleSessionsController {
     return session.endedAt === null ? { console_session: sessionView(session, call.context.isAdmin) } : undefined;
   }
 
-  async #stream(watch: SessionWatch, { context }: ApiCall, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  async #stream(watch: SessionWatch, { context }: ApiCall, request: RawRequest, reply: StreamReply): Promise<void> {
     // Whatever is refused is refused before the head is sent.
     const first = await watch.next(0);
     reply.hijack();
@@ -103,7 +102,7 @@ function wantsJson(accept = ''): boolean {
   return /\bapplication\/json\b/i.test(accept) && !/\btext\/event-stream\b/i.test(accept);
 }
 
-function definedHeaders(reply: FastifyReply): Record<string, string | string[]> {
+function definedHeaders(reply: StreamReply): Record<string, string | string[]> {
   const entries = Object.entries(reply.getHeaders()).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries.map(([name, value]) => [name, Array.isArray(value) ? value : String(value)]));
 }

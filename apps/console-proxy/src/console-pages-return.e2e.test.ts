@@ -143,6 +143,38 @@ describe('the console pages in a browser, when a console is lost or ended,', fun
     assert.equal(await first.textContent('#state'), 'Connected');
   });
 
+  it('come back less and less often to a console that is lost again each time', async () => {
+    let comings = 0;
+    const broken = await startGuest((socket) => {
+      comings += 1;
+      setTimeout(() => socket.resetAndDestroy(), 50);
+    });
+    guests.push(broken);
+    proxies.auth.consoles.set('broken', { instanceName: 'demo-2', consoleType: 'serial', port: broken.port });
+    await start();
+    const page = await visit('/serial#token=broken');
+    await until(() => comings >= 4, 'the first attempts', 15_000);
+    await page.waitForTimeout(3_000);
+    assert.ok(comings <= 6, `${comings} times`);
+  });
+
+  it('can be left and opened again by keyboard when the console has ended', async () => {
+    await start();
+    for (const [kind, token] of kinds) {
+      const page = await visit(`/${kind}#token=${token}`);
+      await stateIs(page, 'Connected');
+      await proxies.endSessions('proxy-1', { [(await sessionOf(page))!]: 'ended_by_operator' });
+      await titleIs(page, 'This session was ended');
+      // Still meant for the machine: it opens nothing.
+      await page.keyboard.press('Enter');
+      assert.equal(await page.textContent('#state'), 'Closed');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      await stateIs(page, 'Connected');
+      await page.close();
+    }
+  });
+
   it('hand a session over to a copy of the tab, tell the first so, and take it back', async () => {
     await start();
     const first = await visit('/serial#token=line');

@@ -35,9 +35,9 @@ describe('what the pages say of an end', () => {
 
   it('comes back by itself after a loss or a restart, and never after somebody ended it or took it over', () => {
     const returning = Object.keys(pages.ENDINGS).filter((code) => pages.describeReturn({ code: Number(code) }) !== null);
-    assert.deepEqual(returning, ['1001', '1012', '4503', '4504']);
+    assert.deepEqual(returning, ['1001', '1012', '4429', '4503', '4504']);
     assert.notEqual(pages.describeReturn({ code: 1006 }), null);
-    assert.deepEqual([1006, 1012, 4023, 4022, 4025, 1000].map((code) => pages.mayGoOn({ code })), [true, true, true, false, false, false]);
+    assert.deepEqual([1006, 1012, 4023, 4500, 4022, 4025, 4401, 1000].map((code) => pages.mayGoOn({ code })), [true, true, true, true, false, false, false, false]);
   });
 
   it('tells a lost connection from a server that was never reached, and names a code that it does not know', () => {

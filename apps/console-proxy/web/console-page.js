@@ -41,7 +41,7 @@ export function runConsolePage({ kind, consoleType, input, show }) {
   }
 
   function open(from, session) {
-    reconnection.stop();
+    reconnection.arrived();
     notices.clear();
     if (session.resume) keepGrant(link, session.resume);
     setName(session.instance.name);
@@ -93,7 +93,9 @@ export function runConsolePage({ kind, consoleType, input, show }) {
     byId('message').hidden = false;
     byId('reconnect').hidden = retry === 'none';
     byId('reconnect').classList.toggle('primary', retry === 'likely');
-    if (retry === 'likely') byId('reconnect').focus();
+    // Out of the console, which keeps every key: readers say the card, and Tab leads on. Enter, perhaps still meant for
+    // the machine, reconnects only where nothing else is to be thought of.
+    byId(retry === 'likely' ? 'reconnect' : 'card').focus();
   }
 
   function setName(name) {

@@ -64,6 +64,8 @@ const RETURNING = {
   1001: 'The connection was lost. Trying again…',
   1006: 'The connection was lost. Trying again…',
   1012: 'The server is restarting. Your console comes back by itself…',
+  // After a restart more may come at once than a proxy lets in at once.
+  4429: 'The server is busy at the moment. Trying again…',
   4503: 'The machine cannot be reached at the moment. Trying again…',
   4504: 'The machine does not answer at the moment. Trying again…',
 };
@@ -73,9 +75,12 @@ export function describeReturn({ code }) {
   return RETURNING[code] ?? null;
 }
 
+/** It went on elsewhere, or an attempt to come back failed for a reason that has nothing to do with it. */
+const STILL_THERE = [4023, 4499, 4500];
+
 /** True when the session may still be there after this end, so that its grant is worth keeping. */
 export function mayGoOn({ code }) {
-  return code in RETURNING || code === 4023;
+  return code in RETURNING || STILL_THERE.includes(code);
 }
 
 /** The services' words begin small and end bare, as parts of a log line do. */

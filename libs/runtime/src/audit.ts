@@ -13,6 +13,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Clock } from './clock.ts';
 import type { Logger } from './logger.ts';
 import { redactFields, redactText } from './redact.ts';
+import { RefusalLimit } from './refusal-limit.ts';
 import { flag, orNull, text } from './settings.ts';
 
 /** A connect that was refused has no session; an authorization has no session yet. */
@@ -39,6 +40,8 @@ export interface AuditFacts {
   readonly seconds?: number | undefined;
   readonly bytesIn?: number | undefined;
   readonly bytesOut?: number | undefined;
+  /** Refusals of this address or user that have no line of their own (refusal-limit.ts). */
+  readonly leftOut?: number | undefined;
 }
 
 export interface Audit {
@@ -77,11 +80,23 @@ export function openAudit(config: AuditConfig, service: string, clock: Clock, lo
   if (config.auditFile === 'off') return { ...noAudit, async close() {} };
   const path = config.auditFile ?? join(resolve(config.dataDir), 'audit.jsonl');
   try {
-    return new AuditFile(path, { service, isRequired: config.auditRequired, clock, log });
+    return withRefusalLimit(new AuditFile(path, { service, isRequired: config.auditRequired, clock, log }), clock);
   } catch (cause) {
     const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
     throw new ServiceError('INVALID_ARGUMENT', `GATEHOUSE_AUDIT_FILE is ${path}, which cannot be appended to (${reason}): set a file that can, or off`, { cause });
   }
+}
+
+function withRefusalLimit(file: AuditFile, clock: Clock): OpenedAudit {
+  const limit = new RefusalLimit(file, clock);
+  return {
+    write: (event, facts) => limit.write(event, facts),
+    check: () => limit.check(),
+    async close() {
+      limit.flush();
+      await file.close();
+    },
+  };
 }
 
 interface AuditFileOptions {

@@ -94,7 +94,7 @@ describe("Nova's Python objects and ours", function () {
   before(async () => {
     python = startPythonLines(fileURLToPath(new URL('fixtures/python_objects.py', import.meta.url)));
     const descriptions = [...Object.values(OBJECTS), Rack as AnyDefinition].map(pythonDescription);
-    assert.deepEqual(await python.ask({ do: 'register', descriptions }), ['ConsoleConnection', 'ConsoleGrant', 'ConsoleSession', 'ConsoleSessionUse', 'Rack']);
+    assert.deepEqual(await python.ask({ do: 'register', descriptions }), ['ConsoleConnection', 'ConsoleGrant', 'ConsoleSession', 'ConsoleSessionEvent', 'ConsoleSessionEvents', 'ConsoleSessionUse', 'Rack']);
   });
 
   after(() => python?.stop());

@@ -49,6 +49,12 @@ export class InstanceTasks {
     return this.#cellDb.instances.updateIf(uuid, { taskStates: [taskState] }, changes, this.#clock.now());
   }
 
+  /** As it is now; null when it was deleted or its task is not this one any more. */
+  async now({ uuid, taskState }: Pick<StoredInstance, 'uuid' | 'taskState'>): Promise<StoredInstance | null> {
+    const found = await this.#cellDb.instances.find(uuid);
+    return found?.taskState === taskState ? found : null;
+  }
+
   /** The instance is idle and in that state, whatever was under way; work that still goes on finds its task gone. Throws NOT_FOUND. */
   async giveUp(uuid: string, vmState: string): Promise<void> {
     await this.#cellDb.instances.update(uuid, { vmState, taskState: null }, this.#clock.now());

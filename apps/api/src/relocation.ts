@@ -54,8 +54,14 @@ export class Relocation {
       const left = [...leftHostsOf(noted).filter((host) => host !== to), ...(begun.host === null ? [] : [begun.host])];
       moved = await this.#change(noted, { ...move.changes, host: to, taskState: move.nextTask, systemMetadata: withLeftHosts(systemMetadata, left) });
     } catch (error) {
-      await this.#takeBack(noted, to, reason, context);
-      throw error;
+      // A database that broke off may have written it. One that cannot say holds up both: nothing is removed, and when the task
+      // is gone the agents remove what is on the wrong host.
+      const now = await this.#tasks.now({ uuid: begun.uuid, taskState: move.nextTask });
+      if (now?.host !== to) {
+        await this.#takeBack(noted, to, reason, context);
+        throw error;
+      }
+      moved = now;
     }
     await this.#arrive(begun.host, moved, move, context);
   }

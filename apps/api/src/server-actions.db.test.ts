@@ -300,6 +300,21 @@ describe('actions on servers', function () {
       assert.deepEqual(await settled(id), { host: 'host-b', vmState: 'active', taskState: null, flavorRef: '1', left: [] });
     });
 
+    it('go through with a move that the database wrote, though its answer was lost', async () => {
+      const id = await make();
+      const { instances } = api.cellDb;
+      const updateIf = instances.updateIf.bind(instances);
+      instances.updateIf = async (...call) => {
+        const written = await updateIf(...call);
+        if (call[2].host !== 'host-b') return written;
+        throw new ServiceError('UNAVAILABLE', 'the connection to the database was lost');
+      };
+      const answer = await act(id, 'os-migrateLive', LIVE).finally(() => (instances.updateIf = updateIf));
+      assert.equal(answer.status, 202, answer.text);
+      assert.deepEqual(await settled(id), { host: 'host-b', vmState: 'active', taskState: null, flavorRef: '1', left: [] });
+      assert.deepEqual(asked.filter((each) => /delete/.test(each)), ['host-a delete instance_migrated']);
+    });
+
     it('end where the server was deleted meanwhile: nothing of it stays at the new host', async () => {
       const id = await make();
       troubles.set('host-b receive live', async () => {

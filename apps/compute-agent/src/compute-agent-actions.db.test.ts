@@ -283,6 +283,9 @@ describe('what a compute agent does with its guests', function () {
       store({ vmState: 'active', taskState: 'migrating' }),
       store({ vmState: 'resized', taskState: null }),
       store({ vmState: 'shelved', taskState: null }),
+      store({ vmState: 'shelved_offloaded', taskState: 'spawning' }),
+      store({ vmState: 'error', taskState: 'rebuild_spawning' }),
+      store({ vmState: 'stopped', taskState: 'rebuild_spawning' }),
     ]);
     await cellDb.instances.update(before[5].uuid, { systemMetadata: { old_vm_state: 'stopped' } }, new Date());
     const { agent, driver } = makeAgent();
@@ -290,6 +293,7 @@ describe('what a compute agent does with its guests', function () {
     const seen = await Promise.all(before.map(async ({ uuid }) => [...(await stateOf(uuid)), await driver.powerState(uuid)].join(' ')));
     assert.deepEqual(seen, [
       'stopped  stopped', 'active  running', 'active  running', 'active  running', 'active migrating running', 'resized  stopped', 'shelved  stopped',
+      'active  running', 'active  running', 'stopped rebuild_spawning stopped',
     ]);
     await agent.watch();
     for (const { uuid } of before) assert.ok(registrationsOf(uuid).length > 0, uuid);

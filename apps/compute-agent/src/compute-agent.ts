@@ -273,7 +273,7 @@ export class ComputeAgent {
     if (vmState === 'building') await this.createInstance(instance);
     else if (taskState === 'powering-off') await this.stopInstance(uuid, 'instance_stopped');
     else if (taskState === 'rebuilding') await this.rebuildInstance(instance);
-    else if (taskState !== null && STARTING.has(taskState)) await this.startInstance(instance);
+    else if ((taskState !== null && STARTING.has(taskState)) || hasArrivedToRun(instance)) await this.startInstance(instance);
     else {
       await this.#resume(instance);
       await this.#settle(instance);
@@ -348,6 +348,11 @@ export class ComputeAgent {
 function shouldBeOff({ vmState, systemMetadata }: StoredInstance): boolean {
   // One that was resized is as it was before.
   return !RUNNING.has(vmState === 'resized' ? (systemMetadata['old_vm_state'] ?? 'active') : vmState);
+}
+
+/** The row is here, and its guest was to be started next, whatever state it came in. */
+function hasArrivedToRun({ vmState, taskState }: Instance): boolean {
+  return taskState === 'spawning' || (taskState === 'rebuild_spawning' && vmState !== 'stopped');
 }
 
 function isGone(error: unknown): boolean {

@@ -50,6 +50,20 @@ describe('resume grants', function () {
     }
   });
 
+  it('that are refused stand in the audit with whose they are', async () => {
+    const { uuid, grant, resumeGrant } = await open();
+    for (const seconds of [12, 10]) {
+      await bench.clock.advance(seconds * 1_000);
+      await bench.renew('proxy-1', grant.session.id);
+    }
+    await assert.rejects(resume(resumeGrant), refused('UNAVAILABLE', /host compute-1 does not answer/));
+    const { event, facts } = bench.audited.at(-1) ?? assert.fail();
+    const { sessionId, instanceUuid, userId, proxy, reason } = facts as Readonly<Record<string, unknown>>;
+    assert.deepEqual([event, sessionId, instanceUuid, userId, proxy, reason], ['refused', grant.session.id, uuid, 'alice', 'proxy-2', 'UNAVAILABLE']);
+    await bench.report();
+    assert.equal((await resume(resumeGrant)).session.id, grant.session.id);
+  });
+
   it('open nothing on a page that cannot show the console', async () => {
     const { resumeGrant } = await open();
     await assert.rejects(resume(resumeGrant, { consoleTypes: ['novnc'] }), unknown);

@@ -45,7 +45,7 @@ export class ConsoleAdmission {
    * @throws ServiceError as ConsoleClaims.claim; NOT_FOUND or UNAVAILABLE when the host denies the console, or does not answer
    */
   async connect(request: ConnectRequest, context: RequestContext): Promise<ConsoleGrant> {
-    const attempt: Attempt = { token: null };
+    const attempt: Attempt = { token: null, session: null };
     try {
       this.#audit.check();
       const claim = await this.#claims.claim(request, attempt);
@@ -102,11 +102,11 @@ export class ConsoleAdmission {
     if (former !== null && former.proxy !== session.proxy) void this.#ends.tellProxies([former], 'superseded', context);
   }
 
-  #noteRefusal({ proxy, clientAddress }: ConnectRequest, { token }: Attempt, error: unknown, { requestId }: RequestContext): void {
+  #noteRefusal({ proxy, clientAddress }: ConnectRequest, { token, session }: Attempt, error: unknown, { requestId }: RequestContext): void {
     const { code, message } = toServiceError(error);
-    const { instanceUuid, consoleType, host, port, userId, projectId, access } = token ?? {};
+    const { instanceUuid, consoleType, host, port, userId, projectId, access } = session ?? token ?? {};
     this.#audit.write('refused', {
-      ...{ requestId, proxy, clientAddress, instanceUuid, consoleType, host, port, userId, projectId, access },
+      ...{ requestId, sessionId: session?.id, proxy, clientAddress, instanceUuid, consoleType, host, port, userId, projectId, access },
       ...{ reason: code, problem: message },
     });
   }

@@ -51,6 +51,8 @@ export interface Claim {
 /** What a connect has shown so far: a refusal says of whom it was. */
 export interface Attempt {
   token: StoredToken | null;
+  /** That its resume grant belongs to. */
+  session: StoredSession | null;
 }
 
 type Way = Pick<Claim, 'instanceName' | 'endpoint'>;
@@ -80,7 +82,10 @@ export class ConsoleClaims {
    * first of them that is so, in this order
    */
   async claim(request: ConnectRequest, attempt: Attempt): Promise<Claim> {
-    return (await this.#resume(request)) ?? (await this.#open(request, attempt));
+    const resumed = await this.#resume(request, attempt);
+    if (resumed !== null) return resumed;
+    attempt.session = null;
+    return this.#open(request, attempt);
   }
 
   /** What was claimed cannot be used: its session is over. */
@@ -91,12 +96,13 @@ export class ConsoleClaims {
   }
 
   /** @returns null when the grant opens nothing (any more) */
-  async #resume({ resumeGrant, consoleTypes, ...request }: ConnectRequest): Promise<Claim | null> {
+  async #resume({ resumeGrant, consoleTypes, ...request }: ConnectRequest, attempt: Attempt): Promise<Claim | null> {
     const hash = resumeHashOf(resumeGrant);
     const shown = hash === null ? null : await this.#db.consoleSessionClaims.findByResumeHash(hash);
     if (hash === null || shown?.connectionId == null) return null;
     if (consoleTypes !== undefined && !consoleTypes.includes(shown.consoleType)) return null;
     const { connectionId } = shown;
+    attempt.session = shown;
     const attachSecret = mintSecret();
     return this.#db.transaction(async (stores) => {
       const connection = await stores.consoleConnections.lock(connectionId);

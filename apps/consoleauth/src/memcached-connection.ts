@@ -3,7 +3,9 @@
  * in their order. Made at the first request, and again at the first one after it was lost; what waited on it fails.
  *
  * The clients on npm keep half an answer of a lost connection for the next one, or let a request wait for ever when
- * the server leaves without a word: with tokens in the answers that is worth these lines.
+ * the server leaves without a word: with tokens in the answers that is worth these lines. (memjs 1.3.2, the one with add, touch
+ * and delete, does both: its `error` keeps `responseBuffer`, its `close` answers nobody. It speaks the binary protocol only,
+ * which memcached has deprecated.)
  */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';

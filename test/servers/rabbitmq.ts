@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { freePort } from './free-port.ts';
 import { accepts, makeTempFolder, removeTempFolder, runCommand, startServer } from './server-process.ts';
 
+const CONNECT_TRIES_MAX = 5;
+
 export interface Rabbitmq {
   /** amqp://guest:guest@127.0.0.1:port/vhost */
   readonly url: string;
@@ -154,9 +156,21 @@ async function closeConnectionsOf(control: string, vhost: string): Promise<void>
 
 async function evaluateAt(control: string, expression: string): Promise<string> {
   const [port, cookie] = control.split(':');
-  const answer = await runWithInput('erl_call', ['-address', `127.0.0.1:${port}`, '-c', cookie ?? '', '-e'], `${expression}.\n`);
+  const answer = await callNode(['-address', `127.0.0.1:${port}`, '-c', cookie ?? '', '-e'], `${expression}.\n`);
   if (!answer.startsWith('{ok')) throw new Error(`the broker refused ${expression}: ${answer}`);
   return answer.replace(/^\{ok,\s*|\}$/g, '');
+}
+
+/** A node that is busy may not answer the handshake in erl_call's time; nothing has been evaluated then. */
+async function callNode(args: readonly string[], input: string): Promise<string> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await runWithInput('erl_call', args, input);
+    } catch (error) {
+      if (tries === CONNECT_TRIES_MAX || !String(error).includes('failed to connect to node')) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    }
+  }
 }
 
 // erl_call reads the expression from its input.

@@ -129,6 +129,19 @@ describe('the console pages in a browser, when a console is lost or ended,', fun
     await shoot(page, 'expired-meanwhile');
   });
 
+  it('say that they are back with a new session when the one before has ended meanwhile', async () => {
+    await start({ proxyResumeWait: 1 });
+    const page = await visit('/serial#token=line');
+    await stateIs(page, 'Connected');
+    const session = await sessionOf(page);
+    relay.cut();
+    await until(() => proxies.auth.open.size === 0, 'the release');
+    relay.mend();
+    await noticeIs(page, /Your session ended while the connection was lost\. This is a new one\./);
+    assert.notEqual(await sessionOf(page), session);
+    await shoot(page, 'new-session');
+  });
+
   it('show since when a serial port is in use, in a second tab with the same link, and open it there when it is free', async () => {
     await start();
     const first = await visit('/serial#token=line');

@@ -9,6 +9,8 @@ import { keepGrant, readLink } from './link.js';
 import { Notices } from './notices.js';
 import { Reconnection } from './reconnection.js';
 
+const NEW_SESSION_SAID_MS = 20_000;
+
 const byId = (id) => document.getElementById(id);
 
 /**
@@ -21,6 +23,7 @@ export function runConsolePage({ kind, consoleType, input, show }) {
   const reconnection = new Reconnection(connect);
   let channel = null;
   let viewer = null;
+  let lastSession = null;
   let fit = true;
 
   function connect() {
@@ -41,8 +44,11 @@ export function runConsolePage({ kind, consoleType, input, show }) {
   }
 
   function open(from, session) {
+    const wasLost = reconnection.active;
     reconnection.arrived();
     notices.clear();
+    if (wasLost && session.id !== lastSession) tellOfNewSession();
+    lastSession = session.id;
     if (session.resume) keepGrant(link, session.resume);
     setName(session.instance.name);
     setState('connected', session.access === 'view' ? 'Connected, view only' : 'Connected');
@@ -53,6 +59,12 @@ export function runConsolePage({ kind, consoleType, input, show }) {
     viewer.setFit(fit);
     viewer.focus();
     from.flush();
+  }
+
+  /** It was lost for too long, or somebody ended it meanwhile: what it ended with, nobody could tell this page. */
+  function tellOfNewSession() {
+    notices.say('new', { words: 'Your session ended while the connection was lost. This is a new one.' });
+    setTimeout(() => notices.unsay('new'), NEW_SESSION_SAID_MS);
   }
 
   function warn({ reason, seconds }) {

@@ -65,13 +65,14 @@ export class CachedTokens implements TokenBackend {
     return withConnection(token, token.connectionId === null ? null : await this.#db.consoleConnections.find(token.connectionId));
   }
 
-  async revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>): Promise<T> {
+  async revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>, stored?: (answer: T) => void): Promise<T> {
     const answer = await this.#db.transaction(async (stores) => {
       // Those of before the cache was chosen: who goes back to the database must not find them alive.
       await stores.consoleTokens.deleteForInstance(instanceUuid);
       return work(stores);
     });
-    // Last, so that a cache that is away keeps no session from its end.
+    // Before the cache, which may be away, so that it keeps no session from its end.
+    stored?.(answer);
     await this.#cache.delete(generationKey(instanceUuid));
     return answer;
   }

@@ -37,11 +37,13 @@ export class DatabaseTokens implements TokenBackend {
     return this.#db.consoleTokens.findByHash(tokenHash);
   }
 
-  revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>): Promise<T> {
-    return this.#db.transaction(async (stores) => {
+  async revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>, stored?: (answer: T) => void): Promise<T> {
+    const answer = await this.#db.transaction(async (stores) => {
       await stores.consoleTokens.deleteForInstance(instanceUuid);
       return work(stores);
     });
+    stored?.(answer);
+    return answer;
   }
 
   /** The database is its opener's to ask and to close. */

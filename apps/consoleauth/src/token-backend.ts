@@ -38,8 +38,11 @@ export interface TokenBackend {
   /** The token, expired or not, used or not; nothing is locked or spent. */
   find(tokenHash: string): Promise<TokenWithConnection | null>;
 
-  /** Runs `work` in one transaction that takes all tokens of the instance away. */
-  revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` in one transaction that takes all tokens of the instance away. `stored` is called once that is so in the
+   * database: it need not wait for a cache.
+   */
+  revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>, stored?: (answer: T) => void): Promise<T>;
 
   /** Resolves when tokens can be kept and found now. */
   check(): Promise<void>;

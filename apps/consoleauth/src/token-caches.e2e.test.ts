@@ -109,11 +109,14 @@ for (const name of ['redis', 'memcached'] as const) {
       const token = await issue(tokens);
       process.kill(server.pid, 'SIGSTOP');
       let ended = 0;
+      const told: string[] = [];
       const revocation = tokens.revoke(token.instanceUuid, async (stores) => {
         ended += 1;
         await stores.consoleConnections.deleteForInstance(token.instanceUuid);
-      });
+        return 'open sessions';
+      }, (answer) => told.push(answer));
       await assert.rejects(revocation, away, 'who asked is told to ask again');
+      assert.deepEqual(told, ['open sessions'], 'their proxies are told all the same');
       process.kill(server.pid, 'SIGCONT');
       assert.equal(ended, 1);
       await comesBack(tokens);

@@ -71,7 +71,7 @@ function makeParts({ cellDb, clock, config, server, transport, audit, log }: Con
   const sweeps = new Sweeps(cellDb, leases, clock);
   const tokens = openTokens(config, { cellDb, clock, log });
   const shown = new ConsoleTokens(cellDb, tokens, config, clock);
-  const auth = new ConsoleAuth(tokens, leases, config, audit, clock);
+  const auth = new ConsoleAuth(cellDb, tokens, leases, config, audit, clock);
   const levels = new FleetLevels(cellDb.services, clock, server);
   const pins = new FleetPins(config, () => levels.oldest(), clock, log);
   const ends = new SessionEnds(createClient(consoleProxy, transport, { pin: pins.of(consoleProxy) }), log);

@@ -46,8 +46,7 @@ export function consoleAuthHandlers({ auth, admission, registered, shown, leases
     watchSessions: (args, context) => watch.watch(args, context),
     levels: () => levels.oldest(),
     async revokeInstance({ instanceUuid, reason }, context) {
-      const open = await auth.revokeInstance(instanceUuid, reason);
-      await ends.tellProxies(open, reason, context);
+      const open = await auth.revokeInstance(instanceUuid, reason, (sessions) => ends.tellProxies(sessions, reason, context));
       return open.length;
     },
   };

@@ -96,6 +96,8 @@ describe('consoles that agents register', function () {
 
   it('that two hosts have at one address and port are refused to the later, in words, and break nothing else', async () => {
     const [first, second, other] = [await bench.makeInstance(), await bench.makeInstance({ host: NEW_HOST }), await bench.makeInstance({ host: NEW_HOST })];
+    await bench.report(HOST);
+    await bench.report(NEW_HOST);
     await bench.register(first, [dialled(first, 5_920)]);
     await bench.register(second, ports(second, 'serial', 1, NEW_HOST), NEW_HOST);
     const claim = bench.register(second, [...ports(second, 'serial', 1, NEW_HOST), dialled(second, 5_920, { host: NEW_HOST })], NEW_HOST, 1);
@@ -103,9 +105,33 @@ describe('consoles that agents register', function () {
     assert.deepEqual(await registered(first), ['compute-1 novnc 5920']);
     assert.deepEqual(await registered(second), ['compute-2 serial 0']);
     await bench.register(other, [dialled(other, 5_921, { host: NEW_HOST })], NEW_HOST);
+    // Whoever asks for a link to it hears the same.
+    await assert.rejects(bench.mint([dialled(second, 5_920, { host: NEW_HOST })]), refused('ALREADY_EXISTS', /^192\.0\.2\.50:5920 is a console of instance .* differ$/));
+    await assert.rejects(bench.mint([dialled(await bench.makeInstance(), 5_920)]), refused('ALREADY_EXISTS', /is a console of instance .* its agent says which of them has it/));
     // Of two that come at once one has it.
     const at = (uuid: string, host: string, of: number) => bench.register(uuid, [dialled(uuid, 5_922, { host })], host, of);
     const came = await Promise.allSettled([at(first, HOST, 0), at(second, NEW_HOST, 1)]);
     assert.deepEqual(came.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+  });
+
+  it('make room for a living host when their own has not reported for a minute, or their machine is deleted', async () => {
+    const [first, second, third] = [await bench.makeInstance(), await bench.makeInstance(), await bench.makeInstance({ host: NEW_HOST })];
+    await bench.register(first, [dialled(first, 5_930)]);
+    await bench.register(second, [dialled(second, 5_931)]);
+    const { token } = await bench.mint([dialled(first, 5_930)]);
+    const at = (port: number): ConsoleConnection[] => [dialled(third, port, { host: NEW_HOST })];
+    await bench.clock.advance(59_000);
+    await bench.report(NEW_HOST);
+    await assert.rejects(bench.mint(at(5_930)), refused('ALREADY_EXISTS', /is a console of instance/));
+    await bench.clock.advance(2_000);
+    assert.equal((await bench.mint(at(5_930))).port, 5_930);
+    await assert.rejects(bench.connect({ token }), unknown);
+    await bench.register(third, [...at(5_930), ...at(5_931)], NEW_HOST);
+    assert.deepEqual([await registered(first), await registered(second), await registered(third)], [[], [], ['compute-2 novnc 5930', 'compute-2 novnc 5931']]);
+    // And the other way round: it comes back, and what is taken stays taken.
+    await bench.report(HOST);
+    await assert.rejects(bench.register(first, [dialled(first, 5_930)]), refused('ALREADY_EXISTS', /on host compute-2/));
+    await bench.db.transaction((stores) => stores.instances.softDelete(third, bench.clock.now()));
+    assert.equal((await bench.mint([dialled(first, 5_930)])).port, 5_930);
   });
 });

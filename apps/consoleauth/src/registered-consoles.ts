@@ -4,9 +4,10 @@
  *
  * Where the instance is placed decides whose word holds for other hosts: the agent that the instance is placed on speaks for
  * all of it, another one (the source of a move that comes back late, or its destination before the move is done) only for what is
- * on its own host. And a port of a host has one owner: who is said to have it now displaces on that host whoever had it.
+ * on its own host. And a port of a host has one owner: who is said to have it now displaces on that host whoever had it, and
+ * on another host whoever is no more (displaced-consoles.ts).
  */
-import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
+import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
@@ -14,6 +15,7 @@ import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAuthConfig } from './config.ts';
+import { inWords, listDisplaced, removeConsoles } from './displaced-consoles.ts';
 import { isExclusive } from './port-choice.ts';
 import type { SessionEnds } from './session-ends.ts';
 
@@ -43,7 +45,7 @@ export class RegisteredConsoles {
    * May be said again at any time. Of an instance that is unknown or deleted nothing is kept.
    * @returns how many sessions have to end
    * @throws ServiceError INVALID_ARGUMENT: a console of another instance or host
-   * @throws ServiceError ALREADY_EXISTS: another host's agent has said that it has a console at the same address and port
+   * @throws ServiceError ALREADY_EXISTS: a host that lives has another instance's console at the same address and port
    */
   async register(registration: Registration, context: RequestContext): Promise<number> {
     const { host, instanceUuid, connections } = registration;
@@ -59,8 +61,7 @@ export class RegisteredConsoles {
     try {
       return await this.#db.transaction((stores) => this.#replace(stores, registration));
     } catch (error) {
-      if (isServiceError(error) && error.code === 'ALREADY_EXISTS') throw await this.#claimedTwice(registration, error);
-      throw error;
+      throw await inWords(error, this.#db.consoleConnections, registration.connections);
     }
   }
 
@@ -72,7 +73,7 @@ export class RegisteredConsoles {
     const speaksForAll = instance === null || instance.host === host;
     const known = await stores.consoleConnections.listByInstance(instanceUuid);
     const unnamed = known.filter((row) => !named.has(keyOf(row)) && (speaksForAll || row.host === host));
-    const displaced = instance === null ? [] : await stores.consoleConnections.listDisplaced(connections);
+    const displaced = instance === null ? [] : await listDisplaced(stores, connections, now, host);
     const ending = await removeConsoles(stores, [...unnamed, ...displaced], now);
     if (instance === null) return [...ending, ...(await stores.consoleSessionEnds.mark({ instanceUuid }, 'instance_deleted', now, SESSIONS_MAX))];
     for (const exclusive of [true, false]) {
@@ -81,27 +82,6 @@ export class RegisteredConsoles {
     }
     return ending;
   }
-
-  async #claimedTwice({ host, connections }: Registration, cause: ServiceError): Promise<ServiceError> {
-    for (const { instanceUuid, port, options } of connections) {
-      const other = options['transport'] === 'tcp' ? await this.#db.consoleConnections.findByAddress(options['address'] ?? host, port) : null;
-      if (other === null || isSameUuid(other.instanceUuid, instanceUuid)) continue;
-      const words = `${other.address}:${port} is a console of instance ${other.instanceUuid} on host ${other.host}, so it cannot be one of instance ${instanceUuid} on host ${host}`;
-      return new ServiceError('ALREADY_EXISTS', `${words}: give the two agents ports or addresses that differ`, { cause });
-    }
-    return cause;
-  }
-}
-
-/** Tokens before connections, in the order in which whoever connects takes them. */
-async function removeConsoles(stores: CellStores, gone: readonly StoredConnection[], now: Date): Promise<readonly StoredSession[]> {
-  for (const { id } of gone) await stores.consoleTokens.deleteForConnection(id);
-  await stores.consoleConnections.deleteAll(gone.map(({ id }) => id));
-  const ending: StoredSession[] = [];
-  for (const { id, instanceUuid } of gone) {
-    ending.push(...(await stores.consoleSessionEnds.mark({ instanceUuid, connectionId: id }, 'console_gone', now, SESSIONS_MAX)));
-  }
-  return ending;
 }
 
 function keyOf({ host, consoleType, port }: Pick<StoredConnection, 'host' | 'consoleType' | 'port'>): string {

@@ -23,7 +23,7 @@ export function consoleParts(db: CellDb, clock: TestClock, settings: Readonly<Re
   const claims = new ConsoleClaims(db, tokens, leases, config, clock);
   return {
     ...{ db, outages, leases, config },
-    auth: new ConsoleAuth(tokens, leases, config, noAudit, clock),
+    auth: new ConsoleAuth(db, tokens, leases, config, noAudit, clock),
     admission: new ConsoleAdmission(db, claims, { confirmConsole: async () => true }, ends, noAudit),
     registered: new RegisteredConsoles(db, ends, config, clock),
   };

@@ -26,6 +26,10 @@ onEachCellDb('console connections', (db) => {
     const [first, second] = [await instance(), await instance()];
     await db().consoleConnections.upsertAll([serialPort(first, 10_000, { options })], SERIAL);
     await assert.rejects(db().consoleConnections.upsertAll([serialPort(second, 10_000, { options })], SERIAL), { code: 'ALREADY_EXISTS' });
+    assert.deepEqual((await db().consoleConnections.listInPlaceOf([serialPort(second, 10_000, { options })])).map(({ instanceUuid }) => instanceUuid), [first]);
+    assert.deepEqual(await db().consoleConnections.listInPlaceOf([serialPort(first, 10_000, { options }), serialPort(second, 0)]), []);
+    // Without a port (-1) nothing can be dialled, and two such would be at one place.
+    await assert.rejects(db().consoleConnections.upsertAll([serialPort(first, -1, { options })], SERIAL), { code: 'INVALID_ARGUMENT', message: /needs a port/ });
     // Ordinals of devices behind an agent are each instance's own.
     await db().consoleConnections.upsertAll([serialPort(first, 0)], SERIAL);
     await db().consoleConnections.upsertAll([serialPort(second, 0)], SERIAL);

@@ -43,8 +43,8 @@ export class ConsoleConnectionsStore {
 
   /**
    * The rows of these connections, in their order: made, brought up to date, or as they were. Reservations stay.
-   * @throws ServiceError INVALID_ARGUMENT: more than 256, or one named twice
-   * @throws ServiceError ALREADY_EXISTS: an address and port that another instance's console has (see listDisplaced)
+   * @throws ServiceError INVALID_ARGUMENT: more than 256, one named twice, or one that is dialled and has no port
+   * @throws ServiceError ALREADY_EXISTS: an address and port that another instance's console has (see listInPlaceOf)
    * @throws ServiceError FAILED_PRECONDITION: no such instance
    */
   async upsertAll(
@@ -57,6 +57,7 @@ export class ConsoleConnectionsStore {
     const wanted = connections.map((connection) => columnsOf(connection, options.exclusive));
     const keys = new Set(wanted.map(keyOf));
     if (keys.size < wanted.length) throw new ServiceError('INVALID_ARGUMENT', 'a console connection is named twice');
+    if (wanted.some(({ address, port }) => address !== null && port < 0)) throw new ServiceError('INVALID_ARGUMENT', 'a console that is dialled needs a port to dial');
     if (wanted.length === 0) return [];
 
     // The common case, a console opened again, writes nothing.
@@ -135,11 +136,11 @@ export class ConsoleConnectionsStore {
     return count;
   }
 
-  /** Consoles of other instances that are said to be where one of these is, on the same host: a port has one owner. */
-  async listDisplaced(connections: readonly ConsoleConnection[]): Promise<readonly StoredConnection[]> {
+  /** Consoles of other instances that are dialled where one of these is, on whichever host. */
+  async listInPlaceOf(connections: readonly ConsoleConnection[]): Promise<readonly StoredConnection[]> {
     const places = connections.flatMap((connection) => {
-      const { instanceUuid, host, address, port } = columnsOf(connection, false);
-      return address === null ? [] : [{ host, address, port, instanceUuid: { not: instanceUuid } }];
+      const { instanceUuid, address, port } = columnsOf(connection, false);
+      return address === null ? [] : [{ address, port, instanceUuid: { not: instanceUuid } }];
     });
     if (places.length === 0) return [];
     const rows = await this.#client.consoleConnectionRow.findMany({ where: { OR: places }, orderBy: { id: 'asc' } });

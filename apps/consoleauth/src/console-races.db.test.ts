@@ -21,12 +21,14 @@ import { HOST, ports } from './test-consoleauths.ts';
 
 const PORTS = 2;
 const USERS = ['alice', 'bob', 'carol'];
-const RUNS = 20;
+const RUNS = 40;
 /** What a race may end with; anything else is a fault. */
 const REFUSALS = ['UNAUTHENTICATED', 'PORT_IN_USE', 'NO_PORT_FREE'];
+/** Once a machine is being deleted. */
+const REFUSALS_OF_DELETED = [...REFUSALS, 'NOT_FOUND'];
 
 const act = fc.record({
-  what: fc.constantFrom('mint', 'mint', 'mint', 'connect', 'connect', 'connect', 'resume', 'resume', 'renew', 'release', 'end', 'revoke', 'register', 'sweep'),
+  what: fc.constantFrom('mint', 'mint', 'mint', 'connect', 'connect', 'connect', 'connect', 'resume', 'resume', 'resume', 'renew', 'release', 'end', 'revoke', 'register', 'sweep' as 'sweep' | 'delete'),
   /** Which user, token, grant or number of ports; which consoleauth; and how long it dawdles, ms. */
   which: fc.nat(60),
   of: fc.nat(1),
@@ -35,12 +37,15 @@ const act = fc.record({
 type Act = typeof act extends fc.Arbitrary<infer A> ? A : never;
 /** Acts of the same moment, and the seconds that pass after it. */
 const moment = fc.record({ acts: fc.array(act, { minLength: 1, maxLength: 5 }), seconds: fc.constantFrom(0, 0, 0, 0, 1, 7, 16, 31, 601) });
+/** `deletedAt`: the moment in which the machine is deleted, if it comes to that. */
+const story = fc.record({ moments: fc.array(moment, { minLength: 6, maxLength: 14, size: 'max' }), singleUse: fc.constantFrom(false, false, true), deletedAt: fc.constantFrom(null, null, null, 5, 7, 9) });
 
 interface Issued {
   readonly token: string;
   readonly port: number;
   readonly expires: number;
   isVoid: boolean;
+  opened: number;
 }
 
 interface Claimed {
@@ -55,6 +60,8 @@ class History {
   readonly #parts: readonly ConsoleParts[];
   readonly #clock: TestClock;
   readonly uuid: string;
+  readonly #singleUse: boolean;
+  isDeleted = false;
   readonly issued: Issued[] = [];
   readonly claimed: Claimed[] = [];
   readonly #ended = new Map<string, string>();
@@ -63,23 +70,25 @@ class History {
   /** Those whose lease had run out, unless their proxy renews it in this moment. */
   #runOut: ReadonlySet<string> = new Set();
 
-  constructor(parts: readonly ConsoleParts[], clock: TestClock, uuid: string) {
+  constructor(parts: readonly ConsoleParts[], clock: TestClock, uuid: string, singleUse: boolean) {
     this.#parts = parts;
     this.#clock = clock;
     this.uuid = uuid;
+    this.#singleUse = singleUse;
   }
 
   async play(acts: readonly Act[]): Promise<void> {
     const [issued, claimed] = [[...this.issued], [...this.claimed]];
     // What is void from now on, whatever of it opens meanwhile.
     const voids: (() => void)[] = [];
+    if (acts.some(({ what }) => what === 'delete')) this.isDeleted = true;
     if (acts.some(({ what }) => what === 'renew')) this.#runOut = new Set();
     await Promise.all(acts.map(async (each) => {
       await sleep(each.delay);
       try {
         await this.#do(each, issued, claimed, voids);
       } catch (error) {
-        if (!(error instanceof ServiceError) || !REFUSALS.includes(error.code)) throw new Error(`${each.what} failed`, { cause: error });
+        if (!(error instanceof ServiceError) || !(this.isDeleted ? REFUSALS_OF_DELETED : REFUSALS).includes(error.code)) throw new Error(`${each.what} failed`, { cause: error });
       }
     }));
     for (const makeVoid of voids) makeVoid();
@@ -96,9 +105,13 @@ class History {
     const before = (keep: (each: Issued) => boolean) => () => issued.filter(keep).forEach((each) => (each.isVoid = true));
     if (what === 'mint') {
       const { accessUrl, port, expires } = await auth.authorize({ connections: ports(this.uuid, 'serial', PORTS), access: 'full' }, context);
-      this.issued.push({ token: accessUrl?.split('token=')[1] ?? '', port, expires: Number(expires), isVoid: false });
+      this.issued.push({ token: accessUrl?.split('token=')[1] ?? '', port, expires: Number(expires), isVoid: false, opened: 0 });
     } else if (what === 'revoke') {
       await auth.revokeInstance(this.uuid, 'instance_stopped');
+      voids.push(before(() => true));
+    } else if (what === 'delete') {
+      await db.transaction((stores) => stores.instances.softDelete(this.uuid, this.#clock.now()));
+      await auth.revokeInstance(this.uuid, 'instance_deleted');
       voids.push(before(() => true));
     } else if (what === 'register') {
       const count = which % (PORTS + 1);
@@ -110,6 +123,8 @@ class History {
       const id = randomUUID();
       const grant = await admission.connect({ sessionId: id, token: token.token, proxy, clientAddress: '192.0.2.7' }, context);
       assert.equal(token.isVoid || token.expires <= this.#clock.now().getTime(), false, 'a token opened its console after it was revoked or had expired');
+      token.opened += 1;
+      assert.ok(!this.#singleUse || token.opened === 1, 'a token of single use opened its console twice');
       this.claimed.push({ grant, claim: id, proxy, resumeGrant: grant.resumeGrant ?? assert.fail() });
     } else if (what === 'resume' && claim !== undefined) {
       const id = randomUUID();
@@ -178,6 +193,8 @@ describe('consoles under races', function () {
   let postgresql: Postgresql;
   let dbs: CellDb[];
   let parts: ConsoleParts[];
+  /** The same two consoleauths, where tokens open their consoles once. */
+  let strict: ConsoleParts[];
   const clock = new TestClock(new Date('2026-07-01T12:00:00Z'));
 
   before(async () => {
@@ -186,6 +203,7 @@ describe('consoles under races', function () {
     dbs = [await openCellDb({ url }), await openCellDb({ url })];
     await dbs[0]?.migrate();
     parts = dbs.map((db) => consoleParts(db, clock));
+    strict = dbs.map((db) => consoleParts(db, clock, { consoleTokenSingleUse: 'true' }));
     await pass(16);
   });
   after(async () => {
@@ -197,7 +215,7 @@ describe('consoles under races', function () {
   async function pass(seconds: number): Promise<void> {
     for (let gone = 0; gone < seconds; gone += 2) {
       await clock.advance(Math.min(2, seconds - gone) * 1_000);
-      for (const { outages } of parts) await outages.look(async () => {});
+      for (const { outages } of [...parts, ...strict]) await outages.look(async () => {});
     }
     await dbs[0]?.services.report({ binary: 'compute-agent', host: HOST, topic: 'compute', version: '1.1', endpoint: '127.0.0.1:5901', lastSeenAt: clock.now() });
   }
@@ -213,16 +231,16 @@ describe('consoles under races', function () {
 
   it('have one writer a port, open nothing that was revoked or has expired, and leave no session without its row', async () => {
     const seen = { claims: 0, resumed: 0 };
-    await fc.assert(fc.asyncProperty(fc.array(moment, { minLength: 3, maxLength: 9 }), async (moments) => {
-      const history = new History(parts, clock, await makeInstance());
-      for (const { acts, seconds } of moments) {
-        await history.play(acts);
+    await fc.assert(fc.asyncProperty(story, async ({ moments, singleUse, deletedAt }) => {
+      const history = new History(singleUse ? strict : parts, clock, await makeInstance(), singleUse);
+      for (const [index, { acts, seconds }] of moments.entries()) {
+        await history.play(index === deletedAt ? [...acts, { what: 'delete', which: 0, of: index % 2, delay: index % 5 }] : acts);
         if (seconds > 0) await pass(seconds);
         await history.check();
       }
       await history.checkWriters();
       await pass(31);
-      await history.checkAllFree();
+      if (!history.isDeleted) await history.checkAllFree();
       seen.claims += history.claimed.length;
       seen.resumed += history.claimed.filter(({ grant, claim }) => grant.session.id !== claim).length;
     }), { numRuns: RUNS });

@@ -11,12 +11,18 @@ export class ConsoleSocket {
   readonly closed: Promise<Closed>;
   readonly #socket: WebSocket;
   #received = Buffer.alloc(0);
+  #closedAtMs: number | null = null;
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on('message', (data: Buffer) => (this.#received = Buffer.concat([this.#received, data])));
     socket.on('error', () => {});
-    this.closed = new Promise((resolve) => socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() })));
+    this.closed = new Promise((resolve) => {
+      socket.once('close', (code, reason) => {
+        this.#closedAtMs = Date.now();
+        resolve({ code, reason: reason.toString() });
+      });
+    });
   }
 
   /** Resolves once the upgrade is accepted; a refusal of the token comes after it, as a close. */
@@ -30,6 +36,11 @@ export class ConsoleSocket {
       socket.once('error', reject);
     });
     return console;
+  }
+
+  /** When it heard of its close, by the machine's clock; null while it is open. */
+  get closedAtMs(): number | null {
+    return this.#closedAtMs;
   }
 
   get text(): string {

@@ -1,15 +1,15 @@
 /**
  * A port that proxies dial has one owner. Whoever has it now takes the place of a console of another instance that is no more:
- * the instance was deleted, or the host has not reported for a minute. Agents of one machine may share its address and a range
+ * the instance was deleted, or its host counts as gone, which is when its machines may be evacuated. Agents of one machine may share its address and a range
  * of ports, and what a dead one left behind must not keep the guests of a living one from their consoles. A console of a
  * living host stays; that is told to who claims its place.
  */
 import type { CellStores } from '@gatehouse/cell-db/cell-db';
 import type { ConsoleConnectionsStore, StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
+import { SERVICE_SILENCE_MS_MAX } from '@gatehouse/contracts/consoleauth';
 import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
-import { AGENT_GONE_MS } from './sweeps.ts';
 
 /** Sessions of one console. */
 const SESSIONS_MAX = 10_000;
@@ -18,7 +18,7 @@ const SESSIONS_MAX = 10_000;
 export async function listDisplaced(
   { consoleConnections, instances, services }: CellStores, connections: readonly ConsoleConnection[], now: Date, host: string | null = null,
 ): Promise<readonly StoredConnection[]> {
-  const since = new Date(now.getTime() - AGENT_GONE_MS);
+  const since = new Date(now.getTime() - SERVICE_SILENCE_MS_MAX);
   const displaced: StoredConnection[] = [];
   for (const other of await consoleConnections.listInPlaceOf(connections)) {
     const stays = other.host !== host && (await instances.find(other.instanceUuid)) !== null && (await services.findLive('compute', other.host, since)) !== null;

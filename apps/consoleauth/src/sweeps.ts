@@ -16,7 +16,7 @@ const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
 /** An agent reports every few seconds; after this silence others clear up behind it. */
-export const AGENT_GONE_MS = MINUTE_MS;
+const AGENT_GONE_MS = MINUTE_MS;
 /** A host that is gone for so long gets its consoles registered anew if it ever comes back. */
 const HOST_GONE_MS = 3 * DAY_MS;
 /** How long ended sessions, what happened to sessions, and services that report no more are remembered. */

@@ -1,6 +1,7 @@
 /** Bug 1455252 as Tempest tests it, and what users of consoles see of every action that takes a machine away from them. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
@@ -113,6 +114,15 @@ describe('machines that move between two hosts which share a range of ports', fu
       assert.ok(Date.now() < deadline, `${JSON.stringify(ports)}, not on ${host}`);
       await sleep(50);
     }
+  }
+
+  /** Nobody listens there any more. */
+  async function awaitSilence(port: number): Promise<void> {
+    const answers = () => new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false));
+      socket.once('connect', () => socket.destroy());
+    });
+    for (const deadline = Date.now() + SETTLES_WITHIN_MS; await answers(); await sleep(200)) assert.ok(Date.now() < deadline, `port ${port} is still served`);
   }
 
   /** As soon as the instance's host counts as gone. */
@@ -238,6 +248,28 @@ describe('machines that move between two hosts which share a range of ports', fu
     for (const url of urls) assert.equal((await (await ConsoleSocket.open(url)).closed).code, 4401);
     await consolesWork(id);
     await hosts.startHost('compute-1');
+    await consolesWork(id);
+    assert.deepEqual((await portsOf(id)).map(([host]) => host), ['compute-2']);
+    await compute.request('DELETE', `/servers/${id}`);
+  });
+
+  it('says why to who is still on a machine that is evacuated from a host that hangs, which lets go of it when it goes on', async () => {
+    const id = await machineOn('compute-1', 'hung');
+    const [port = 0] = await awaitPorts(id, 'compute-1');
+    const { urls, sockets } = await openConsoles(id);
+    hosts.freezeHost('compute-1');
+    try {
+      await evacuate(id);
+      // The serial port is dialled, and nobody there hangs up; the screen goes through the agent, whose silence may have ended it.
+      const { close: code, words: reason } = ENDINGS.instance_evacuated;
+      assert.deepEqual(await sockets.at(-1)?.closed, { code, reason });
+      for (const url of urls) assert.equal((await (await ConsoleSocket.open(url)).closed).code, 4401);
+      assert.equal((await awaitStatus(id, 'ACTIVE'))['OS-EXT-SRV-ATTR:host'], 'compute-2');
+      await consolesWork(id);
+    } finally {
+      hosts.thawHost('compute-1');
+    }
+    await awaitSilence(port);
     await consolesWork(id);
     assert.deepEqual((await portsOf(id)).map(([host]) => host), ['compute-2']);
     await compute.request('DELETE', `/servers/${id}`);

@@ -59,6 +59,15 @@ export class ServiceProcess {
     return this.#server.kill();
   }
 
+  /** SIGSTOP: it does nothing any more, and whoever is connected to it stays connected. */
+  freeze(): void {
+    process.kill(this.#server.pid, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    process.kill(this.#server.pid, 'SIGCONT');
+  }
+
   /** Everything that it logged. */
   get log(): string {
     return this.#server.output();

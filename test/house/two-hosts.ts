@@ -67,11 +67,19 @@ export class TwoHosts {
 
   /** SIGKILL: its guests are gone, and nobody was told. */
   async killHost(host: Host): Promise<void> {
-    const agent = this.#running.get(host);
-    if (agent === undefined) throw new Error(`${host} does not run`);
+    const agent = this.#agentOf(host);
     this.#running.delete(host);
     this.#ended.push(agent);
     await agent.kill();
+  }
+
+  /** Its agent hangs, and its guests with it, until it is let go on. */
+  freezeHost(host: Host): void {
+    this.#agentOf(host).freeze();
+  }
+
+  thawHost(host: Host): void {
+    this.#agentOf(host).thaw();
   }
 
   /** Everything that all of them logged. */
@@ -83,6 +91,12 @@ export class TwoHosts {
     await Promise.all([...this.#running.values()].map((service) => service.stop()));
     await Promise.all(this.#servers.map((server) => server.stop()));
     removeTempFolder(this.#folder);
+  }
+
+  #agentOf(host: Host): ServiceProcess {
+    const agent = this.#running.get(host);
+    if (agent === undefined) throw new Error(`${host} does not run`);
+    return agent;
   }
 
   async #launch(app: string, env: Readonly<Record<string, string>>, name: string = app): Promise<void> {

@@ -5,6 +5,7 @@ import { NOW, newInstance, newSession, onEachCellDb, seconds, serialPort } from 
 
 const HASH = () => randomUUID().replaceAll('-', '').repeat(2);
 
+// What is read of events waits for every transaction of the server.
 onEachCellDb('claims of console sessions', (db, kind) => {
   const port = async (): Promise<{ readonly uuid: string; readonly id: number }> => {
     const { uuid } = await db().instances.create(newInstance());
@@ -78,4 +79,4 @@ onEachCellDb('claims of console sessions', (db, kind) => {
     await Promise.all(['a', 'b', 'c'].map(count));
     assert.deepEqual(steps.map((step) => step.slice(2)), ['in', 'out', 'in', 'out', 'in', 'out']);
   });
-});
+}, { alone: true });

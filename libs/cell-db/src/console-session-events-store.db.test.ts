@@ -4,6 +4,7 @@ import { it } from 'mocha';
 import type { EventPosition, NewSessionEvent } from './console-session-events-store.ts';
 import { NOW, onEachCellDb, seconds } from './testing.ts';
 
+// What is read waits for every transaction of the server.
 onEachCellDb('console session events', (db, kind) => {
   const event = (values: Partial<NewSessionEvent> = {}): NewSessionEvent => ({ kind: 'connected', sessionId: randomUUID(), at: NOW, reason: null, ...values });
 
@@ -103,4 +104,4 @@ onEachCellDb('console session events', (db, kind) => {
     await reading;
     assert.deepEqual(read.toSorted(), told.toSorted());
   });
-});
+}, { alone: true });

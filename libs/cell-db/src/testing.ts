@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { after, before, describe } from 'mocha';
 import { START_TIMEOUT_MS, TEST_DATABASES } from '@gatehouse/database/testing';
+import type { TestServerOptions } from '@gatehouse/database/testing';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import { openCellDb } from './cell-db.ts';
 import type { CellDb } from './cell-db.ts';
@@ -17,14 +18,14 @@ export function seconds(count: number): Date {
 }
 
 /** The suite on PostgreSQL and on the embedded one; `db()` is for use inside tests and hooks. */
-export function onEachCellDb(title: string, suite: (db: () => CellDb, kind: string) => void): void {
+export function onEachCellDb(title: string, suite: (db: () => CellDb, kind: string) => void, options: TestServerOptions = {}): void {
   for (const kind of TEST_DATABASES) {
     describe(`${title} on ${kind.name}`, () => {
       let opened: CellDb | undefined;
       let stop = async (): Promise<void> => {};
       before(async function () {
         this.timeout(START_TIMEOUT_MS);
-        const server = await kind.start();
+        const server = await kind.start(options);
         stop = server.stop;
         opened = await openCellDb(await server.source());
         await opened.migrate();

@@ -1,5 +1,5 @@
 /** Both kinds of database, empty, for suites that hold on each of them. */
-import { startPostgresql } from '../../../test/servers/postgresql.ts';
+import { startOwnPostgresql, startPostgresql } from '../../../test/servers/postgresql.ts';
 import type { DatabaseSource } from './database.ts';
 import { openEmbeddedPostgresql } from './embedded-postgresql.ts';
 import type { EmbeddedPostgresql } from './embedded-postgresql.ts';
@@ -10,14 +10,19 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
+export interface TestServerOptions {
+  /** On a server without other suites, whose transactions would be seen. */
+  readonly alone?: boolean;
+}
+
 /** Making a cluster takes seconds, so suites share one and keep apart by their own uuids and names. */
 let shared: Promise<EmbeddedPostgresql> | undefined;
 
-export const TEST_DATABASES: readonly { readonly name: string; readonly start: () => Promise<TestServer> }[] = [
+export const TEST_DATABASES: readonly { readonly name: string; readonly start: (options?: TestServerOptions) => Promise<TestServer> }[] = [
   {
     name: 'PostgreSQL',
-    start: async () => {
-      const server = await startPostgresql();
+    start: async ({ alone = false } = {}) => {
+      const server = await (alone ? startOwnPostgresql() : startPostgresql());
       return { source: async () => ({ url: await server.createDatabase() }), stop: () => server.stop() };
     },
   },

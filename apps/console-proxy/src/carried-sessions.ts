@@ -127,7 +127,7 @@ export class CarriedSessions {
     const { canReturn } = session.client;
     if (this.#leaving && canReturn && mayReturn(reason)) return;
     if (canReturn && PARKING_REASONS.includes(reason) && this.#settings.resumeWaitMs > 0) this.#park(session, reason);
-    else this.#ends.tell(useOf(session), reason);
+    else this.#tell(useOf(session), reason);
   }
 
   /** End a session; its user reads why. With a claim: only when that is the one that is here. */
@@ -172,7 +172,12 @@ export class CarriedSessions {
 
   #unpark({ use }: ParkedSession, reason: string): void {
     this.#parked.delete(use.id);
-    this.#ends.tell(use, reason);
+    this.#tell(use, reason);
+  }
+
+  /** One that was taken over is its successor's to tell of: to a consoleauth that knows no claims, this would end that one. */
+  #tell(use: ClaimedUse, reason: string): void {
+    if (reason !== 'superseded') this.#ends.tell(use, reason);
   }
 }
 

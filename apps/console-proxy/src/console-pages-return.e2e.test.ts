@@ -75,7 +75,7 @@ describe('the console pages in a browser, when a console is lost or ended,', fun
       for (let time = 0; time < 3; time++) {
         await page.reload();
         await stateIs(page, 'Connected');
-        assert.equal(await sessionOf(page), session);
+        assert.equal(await sessionOf(page), session, JSON.stringify(proxies.auth.released));
       }
       assert.deepEqual(proxies.auth.released, []);
     });

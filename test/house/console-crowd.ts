@@ -42,6 +42,7 @@ export class ConsoleCrowd {
   readonly #places: readonly Place[];
   /** Where the proxies are, in turn; those of the access URLs unless told. */
   #proxies: readonly string[] = [];
+  #asked = 0;
   #opened = 0;
   readonly #timer: NodeJS.Timeout;
 
@@ -148,9 +149,12 @@ export class ConsoleCrowd {
 
   async #open(place: Place): Promise<CrowdConsole> {
     const url = new URL(await this.#options.compute.consoleUrl(place.serverId, place.protocol));
-    const proxy = this.#proxies[this.#opened++ % Math.max(1, this.#proxies.length)];
+    const proxy = this.#proxies[this.#asked++ % Math.max(1, this.#proxies.length)];
     if (proxy !== undefined) url.host = new URL(proxy).host;
-    return CrowdConsole.open(place.serverId, place.protocol, url.href);
+    const console = await CrowdConsole.open(place.serverId, place.protocol, url.href);
+    // Whoever was turned away, as in an outage, has no row.
+    this.#opened += 1;
+    return console;
   }
 
   #type(): void {

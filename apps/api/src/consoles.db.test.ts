@@ -31,13 +31,15 @@ describe('consoles over HTTP', function () {
   let refusal: ServiceError | Error | null = null;
   let printed = '';
   const lengths: (number | null)[] = [];
+  const accesses: string[] = [];
   const tokens = new Map<string, ConsoleConnection>();
 
   before(async () => {
     api = await startTestApi(await startPostgresql());
     const agent = await serveAgent(api, 'host-a', {
-      getConsole({ instanceUuid, consoleType }) {
+      getConsole({ instanceUuid, consoleType, access }) {
         if (refusal !== null) throw refusal;
+        accesses.push(access);
         return { instanceUuid, host: 'host-a', port: 0, consoleType, tokenHash: null, accessUrl: `http://proxy/${consoleType}#token=t`, options: {}, expires: new Date() };
       },
       consoleOutput({ length }) {
@@ -144,6 +146,18 @@ describe('consoles over HTTP', function () {
       await act('os-getVNCConsole', {}), await act('os-getVNCConsole', { type: 'novnc', undefined: 'x' }), await act('os-getVNCConsole', null),
       await create({ protocol: 'vnc' }), await create({ type: 'novnc' }), await create({ protocol: 'vnc', type: 'novnc', x: 1 }), await create(null),
     ]) assert.deepEqual(faultOf(answer).slice(0, 2), ['badRequest', 400]);
+  });
+
+  it('are for looking only where that is asked for, and else for typing too', async () => {
+    accesses.length = 0;
+    const view = await create({ protocol: 'vnc', type: 'novnc', access: 'view' });
+    assert.deepEqual(view.json, { remote_console: { protocol: 'vnc', type: 'novnc', access: 'view', url: 'http://proxy/novnc#token=t' } });
+    await create({ protocol: 'vnc', type: 'novnc', access: 'full' });
+    await create({ protocol: 'vnc', type: 'novnc' });
+    assert.deepEqual(accesses, ['view', 'full', 'full']);
+    const answer = faultOf(await create({ protocol: 'vnc', type: 'novnc', access: 'watch' }));
+    assert.deepEqual(answer.slice(0, 2), ['badRequest', 400]);
+    assert.match(answer[2], /'full', 'view'|full.*view/);
   });
 
   it('are of one protocol: other pairs pass the schema and are refused all the same', async () => {

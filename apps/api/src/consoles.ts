@@ -5,6 +5,7 @@
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import { CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
 import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-connection';
+import type { Access } from '@gatehouse/objects/console-session';
 import { withTimeout } from '@gatehouse/rpc/context';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { RpcClients } from './guests.ts';
@@ -14,6 +15,8 @@ export interface WantedConsole {
   /** vnc, serial, spice, rdp, mks */
   readonly protocol: string;
   readonly type: string;
+  /** `view`: its proxy passes no input. */
+  readonly access?: Access | undefined;
 }
 
 const TYPES_OF: Readonly<Record<string, readonly string[]>> = {
@@ -54,7 +57,7 @@ export class Consoles {
     const consoleType = typeOf(wanted);
     const asked = withTimeout(context, CONSOLE_TIMEOUT_MS);
     try {
-      const { accessUrl } = await this.#compute.getConsole({ instanceUuid, consoleType, access: 'full' }, asked, { server: host });
+      const { accessUrl } = await this.#compute.getConsole({ instanceUuid, consoleType, access: wanted.access ?? 'full' }, asked, { server: host });
       if (accessUrl !== null) return accessUrl;
     } catch (error) {
       throw explain(toServiceError(error), host);

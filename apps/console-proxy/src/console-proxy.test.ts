@@ -91,7 +91,6 @@ describe('the console proxy', () => {
       ['an instance that is gone', 4404, /gone/, ['binary', 'token.gone'], {}],
       ['a port in use', 4409, /since 12:00/, ['binary', 'token.busy'], {}],
       ['a host that is not there', 4503, /host/, ['binary', 'token.hostless'], {}],
-      ['a link that may only look, for looking only is not enforced yet', 4501, /View-only/, ['binary', 'token.view'], {}],
       ['a host that refuses the connection', 4503, /host/, ['binary', 'token.refused'], {}],
     ];
     for (const [what, code, words, protocols, options] of table) {
@@ -100,7 +99,6 @@ describe('the console proxy', () => {
         auth.refusals.set('gone', new ServiceError('NOT_FOUND', 'The instance is gone.'));
         auth.refusals.set('busy', new ServiceError('PORT_IN_USE', 'This port is in use since 12:00:00 UTC.'));
         auth.refusals.set('hostless', new ServiceError('UNAVAILABLE', 'The host of this console does not answer.'));
-        auth.consoles.set('view', { instanceName: 'demo-3', consoleType: 'novnc', port: guest.port, access: 'view' });
         const nobody = await startGuest(echo);
         await nobody.close();
         auth.consoles.set('refused', { instanceName: 'demo-2', consoleType: 'novnc', port: nobody.port });

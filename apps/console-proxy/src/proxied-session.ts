@@ -10,6 +10,7 @@ import type { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { RfbInput } from './rfb-input.ts';
 import { SessionTimers, type Timed, type TimedReason, type TimerSettings } from './session-timers.ts';
+import { inputFilterOf, type InputFilter } from './view-only/input-filter.ts';
 import type { Subprotocol } from './websocket/handshake.ts';
 import { isTaken, WebSocketConnection, type WebSocketEnd, type WebSocketEvents } from './websocket/web-socket-connection.ts';
 
@@ -33,6 +34,7 @@ export interface Carrier {
   onEnded(reason: string): void;
 }
 
+const EMPTY = Buffer.alloc(0);
 /** How long a guest may take for the last input of a client that has left. */
 const LAST_INPUT_TIMEOUT_MS = 1_000;
 
@@ -56,6 +58,8 @@ export class ProxiedSession implements WebSocketEvents, Timed {
   #timers: SessionTimers | null = null;
   /** Whether these bytes hold a person's input; null: nobody asks. */
   #isInput: ((bytes: Buffer) => boolean) | null = null;
+  /** Of a console that may only be looked at. */
+  #filter: InputFilter | null = null;
 
   constructor({ socket, head, protocol, pingEveryMs }: ClientSocket) {
     this.#controlled = protocol === 'gatehouse.v1';
@@ -93,6 +97,7 @@ export class ProxiedSession implements WebSocketEvents, Timed {
   /** Join the client to the console it was granted. */
   begin(grant: ConsoleGrant, stream: Duplex, timers: TimerSettings): void {
     this.#stream = stream;
+    this.#filter = inputFilterOf(grant.session);
     this.#startTimers(grant, timers);
     this.#tell(sessionMessage(grant));
     if (this.#controlled && grant.resumeGrant !== null) this.#canReturn = true;
@@ -138,7 +143,8 @@ export class ProxiedSession implements WebSocketEvents, Timed {
     }
     this.bytesIn += bytes.length;
     if (this.#isInput?.(bytes)) this.#timers?.input();
-    this.#stream.write(bytes);
+    const passed = this.#passed(bytes);
+    if (passed.length > 0) this.#stream.write(passed);
     if (!isTaken(this.#stream)) this.#connection.pause();
   }
 
@@ -154,6 +160,16 @@ export class ProxiedSession implements WebSocketEvents, Timed {
   closed(end: WebSocketEnd): void {
     this.#saidGoodbye = end.by === 'peer' && end.code === GOING_AWAY;
     this.#finish(reasonOf(end), end.code, end.reason);
+  }
+
+  #passed(bytes: Buffer): Buffer {
+    if (this.#filter === null) return bytes;
+    try {
+      return this.#filter.pass(bytes);
+    } catch {
+      this.end('protocol_error');
+      return EMPTY;
+    }
   }
 
   #startTimers({ session, leaseSeconds }: ConsoleGrant, settings: TimerSettings): void {

@@ -51,11 +51,13 @@ describe('the input of a VNC client', () => {
 
   it('is found however the bytes are cut', () => {
     const everything = Buffer.concat([HANDSHAKE, ...Object.values(QUIET), ...Object.values(INPUT), ...Object.values(QUIET)]);
+    const inputBytes = Buffer.concat(Object.values(INPUT)).length;
     for (const size of [1, 2, 3, 5, 7, 11, 13, 64]) {
       const input = new RfbInput();
       let seen = 0;
       for (let at = 0; at < everything.length; at += size) if (input.sees(everything.subarray(at, at + size))) seen += 1;
-      assert.ok(seen >= 1 && seen <= 5, `${seen} with pieces of ${size}`);
+      // A message of input that is cut counts with each of its pieces, and nothing else does.
+      assert.ok(seen >= 1 && seen <= inputBytes, `${seen} with pieces of ${size}`);
       assert.equal(input.sees(ASK), false, `pieces of ${size}`);
     }
   });

@@ -22,9 +22,9 @@ export class ConsolesController {
   @HttpCode(HttpStatus.OK)
   async remoteConsole(@Call() call: ApiCall, @Param('id') id: string, @Body() body: JsonValue): Promise<JsonObject> {
     if (call.version < REMOTE_CONSOLES) throw new ServiceError('NOT_FOUND', 'The resource could not be found.');
-    const { protocol, type } = remoteConsoleBody(call.version)(body).remote_console;
-    const url = await this.#consoles.open(call.context, id, { protocol, type });
-    return { remote_console: { protocol, type, url } };
+    const { protocol, type, access } = remoteConsoleBody(call.version)(body).remote_console;
+    const url = await this.#consoles.open(call.context, id, { protocol, type, access });
+    return { remote_console: { protocol, type, ...(access === undefined ? {} : { access }), url } };
   }
 
   /** Nova had consoles of another hypervisor here, and says since that they are gone. */

@@ -2,6 +2,7 @@
  * servers and their consoles: what requests may say. Nova's schemas, with two differences on purpose: flavorRef
  * and networks are not required (nothing here depends on them), and a request makes one server.
  */
+import { ACCESS_LEVELS, type Access } from '@gatehouse/objects/console-session';
 import { bodySchema } from './request-schema.ts';
 import type { RequestCheck, Schema } from './request-schema.ts';
 import type { Microversion } from './microversion.ts';
@@ -70,7 +71,12 @@ export const createServerBody = bodySchema<CreateServerBody>({
 });
 
 export interface RemoteConsoleBody {
-  readonly remote_console: { readonly protocol: string; readonly type: string };
+  readonly remote_console: {
+    readonly protocol: string;
+    readonly type: string;
+    /** Ours alone: Nova's clients do not send it, and Nova refuses it. */
+    readonly access?: Access;
+  };
 }
 
 function remoteConsoleSchema(protocols: readonly string[], types: readonly string[]): RequestCheck<RemoteConsoleBody> {
@@ -79,7 +85,11 @@ function remoteConsoleSchema(protocols: readonly string[], types: readonly strin
     properties: {
       remote_console: {
         type: 'object',
-        properties: { protocol: { type: 'string', enum: protocols }, type: { type: 'string', enum: types } },
+        properties: {
+          protocol: { type: 'string', enum: protocols },
+          type: { type: 'string', enum: types },
+          access: { type: 'string', enum: ACCESS_LEVELS },
+        },
         required: ['protocol', 'type'],
         additionalProperties: false,
       },

@@ -44,6 +44,12 @@ export const computeAgentConfig = z.object({
   qemuInitrd: orNull(text('the path of an initial RAM disk')),
   qemuAppend: orNull(text('a command line for the kernel')),
   qemuDisk: orNull(text('the path of a disk image')),
+  /** SPICE beside VNC: `auto`: through the agent where QEMU has its module; `unix` and `tcp`: through the agent or dialled, and QEMU must have it; `off`. */
+  qemuSpice: choice(['auto', 'unix', 'tcp', 'off'], 'auto'),
+  /** Where machines serve SPICE by TCP: an address of this host that proxies dial. Nobody is asked who they are there. */
+  spiceListen: setting('an address of this host that proxies dial, such as 127.0.0.1 (not 0.0.0.0)', dialledAddress, '127.0.0.1'),
+  /** The ports for that, as serialPortRange. */
+  spicePortRange: setting('a range of ports such as 5900:6900 (from the first up to, without, the second)', parsePortRange, { start: 5_900, stop: 6_900 }),
 });
 export type ComputeAgentConfig = z.output<typeof computeAgentConfig>;
 

@@ -26,6 +26,9 @@ export async function makeDriver(config: ComputeAgentConfig, clock: Clock, log: 
     initrd: absoluteOrNull(config.qemuInitrd),
     append: config.qemuAppend,
     disk: absoluteOrNull(config.qemuDisk),
+    spice: config.qemuSpice,
+    spiceListen: config.spiceListen,
+    spicePortRange: config.spicePortRange,
   };
   return createQemuDriver({ host, settings, log });
 }

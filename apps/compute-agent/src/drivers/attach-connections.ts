@@ -6,6 +6,8 @@ export interface GuestPorts {
   readonly host: string;
   readonly instanceUuid: string;
   readonly serialPorts: number;
+  /** Whether its screen is served by SPICE too. */
+  readonly spice?: boolean;
 }
 
 export interface TcpConsole {
@@ -25,8 +27,8 @@ export function tcpConnection({ host, instanceUuid, address, port }: TcpConsole,
 }
 
 /** Of that type, by ascending port; empty where the guest has none. */
-export function attachConnections({ host, instanceUuid, serialPorts }: GuestPorts, consoleType: ConsoleType): ConsoleConnection[] {
-  return Array.from({ length: portCount(serialPorts, consoleType) }, (_, port) =>
+export function attachConnections({ host, instanceUuid, serialPorts, spice = false }: GuestPorts, consoleType: ConsoleType): ConsoleConnection[] {
+  return Array.from({ length: portCount(serialPorts, consoleType, spice) }, (_, port) =>
     ConsoleConnection.make({
       ...{ instanceUuid, host, port, consoleType },
       ...{ tokenHash: null, accessUrl: null, expires: null },
@@ -35,7 +37,8 @@ export function attachConnections({ host, instanceUuid, serialPorts }: GuestPort
   );
 }
 
-export function portCount(serialPorts: number, consoleType: ConsoleType): number {
+export function portCount(serialPorts: number, consoleType: ConsoleType, spice = false): number {
   if (consoleType === 'serial') return serialPorts;
+  if (consoleType === 'spice-html5') return spice ? 1 : 0;
   return consoleType === 'novnc' ? 1 : 0;
 }

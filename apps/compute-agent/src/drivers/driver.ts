@@ -11,7 +11,7 @@
  * Who shares a console: the agent opens a serial port once, when the guest is made or found, keeps it open, keeps
  * its scrollback and hands it from one session to the next; a driver's serial port therefore needs to serve one
  * opener at a time and no history of its own. Of a graphical console the agent opens a fresh stream for each
- * session, several at once.
+ * session, several at once; of a SPICE console one for each of a client's channels.
  */
 import type { Duplex } from 'node:stream';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';

@@ -24,6 +24,16 @@ export function parsePortRange(text: string): PortRange {
   return range;
 }
 
+/** What an operator calls the ports of a range, and sets. */
+export interface TcpPortsNames {
+  readonly console: string;
+  readonly address: string;
+  readonly range: string;
+}
+
+const SERIAL: TcpPortsNames = { console: 'serial', address: 'GATEHOUSE_SERIAL_LISTEN', range: 'GATEHOUSE_SERIAL_PORT_RANGE' };
+export const SPICE_PORTS: TcpPortsNames = { console: 'SPICE', address: 'GATEHOUSE_SPICE_LISTEN', range: 'GATEHOUSE_SPICE_PORT_RANGE' };
+
 /** A port that is held. */
 export interface TcpPort {
   readonly port: number;
@@ -31,15 +41,24 @@ export interface TcpPort {
   close(): Promise<void>;
 }
 
+/** A port that nobody had a moment ago, and that nobody here is given meanwhile. */
+export interface ChosenPort {
+  readonly port: number;
+  /** To be called when another process listens on it, or does not want it any more. */
+  release(): void;
+}
+
 export class TcpPorts {
   readonly address: string;
   readonly #range: PortRange;
+  readonly #names: TcpPortsNames;
   /** Ours: not tried again, so that the thousandth guest does not ask the system a thousand times. */
   readonly #held = new Set<number>();
 
-  constructor(address: string, range: PortRange) {
+  constructor(address: string, range: PortRange, names: TcpPortsNames = SERIAL) {
     this.address = address;
     this.#range = range;
+    this.#names = names;
   }
 
   /** Held by this process. */
@@ -60,8 +79,16 @@ export class TcpPorts {
       this.#held.add(port);
       return { port, close: () => this.#close(server, port) };
     }
-    const words = `Not able to bind any port for a serial console on ${this.address}: all from ${start} to ${stop - 1} are taken; widen GATEHOUSE_SERIAL_PORT_RANGE`;
+    const words = `Not able to bind any port for a ${this.#names.console} console on ${this.address}: all from ${start} to ${stop - 1} are taken; widen ${this.#names.range}`;
     throw new ServiceError('RESOURCE_EXHAUSTED', words, { details: { address: this.address, start, stop } });
+  }
+
+  /** For a guest that listens by itself, in a process of its own. Throws as listen. */
+  async choose(): Promise<ChosenPort> {
+    const { port, close } = await this.listen((socket) => void socket.destroy());
+    await close();
+    this.#held.add(port);
+    return { port, release: () => void this.#held.delete(port) };
   }
 
   /** Null where somebody has it, or may (the low ports) and we may not. */
@@ -70,7 +97,7 @@ export class TcpPorts {
       const server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true }, serve);
       server.once('error', (cause: NodeJS.ErrnoException) => {
         if (cause.code === 'EADDRINUSE' || cause.code === 'EACCES') resolve(null);
-        else reject(new ServiceError('FAILED_PRECONDITION', `this host cannot listen on ${this.address} (${cause.code}); set GATEHOUSE_SERIAL_LISTEN to one of its addresses`, { cause }));
+        else reject(new ServiceError('FAILED_PRECONDITION', `this host cannot listen on ${this.address} (${cause.code}); set ${this.#names.address} to one of its addresses`, { cause }));
       });
       server.listen({ host: this.address, port, exclusive: true }, () => resolve(server));
     });

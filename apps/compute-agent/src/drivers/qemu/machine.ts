@@ -5,6 +5,9 @@
 import path from 'node:path';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { isUuid } from '@gatehouse/objects/fields';
+import type { PortRange } from '../tcp-ports.ts';
+import { spiceArguments } from './machine-spice.ts';
+import type { SpicePlace } from './machine-spice.ts';
 
 export interface QemuSettings {
   /** The folder of all machines; private to this user. Short: see SOCKET_PATH_BYTES_MAX. */
@@ -20,6 +23,11 @@ export interface QemuSettings {
   /** An image that all machines begin from and none changes; `.qcow2` by its name, else raw. */
   readonly disk: string | null;
   readonly machinesMax: number;
+  /** SPICE beside VNC: `auto`: on a unix socket where QEMU can; `unix`, `tcp`: it must; `off`: VNC alone. */
+  readonly spice: 'auto' | 'unix' | 'tcp' | 'off';
+  /** Where `tcp` listens. */
+  readonly spiceListen: string;
+  readonly spicePortRange: PortRange;
 }
 
 export interface MachinePaths {
@@ -29,6 +37,7 @@ export interface MachinePaths {
   readonly record: string;
   readonly qmp: string;
   readonly vnc: string;
+  readonly spice: string;
   serial(port: number): string;
 }
 
@@ -50,6 +59,7 @@ export function machinePaths(stateDir: string, uuid: string): MachinePaths {
     record: path.join(folder, 'machine.json'),
     qmp: path.join(folder, 'qmp'),
     vnc: path.join(folder, 'vnc'),
+    spice: path.join(folder, 'spice'),
     serial: (port) => path.join(folder, `serial${port}`),
   };
 }
@@ -71,10 +81,11 @@ export interface MachineCommand {
   readonly paths: MachinePaths;
   readonly accelerator: 'kvm' | 'tcg';
   readonly serialPorts: number;
+  readonly spice: SpicePlace | null;
 }
 
 /** QEMU's arguments. The sandbox lets it start no program and gain no right. */
-export function machineArguments({ uuid, settings, paths, accelerator, serialPorts }: MachineCommand): string[] {
+export function machineArguments({ uuid, settings, paths, accelerator, serialPorts, spice }: MachineCommand): string[] {
   return [
     '-name', `gatehouse-${uuid}`,
     '-uuid', uuid,
@@ -94,6 +105,7 @@ export function machineArguments({ uuid, settings, paths, accelerator, serialPor
     // Absolute coordinates: the browser's pointer and the guest's stay together.
     '-device', 'usb-tablet',
     '-vnc', `unix:${optionValue(paths.vnc)},share=force-shared`,
+    ...(spice === null ? [] : spiceArguments(spice, optionValue(paths.spice))),
     '-chardev', `socket,id=qmp,path=${optionValue(paths.qmp)},server=on,wait=off`,
     '-mon', 'chardev=qmp,mode=control',
     ...Array.from({ length: serialPorts }, (_, port) => serialArguments(paths, port)).flat(),

@@ -41,7 +41,7 @@ describe('the qemu driver', function () {
   async function makeDriver(change: Partial<QemuSettings> = {}): Promise<Driver> {
     const settings: QemuSettings = {
       stateDir: `${folder}/m`, binary: 'qemu-system-x86_64', accelerator: 'tcg', memoryMb: 128, machinesMax: 3,
-      kernel: null, initrd: null, append: null, disk: null, ...change,
+      kernel: null, initrd: null, append: null, disk: null, spice: 'off', spiceListen: '127.0.0.1', spicePortRange: { start: 5_900, stop: 6_900 }, ...change,
     };
     const driver = await createQemuDriver({ host: 'host-1', settings, log: silentLogger });
     drivers.push(driver);
@@ -116,6 +116,26 @@ describe('the qemu driver', function () {
     assert.ok(client.width >= 640);
     client.stream.destroy();
   });
+
+  for (const [way, port, options] of [['unix', 0, { transport: 'attach' }], ['tcp', 45_931, { transport: 'tcp', address: '127.0.0.1' }]] as const) {
+    it(`answers SPICE beside VNC, by ${way}, also to an agent that was away`, async () => {
+      const first = await makeDriver({ spice: way, spicePortRange: { start: 45_931, stop: 45_940 } });
+      const uuid = await spawn(first);
+      await first.close();
+      const driver = await makeDriver({ spice: 'off' });
+      await driver.restore(instances);
+      const consoles = await driver.consoles(uuid, 'spice-html5');
+      assert.deepEqual(consoles.map((each) => ({ port: each.port, options: each.options })), [{ port, options }]);
+      assert.equal((await driver.consoles(uuid, 'novnc')).length, 1);
+      if (way === 'tcp') await assert.rejects(driver.open(uuid, 'spice-html5', port), refusal('NOT_FOUND', /by TCP/));
+      // A client speaks first: this is no SPICE, and the server says so in its own words.
+      const stream = way === 'tcp' ? connect(port, '127.0.0.1') : await driver.open(uuid, 'spice-html5', 0);
+      stream.write(Buffer.alloc(16, 'x'));
+      const [answer] = (await once(stream, 'data')) as [Buffer];
+      assert.equal(answer.subarray(0, 4).toString(), 'REDQ');
+      stream.destroy();
+    });
+  }
 
   it('runs a command typed on the serial console of a small Linux, and another on its second port', async () => {
     const driver = await makeDriver(linux);

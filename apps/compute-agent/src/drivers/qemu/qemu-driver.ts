@@ -12,12 +12,16 @@ import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { Instance } from '@gatehouse/objects/instance';
 import type { Logger } from '@gatehouse/runtime/logger';
-import { attachConnections } from '../attach-connections.ts';
+import { attachConnections, tcpConnection } from '../attach-connections.ts';
 import type { ConsoleType, Driver, OpenOptions, PowerState } from '../driver.ts';
+import { SPICE_PORTS, TcpPorts } from '../tcp-ports.ts';
+import type { ChosenPort } from '../tcp-ports.ts';
 import { SERIAL_PORTS_MAX, serialPortCount } from '@gatehouse/objects/serial-port-count';
 import { chooseAccelerator } from './accelerator.ts';
 import { checkStateDir, isMachineName, machineArguments, machinePaths } from './machine.ts';
 import type { MachinePaths, QemuSettings } from './machine.ts';
+import { chooseSpice, readSpicePlace } from './machine-spice.ts';
+import type { SpicePlace } from './machine-spice.ts';
 import { findMachine, killMachine, startMachine, waitUntilGone } from './machine-process.ts';
 import { connectQmp } from './qmp-client.ts';
 import type { QmpClient } from './qmp-client.ts';
@@ -34,6 +38,8 @@ interface Machine {
   readonly uuid: string;
   readonly paths: MachinePaths;
   readonly serialPorts: number;
+  /** Null: it has no SPICE. */
+  readonly spice: SpicePlace | null;
   /** Null once it has died, or while it has not answered. */
   control: QmpClient | null;
   /** The attempt to take its control socket that is under way; a second client would wait for the first. */
@@ -53,22 +59,28 @@ export async function createQemuDriver({ host, settings, log }: QemuDriverOption
   checkStateDir(settings.stateDir);
   await openStateDir(settings.stateDir);
   const accelerator = await chooseAccelerator(settings.accelerator, settings.binary, settings.stateDir);
-  log.info({ accelerator, wanted: settings.accelerator }, 'QEMU machines run with this accelerator');
-  return new QemuDriver(host, settings, accelerator, log);
+  const spice = await chooseSpice(settings.spice, settings.binary);
+  log.info({ accelerator, wanted: settings.accelerator, spice }, 'QEMU machines run with this accelerator, and their screens by SPICE like this');
+  return new QemuDriver({ host, settings: { ...settings, accelerator, spice }, log });
+}
+
+interface Chosen {
+  readonly accelerator: 'kvm' | 'tcg';
+  readonly spice: 'unix' | 'tcp' | 'off';
 }
 
 class QemuDriver implements Driver {
   readonly name = 'qemu';
   readonly #host: string;
-  readonly #settings: QemuSettings;
-  readonly #accelerator: 'kvm' | 'tcg';
+  readonly #settings: QemuSettings & Chosen;
+  readonly #spicePorts: TcpPorts;
   readonly #log: Logger;
   readonly #machines = new Map<string, Machine>();
 
-  constructor(host: string, settings: QemuSettings, accelerator: 'kvm' | 'tcg', log: Logger) {
+  constructor({ host, settings, log }: QemuDriverOptions & { readonly settings: Chosen }) {
     this.#host = host;
     this.#settings = settings;
-    this.#accelerator = accelerator;
+    this.#spicePorts = new TcpPorts(settings.spiceListen, settings.spicePortRange, SPICE_PORTS);
     this.#log = log;
   }
 
@@ -81,17 +93,30 @@ class QemuDriver implements Driver {
     const serialPorts = serialPortCount(instance.metadata ?? {});
     const paths = machinePaths(this.#settings.stateDir, uuid);
     let machine = this.#machines.get(uuid);
-    if ((await findMachine(paths.pidFile, uuid)) === null) {
-      machine = undefined;
-      await rm(paths.folder, { recursive: true, force: true });
-      await mkdir(paths.folder, { mode: 0o700 });
-      await writeFile(paths.record, JSON.stringify({ serialPorts }), { mode: 0o600 });
-      const args = machineArguments({ uuid, settings: this.#settings, paths, accelerator: this.#accelerator, serialPorts });
-      await this.#start(args, paths);
-    }
-    machine ??= { uuid, paths, serialPorts, control: null, holding: null };
+    if ((await findMachine(paths.pidFile, uuid)) === null) machine = await this.#make(uuid, paths, serialPorts);
+    machine ??= { uuid, paths, ...((await readRecord(paths)) ?? { serialPorts, spice: null }), control: null, holding: null };
     this.#machines.set(uuid, machine);
     await this.#hold(machine);
+  }
+
+  /** Its folder and its process. */
+  async #make(uuid: string, paths: MachinePaths, serialPorts: number): Promise<Machine> {
+    const settings = this.#settings;
+    await rm(paths.folder, { recursive: true, force: true });
+    await mkdir(paths.folder, { mode: 0o700 });
+    const chosen = settings.spice === 'tcp' ? await this.#spicePorts.choose() : null;
+    try {
+      const spice = settings.spice === 'off' ? null : this.#spicePlace(chosen);
+      await writeFile(paths.record, JSON.stringify({ serialPorts, spice }), { mode: 0o600 });
+      await this.#start(machineArguments({ uuid, settings, paths, accelerator: settings.accelerator, serialPorts, spice }), paths);
+      return { uuid, paths, serialPorts, spice, control: null, holding: null };
+    } finally {
+      chosen?.release();
+    }
+  }
+
+  #spicePlace(chosen: ChosenPort | null): SpicePlace {
+    return chosen === null ? { transport: 'attach' } : { transport: 'tcp', address: this.#spicePorts.address, port: chosen.port };
   }
 
   async receive(): Promise<void> {
@@ -141,14 +166,18 @@ class QemuDriver implements Driver {
   async consoles(instanceUuid: string, consoleType: ConsoleType): Promise<ConsoleConnection[]> {
     const machine = this.#get(instanceUuid);
     if (!machine.control?.isOpen) return [];
-    return attachConnections({ host: this.#host, instanceUuid, serialPorts: machine.serialPorts }, consoleType);
+    const { serialPorts, spice } = machine;
+    if (consoleType === 'spice-html5' && spice?.transport === 'tcp') return [tcpConnection({ host: this.#host, instanceUuid, ...spice }, consoleType)];
+    return attachConnections({ host: this.#host, instanceUuid, serialPorts, spice: spice !== null }, consoleType);
   }
 
   async open(instanceUuid: string, consoleType: ConsoleType, port: number, options: OpenOptions = {}): Promise<Duplex> {
     const { paths } = this.#get(instanceUuid);
-    const known = (await this.consoles(instanceUuid, consoleType)).some((console) => console.port === port);
-    if (!known) throw new ServiceError('NOT_FOUND', `the instance has no console ${consoleType} ${port} now`);
-    return openSocket(consoleType === 'novnc' ? paths.vnc : paths.serial(port), options.signal);
+    const known = (await this.consoles(instanceUuid, consoleType)).find((console) => console.port === port);
+    if (known === undefined) throw new ServiceError('NOT_FOUND', `the instance has no console ${consoleType} ${port} now`);
+    if (known.options['transport'] === 'tcp') throw new ServiceError('NOT_FOUND', `console ${consoleType} ${port} is reached by TCP, not through its agent`);
+    if (consoleType === 'serial') return openSocket(paths.serial(port), options.signal);
+    return openSocket(consoleType === 'novnc' ? paths.vnc : paths.spice, options.signal);
   }
 
   async serialLog(instanceUuid: string): Promise<Buffer> {
@@ -176,9 +205,9 @@ class QemuDriver implements Driver {
 
   async #find(uuid: string): Promise<void> {
     const paths = machinePaths(this.#settings.stateDir, uuid);
-    const serialPorts = await recordedSerialPorts(paths);
-    if (serialPorts === null) return;
-    const machine: Machine = { uuid, paths, serialPorts, control: null, holding: null };
+    const record = await readRecord(paths);
+    if (record === null) return;
+    const machine: Machine = { uuid, paths, ...record, control: null, holding: null };
     this.#machines.set(uuid, machine);
     await this.#takeUp(machine);
   }
@@ -243,11 +272,13 @@ function isAnswerOf(answer: unknown, uuid: string): boolean {
   return typeof answer === 'object' && answer !== null && 'UUID' in answer && answer.UUID === uuid;
 }
 
-async function recordedSerialPorts(paths: MachinePaths): Promise<number | null> {
+/** What was written of a machine when it was made; null where that is not to be read. One of before SPICE has none. */
+async function readRecord(paths: MachinePaths): Promise<Pick<Machine, 'serialPorts' | 'spice'> | null> {
   try {
-    const record: unknown = JSON.parse(await readFile(paths.record, 'utf8'));
-    const ports = typeof record === 'object' && record !== null && 'serialPorts' in record ? record.serialPorts : null;
-    return typeof ports === 'number' && ports >= 1 && ports <= SERIAL_PORTS_MAX ? ports : null;
+    const record = JSON.parse(await readFile(paths.record, 'utf8')) as { serialPorts?: unknown; spice?: unknown } | null;
+    const ports = record?.serialPorts;
+    if (typeof ports !== 'number' || ports < 1 || ports > SERIAL_PORTS_MAX) return null;
+    return { serialPorts: ports, spice: readSpicePlace(record?.spice) };
   } catch {
     return null;
   }

@@ -17,6 +17,7 @@ describe('the folder of QEMU machines', () => {
   const open = (stateDir: string) => {
     const settings = {
       stateDir, binary: 'qemu-system-none', accelerator: 'tcg', memoryMb: 128, machinesMax: 1, kernel: null, initrd: null, append: null, disk: null,
+      spice: 'off', spiceListen: '127.0.0.1', spicePortRange: { start: 5_900, stop: 6_900 },
     } as const;
     return createQemuDriver({ host: 'host-1', settings, log: silentLogger });
   };

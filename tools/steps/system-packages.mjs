@@ -17,6 +17,7 @@ const PACKAGES = [
   { name: 'openssl', file: '/usr/bin/openssl', classes: ['e2e'] },
   { name: 'redis-server', file: '/usr/bin/redis-server', classes: ['e2e'] },
   { name: 'memcached', file: '/usr/bin/memcached', classes: ['e2e'] },
+  { name: 'novnc', file: '/usr/share/novnc/vnc_lite.html', classes: ['e2e'] },
   { name: 'chromium', file: '/usr/bin/chromium', classes: ['e2e'] },
   { name: 'qemu-system-x86', file: '/usr/bin/qemu-system-x86_64', classes: ['e2e'] },
   { name: 'seabios', file: '/usr/share/seabios/bios-256k.bin', classes: ['e2e'] },

@@ -54,7 +54,7 @@ function makeProxy(resources: ConsoleProxyResources, auth: Client<typeof console
 
 function makeGateway(resources: ConsoleProxyResources, proxy: ConsoleProxy): ConsoleGateway {
   const { config } = resources;
-  return new ConsoleGateway(proxy, originPolicy(config), new Pages(), config, recordOf(resources));
+  return new ConsoleGateway(proxy, originPolicy(config), new Pages(config.frameAncestors), config, recordOf(resources));
 }
 
 class ConsoleProxyLife implements BeforeApplicationShutdown {

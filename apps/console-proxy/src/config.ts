@@ -23,6 +23,10 @@ export const consoleProxyConfig = z.object({
   /** Schemes that an Origin may have (https); any when empty. */
   originSchemes: csv([]),
   /** PEM files for TLS between proxies and agents: all three, or none. */
+  /** Pages that may show a console in a frame: `self`, `none`, or origins (https://dashboard.example.org). */
+  frameAncestors: csv(['self']),
+  /** Balancers in front, as addresses and networks: from them alone X-Forwarded-For, -Proto, -Host and Forwarded count. */
+  trustedProxies: csv([]),
   streamTlsCert: orNull(text('the path of a PEM certificate')),
   streamTlsKey: orNull(text('the path of a PEM key')),
   streamTlsCa: orNull(text('the path of a PEM certificate')),

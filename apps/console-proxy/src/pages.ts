@@ -1,16 +1,24 @@
 /** Answers a browser's plain HTTP requests from the files read at start: pages and what they load, nothing else. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { frameHeaders, type FrameHeaders } from './frame-ancestors.ts';
 import { readWebAssets, type WebAssets } from './web-assets.ts';
 
 /** Pages by path; a page's name is its file in web/. Nova's links name noVNC's own pages. */
 const PAGES: Readonly<Record<string, string>> = { '/': 'index', '/vnc': 'vnc', '/serial': 'serial', '/vnc_auto.html': 'vnc', '/vnc_lite.html': 'vnc' };
 const WEB_SOCKET_PATH = '/websockify';
+/** The one file under an address without the hash: a page that is refused its files needs it. */
+const LOADING_PATH = '/loading.js';
+
+/** What a console is good for, and nothing of the machine in front of which its user sits. */
+const PERMISSIONS = [
+  ...['clipboard-read', 'clipboard-write', 'fullscreen'].map((feature) => `${feature}=(self)`),
+  ...['camera', 'microphone', 'geolocation', 'display-capture', 'usb', 'serial', 'hid', 'midi', 'payment'].map((feature) => `${feature}=()`),
+].join(', ');
 
 const COMMON_HEADERS = {
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
-  'X-Frame-Options': 'SAMEORIGIN',
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Resource-Policy': 'same-origin',
 } as const;
@@ -22,14 +30,21 @@ const POLICY = [
   "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
-  "frame-ancestors 'self'",
 ];
 
 export class Pages {
   readonly #assets: WebAssets;
+  readonly #loading: Buffer;
+  readonly #frames: FrameHeaders;
 
-  constructor(assets: WebAssets = readWebAssets()) {
+  /**
+   * @param frameAncestors who may show a page in a frame: `self`, origins, `none`
+   * @throws ServiceError INVALID_ARGUMENT for anything else
+   */
+  constructor(frameAncestors: readonly string[] = ['self'], assets: WebAssets = readWebAssets()) {
+    this.#frames = frameHeaders(frameAncestors);
     this.#assets = assets;
+    this.#loading = assets.files.get('web/loading.js')?.body ?? Buffer.alloc(0);
   }
 
   /** Answer one request; never throws for anything in it. */
@@ -44,6 +59,7 @@ export class Pages {
     if (asset !== undefined) {
       return this.#send(response, request, 200, asset.type, asset.body, { 'Cache-Control': 'public, max-age=31536000, immutable' });
     }
+    if (path === LOADING_PATH) return this.#send(response, request, 200, 'text/javascript; charset=utf-8', this.#loading, { 'Cache-Control': 'no-cache' });
     if (path === WEB_SOCKET_PATH) {
       return this.#send(response, request, 426, 'text/plain; charset=utf-8', 'This address speaks WebSocket only.\n', { Upgrade: 'websocket' });
     }
@@ -66,7 +82,9 @@ export class Pages {
       .replaceAll('{{nonce}}', nonce);
     this.#send(response, request, status, 'text/html; charset=utf-8', html, {
       'Cache-Control': 'no-store',
-      'Content-Security-Policy': [...POLICY, stylePolicy(page, nonce)].join('; '),
+      'Content-Security-Policy': [...POLICY, this.#frames.directive, stylePolicy(page, nonce)].join('; '),
+      'Permissions-Policy': PERMISSIONS,
+      ...(this.#frames.option === null ? {} : { 'X-Frame-Options': this.#frames.option }),
     });
   }
 

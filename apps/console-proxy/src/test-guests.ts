@@ -57,8 +57,11 @@ export function serialPrompt(socket: Socket): void {
 const WIDTH = 640;
 const HEIGHT = 400;
 
-/** RFB 3.8 without authentication: colour bars, and a white square that each key press moves. */
-export function rfbScreen(socket: Socket): void {
+/** A key as a screen is told of it: its keysym, negative when it is let go. */
+export type KeyEvents = number[];
+
+/** RFB 3.8 without authentication: colour bars, and a white square that each key press moves. Keys are kept in `keys`. */
+export function rfbScreen(socket: Socket, keys: KeyEvents = []): void {
   let held = Buffer.alloc(0);
   let step = 0;
   let asked = false;
@@ -93,7 +96,10 @@ export function rfbScreen(socket: Socket): void {
       asked = true;
       if (bytes[1] === 0) drawn = -1;
     }
-    if (bytes[0] === 4 && bytes[1] === 1) presses += 1;
+    if (bytes[0] === 4) {
+      if (bytes[1] === 1) presses += 1;
+      keys.push(bytes[1] === 1 ? bytes.readUInt32BE(4) : -bytes.readUInt32BE(4));
+    }
     return size;
   }
 }

@@ -19,7 +19,7 @@ export interface WebAssets {
   readonly root: string;
   /** By path below the root: `web/vnc.js`, `novnc/core/rfb.js`, `xterm/xterm.mjs`. */
   readonly files: ReadonlyMap<string, Asset>;
-  /** The pages' HTML, by name: `vnc`. */
+  /** The pages' HTML, by name (`vnc`), with what they include. */
   readonly pages: ReadonlyMap<string, string>;
 }
 
@@ -45,6 +45,7 @@ export function readWebAssets(): WebAssets {
       .filter((file) => file.endsWith('.html'))
       .map((file) => [file.slice(0, -'.html'.length), readFileSync(join(folders.web, file), 'utf8')]),
   );
+  for (const [name, html] of pages) pages.set(name, html.replaceAll(/^\{\{include ([\w-]+)\.html\}\}\n/gm, (_, part: string) => pages.get(part) ?? ''));
   const hash = createHash('sha256');
   for (const [path, { body }] of files) hash.update(`${path}\0${body.length}\0`).update(body);
   return { root: `assets/${hash.digest('hex').slice(0, 16)}`, files, pages };

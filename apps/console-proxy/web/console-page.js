@@ -1,10 +1,25 @@
 /**
- * What all console pages share: the bar above, the connection's state in words, the message when there is no
- * console, full screen, and the order in which things happen. A page brings a viewer: it gets the open channel and
- * draws. A console that was lost comes back by itself while its session may still be there.
+ * What all console pages do, and in which order. A page brings a viewer, which gets the open channel and draws; a console that was
+ * lost comes back by itself while its session may still be there.
+ *
+ * A page is { kind: its word in the title, consoleType: what it can show, input: what its user can do there, in words, keyboard: see
+ * screen-keyboard.js, show(channel, element, { viewOnly, modifiers, link }) }, and `show` answers a viewer:
+ *
+ *   focus()                      keys go to the machine from now on
+ *   setFit(on)                   the picture as large as the window, or as large as it is
+ *   setPan(on)                   optional: a drag moves the picture instead of the machine's pointer, where it is not fitted
+ *   sendKey(keysym, code, down)  a screen's: one key, by its X11 keysym and its KeyboardEvent.code
+ *   sendText(text)               a serial line's
+ *   close()                      the console has ended: the last picture stays, and nothing is sent any more
+ *
+ * `viewOnly`: the proxy lets no input through. `modifiers` are the StickyModifiers of the page; a screen need not look at them, for
+ * its machine has been told. `link` holds the token and the session's grant.
  */
+import { ConsoleBar } from './console-bar.js';
 import { ConsoleChannel } from './console-channel.js';
+import { EndCard } from './end-card.js';
 import { describeEnd, describeReturn, mayGoOn, NO_LINK } from './endings.js';
+import { InputTools } from './input-tools.js';
 import { keepGrant, readLink } from './link.js';
 import { Notices } from './notices.js';
 import { Reconnection } from './reconnection.js';
@@ -13,23 +28,21 @@ const NEW_SESSION_SAID_MS = 20_000;
 
 const byId = (id) => document.getElementById(id);
 
-/**
- * Run a page. `kind` is its word in the title, `consoleType` what it can show, `input` what its user can do there, in
- * words. `show(channel, element)` draws the console and answers a viewer: { focus(), setFit(on), close() }.
- */
-export function runConsolePage({ kind, consoleType, input, show }) {
+export function runConsolePage({ kind, consoleType, input, keyboard, show }) {
   const link = readLink();
   const notices = new Notices();
   const reconnection = new Reconnection(connect);
+  const bar = new ConsoleBar(kind);
+  const tools = new InputTools(keyboard, () => bar.show());
+  const endCard = new EndCard(connect);
   let channel = null;
   let viewer = null;
   let lastSession = null;
-  let fit = true;
 
   function connect() {
     if (link === null) return end(NO_LINK);
-    setState('connecting', reconnection.active ? 'Reconnecting…' : 'Connecting…');
-    byId('message').hidden = true;
+    bar.setState('connecting', reconnection.active ? 'Reconnecting…' : 'Connecting…');
+    endCard.hide();
     delete document.body.dataset.session;
     const opened = new ConsoleChannel(link, consoleType);
     channel = opened;
@@ -50,14 +63,17 @@ export function runConsolePage({ kind, consoleType, input, show }) {
     if (wasLost && session.id !== lastSession) tellOfNewSession();
     lastSession = session.id;
     if (session.resume) keepGrant(link, session.resume);
-    setName(session.instance.name);
-    setState('connected', session.access === 'view' ? 'Connected, view only' : 'Connected');
+    bar.setName(session.instance.name);
+    bar.setState('connected', 'Connected');
     byId('stage').classList.remove('faded');
     byId('console').replaceChildren();
     document.body.dataset.session = session.id;
-    viewer = show(from, byId('console'));
-    viewer.setFit(fit);
+    const viewOnly = session.access === 'view';
+    viewer = show(from, byId('console'), { viewOnly, modifiers: tools.modifiers, link });
+    bar.attach(viewer, session);
+    tools.attach(viewer, viewOnly);
     viewer.focus();
+    if (!wasLost) bar.hint(viewOnly ? 'You can watch this console, not type into it.' : 'Every key goes to the machine. Ctrl, Alt and Shift together lead back to the bar.');
     from.flush();
   }
 
@@ -78,12 +94,14 @@ export function runConsolePage({ kind, consoleType, input, show }) {
 
   function ended(ending) {
     channel = null;
+    tools.detach();
+    bar.detach();
     viewer?.close();
     viewer = null;
     notices.clear();
     const words = describeReturn(ending);
     if (words !== null && link.resume !== null && reconnection.tryAgain()) {
-      setState('connecting', 'Reconnecting…');
+      bar.setState('connecting', 'Reconnecting…');
       byId('stage').classList.add('faded');
       notices.say('return', { words });
       return;
@@ -92,59 +110,22 @@ export function runConsolePage({ kind, consoleType, input, show }) {
     end(describeEnd(ending));
   }
 
-  function end({ title, reason, help, detail, retry }) {
+  function end(ending) {
     reconnection.stop();
-    setState('ended', 'Closed');
-    const session = document.body.dataset.session;
-    const words = { title, reason, help, detail: session ? `${detail} · session ${session}` : detail };
-    for (const [part, text] of Object.entries(words)) {
-      byId(`message-${part}`).textContent = text;
-      byId(`message-${part}`).hidden = text === '';
-    }
-    byId('stage').classList.add('faded');
-    byId('message').hidden = false;
-    byId('reconnect').hidden = retry === 'none';
-    byId('reconnect').classList.toggle('primary', retry === 'likely');
-    // Out of the console, which keeps every key: readers say the card, and Tab leads on. Enter, perhaps still meant for
-    // the machine, reconnects only where nothing else is to be thought of.
-    byId(retry === 'likely' ? 'reconnect' : 'card').focus();
+    bar.setState('ended', 'Closed');
+    endCard.show(ending, document.body.dataset.session);
   }
 
-  function setName(name) {
-    byId('name').textContent = name || 'Console';
-    document.title = `${name ? `${name} · ` : ''}${kind}`;
-  }
-
-  byId('reconnect').addEventListener('click', connect);
   byId('stay').addEventListener('click', () => {
     channel?.stay();
     viewer?.focus();
   });
-  byId('fit').addEventListener('click', () => {
-    fit = !fit;
-    byId('fit').setAttribute('aria-pressed', String(fit));
-    viewer?.setFit(fit);
-    viewer?.focus();
-  });
-  byId('full-screen').addEventListener('click', toggleFullScreen);
-  byId('full-screen').hidden = !document.fullscreenEnabled;
+  byId('console').addEventListener('focusin', () => bar.fold());
   // Another link pasted into the same tab changes the fragment without loading the page anew.
   addEventListener('hashchange', () => {
     if (location.hash.includes('token=')) location.reload();
   });
 
-  setName(link?.title ?? '');
+  bar.setName(link?.title ?? '');
   connect();
-
-  async function toggleFullScreen() {
-    if (document.fullscreenElement === null) await byId('stage').requestFullscreen();
-    else await document.exitFullscreen();
-    viewer?.focus();
-  }
-}
-
-function setState(state, words) {
-  const element = byId('state');
-  element.dataset.state = state;
-  element.textContent = words;
 }

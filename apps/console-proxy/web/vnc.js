@@ -1,33 +1,32 @@
 /** The screen of a machine: noVNC's core on our channel. */
 import RFB from '../novnc/core/rfb.js';
 import { runConsolePage } from './console-page.js';
-
-const ctrlAltDel = document.getElementById('ctrl-alt-del');
-let current = null;
-
-ctrlAltDel.addEventListener('click', () => {
-  current?.sendCtrlAltDel();
-  current?.focus();
-});
+import { screenKeyboard } from './screen-keyboard.js';
 
 runConsolePage({
   kind: 'Screen',
   consoleType: 'novnc',
   input: 'Type or move the pointer',
-  show(channel, element) {
+  keyboard: screenKeyboard,
+  show(channel, element, { viewOnly }) {
     const screen = new RFB(element, channel, { shared: true });
     screen.background = 'transparent';
-    screen.addEventListener('connect', () => (ctrlAltDel.disabled = false));
-    current = screen;
+    screen.viewOnly = viewOnly;
+    const canvas = element.querySelector('canvas');
+    canvas.tabIndex = 0;
+    canvas.setAttribute('role', 'application');
+    canvas.setAttribute('aria-label', 'Screen of the machine');
+    canvas.setAttribute('aria-describedby', 'leave-console');
     return {
       focus: () => screen.focus(),
       setFit(on) {
         screen.scaleViewport = on;
-        screen.clipViewport = false;
+        // A finger has no scroll bar: it moves the picture instead, see setPan.
+        screen.clipViewport = !on && matchMedia('(any-pointer: coarse)').matches;
       },
+      setPan: (on) => (screen.dragViewport = on),
+      sendKey: (keysym, code, down) => screen.sendKey(keysym, code, down),
       close() {
-        ctrlAltDel.disabled = true;
-        current = null;
         screen.blur();
         keepPicture(element, screen);
       },

@@ -41,6 +41,7 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_INSECURE_NO_AUTH', 'serve without identity also where others can reach it'],
   ['GATEHOUSE_KEY_PAIRS_MAX', 'most key pairs of one user'],
   ['GATEHOUSE_LOG_LEVEL', 'trace, debug, info, warn, error, fatal or silent'],
+  ['GATEHOUSE_FRAME_ANCESTORS', 'pages that may show a console in a frame: self, none, or origins'],
   ['GATEHOUSE_METADATA_PORT', 'port of the metadata service'],
   ['GATEHOUSE_METADATA_SECRETS', 'secrets that sign instance ids, separated by commas'],
   ['GATEHOUSE_METADATA_SECRETS_FILE', 'file that holds GATEHOUSE_METADATA_SECRETS'],

@@ -1,6 +1,7 @@
 /** What a client may send into a console that it may only look at; null where it may send everything. */
 import type { ConsoleSession } from '@gatehouse/objects/console-session';
 import { RfbViewOnly } from './rfb-view-only.ts';
+import { SpiceViewOnly } from './spice-view-only.ts';
 
 export interface InputFilter {
   /**
@@ -20,6 +21,7 @@ export function inputFilterOf({ access, consoleType }: Pick<ConsoleSession, 'acc
   switch (consoleType) {
     case 'novnc':
     case 'xvpvnc': return new RfbViewOnly();
+    case 'spice-html5': return new SpiceViewOnly();
     default: return SILENT;
   }
 }

@@ -14,6 +14,7 @@ const PACKAGES = [
   { name: 'python3-oslo.versionedobjects', file: '/usr/lib/python3/dist-packages/oslo_versionedobjects', classes: ['broker'] },
   { name: 'python3-nova', file: '/usr/lib/python3/dist-packages/nova', classes: ['broker', 'e2e'] },
   { name: 'python3-openstackclient', file: '/usr/bin/openstack', classes: ['e2e'] },
+  { name: 'iproute2', file: '/bin/ip', classes: ['e2e'] },
   { name: 'openssl', file: '/usr/bin/openssl', classes: ['e2e'] },
   { name: 'redis-server', file: '/usr/bin/redis-server', classes: ['e2e'] },
   { name: 'memcached', file: '/usr/bin/memcached', classes: ['e2e'] },

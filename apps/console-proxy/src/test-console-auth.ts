@@ -16,8 +16,9 @@ import type { Transport } from '@gatehouse/rpc/transport';
 export interface TestConsole {
   readonly instanceName: string;
   readonly consoleType: ConsoleType;
-  /** Where the guest listens on the loopback. */
+  /** Where the guest listens, on the loopback unless told. */
   readonly port: number;
+  readonly address?: string;
   readonly access?: Access;
   /** One client at a time. */
   readonly exclusive?: boolean;
@@ -121,7 +122,7 @@ export class TestConsoleAuth {
   #grantOf(id: string, session: Kept, clientAddress: string, isResumed: boolean): ConsoleGrant {
     const { leaseSeconds } = this;
     const { target, instanceUuid, proxy, startedAt, bytesIn, bytesOut, resumeGrant } = session;
-    const { instanceName, consoleType, port, access = 'full', endpoint } = target;
+    const { instanceName, consoleType, port, address = '127.0.0.1', access = 'full', endpoint } = target;
     const where = { instanceUuid, host: 'localhost', port, consoleType };
     const leaseExpires = new Date(Date.now() + leaseSeconds * 1_000);
     return ConsoleGrant.make({
@@ -129,7 +130,7 @@ export class TestConsoleAuth {
         ...where, id, proxy, clientAddress, userId: null, projectId: null, access, startedAt, leaseExpires, endedAt: null, endReason: null, bytesIn, bytesOut,
         endingAt: null, endingReason: null,
       }),
-      connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: endpoint === undefined ? { transport: 'tcp', address: '127.0.0.1' } : { transport: 'attach' }, expires: null }),
+      connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: endpoint === undefined ? { transport: 'tcp', address } : { transport: 'attach' }, expires: null }),
       instanceName,
       endpoint: endpoint ?? null,
       attachSecret: endpoint === undefined ? null : 'secret',

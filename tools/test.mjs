@@ -1,6 +1,6 @@
 // `npm test`: everything that can be checked, from a fresh clone. Installs what is missing, starts one
 // PostgreSQL and one RabbitMQ for the run, and runs every mocha file, the lint and the type check, two at
-// a time; the end-to-end files alone, because they measure seconds.
+// a time; then the end-to-end files, which measure seconds, one by one, and beside them those that mostly wait.
 //
 //   npm test                        all of it
 //   npm run test:unit               only what needs nothing
@@ -20,7 +20,7 @@ import { runCheck } from './testing/check-job.mjs';
 import { runMochaFiles } from './testing/mocha-job.mjs';
 import { Report } from './testing/report.mjs';
 import { evidenceEnv, reportSecrets } from './testing/secret-report.mjs';
-import { findTestFiles, matches } from './testing/test-files.mjs';
+import { findTestFiles, isPatient, matches } from './testing/test-files.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PARALLEL = Math.max(1, Math.min(4, availableParallelism()));
@@ -93,7 +93,8 @@ async function runAll(files, { needed, withChecks, report, evidence, signal, ...
       PARALLEL,
       signal,
     );
-    await runJobs(ofClass('e2e').map((file) => () => afterServers([file])), 1, signal);
+    const lanes = [ofClass('e2e').filter(({ path }) => !isPatient(path)), ofClass('e2e').filter(({ path }) => isPatient(path))];
+    await Promise.all(lanes.map((lane) => runJobs(lane.map((file) => () => afterServers([file])), 1, signal)));
   } finally {
     await servers.then((stop) => stop(), (error) => report.add(failedServers(error)));
   }

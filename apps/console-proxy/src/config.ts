@@ -22,6 +22,8 @@ export const consoleProxyConfig = z.object({
   originRequired: flag(false),
   /** Schemes that an Origin may have (https); any when empty. */
   originSchemes: csv([]),
+  /** Balancers in front, as addresses and networks: from them alone X-Forwarded-For, -Proto, -Host and Forwarded count. */
+  trustedProxies: csv([]),
   /** PEM files for TLS between proxies and agents: all three, or none. */
   /** Pages that may show a console in a frame: `self`, `none`, or origins (https://dashboard.example.org). */
   frameAncestors: csv(['self']),

@@ -14,7 +14,8 @@ import type { Pages } from './pages.ts';
 import { ProxiedSession } from './proxied-session.ts';
 import type { ProxyRecord } from './proxy-record.ts';
 import { readConsoleTypes, readResumeGrant, readToken } from './token-intake.ts';
-import { readHandshake } from './websocket/handshake.ts';
+import { TrustedProxies } from './trusted-proxies.ts';
+import { originOf, readHandshake } from './websocket/handshake.ts';
 
 const HEAD_BYTES_MAX = 16 * 1024;
 /** Plain requests have no body that we read, and idle connections are not kept long. */
@@ -29,6 +30,8 @@ export interface GatewaySettings {
   readonly proxyHeaderTimeout: number;
   /** Seconds between pings. */
   readonly proxyPing: number;
+  /** Whose X-Forwarded- headers count: addresses and networks. */
+  readonly trustedProxies: readonly string[];
 }
 
 export class ConsoleGateway {
@@ -36,6 +39,7 @@ export class ConsoleGateway {
   readonly #checkOrigin: CheckOrigin;
   readonly #settings: GatewaySettings;
   readonly #record: ProxyRecord;
+  readonly #trusted: TrustedProxies;
   readonly #server: Server;
 
   constructor(proxy: ConsoleProxy, checkOrigin: CheckOrigin, pages: Pages, settings: GatewaySettings, record: ProxyRecord) {
@@ -44,6 +48,7 @@ export class ConsoleGateway {
     this.#checkOrigin = checkOrigin;
     this.#settings = settings;
     this.#record = record;
+    this.#trusted = new TrustedProxies(settings.trustedProxies);
     this.#server = createServer(
       {
         headersTimeout: headTimeoutMs,
@@ -84,8 +89,10 @@ export class ConsoleGateway {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const handshake = readHandshake(request);
+    const reached = this.#trusted.arrivalOf(request);
+    const { clientAddress } = reached;
     if (!handshake.ok) {
-      this.#record.log.debug({ reason: handshake.reason, clientAddress: clientAddress(request) }, 'handshake refused');
+      this.#record.log.debug({ reason: handshake.reason, clientAddress }, 'handshake refused');
       socket.on('error', () => socket.destroy());
       socket.end(handshake.answer, () => socket.destroy());
       return;
@@ -93,17 +100,17 @@ export class ConsoleGateway {
     prepare(request);
     socket.write(handshake.answer);
     const client = new ProxiedSession({ socket, head, protocol: handshake.protocol, pingEveryMs: this.#settings.proxyPing * 1_000 });
-    const refusal = this.#checkOrigin(request.headers.origin, request.headers.host);
+    const refusal = this.#checkOrigin(originOf(request), reached);
     if (refusal !== null) {
       const error = new ServiceError('PERMISSION_DENIED', refusal);
-      this.#record.refused(error, { clientAddress: clientAddress(request) });
+      this.#record.refused(error, { clientAddress });
       client.refuse(error);
       return;
     }
     const token = readToken({ subprotocolToken: handshake.token, url: request.url ?? '/', cookie: request.headers.cookie });
     const consoleTypes = readConsoleTypes(request.url ?? '/');
     const resumeGrant = readResumeGrant(handshake.resumeGrant);
-    void this.#proxy.open(client, { token, resumeGrant, consoleTypes, clientAddress: clientAddress(request) });
+    void this.#proxy.open(client, { token, resumeGrant, consoleTypes, clientAddress });
   }
 }
 
@@ -128,9 +135,4 @@ function prepare({ socket }: IncomingMessage): void {
   socket.setTimeout(0);
   socket.setNoDelay(true);
   socket.setKeepAlive(true, 60_000);
-}
-
-/** The peer's address; never a header's word. */
-function clientAddress(request: IncomingMessage): string {
-  return (request.socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
 }

@@ -15,6 +15,10 @@ describe('the origin policy', () => {
     ['refuses another host', {}, 'http://evil.example', 'console.example', false],
     ['refuses a host that only begins like ours', {}, 'http://console.example.evil.example', 'console.example', false],
     ['refuses any page when there is no Host to compare with', {}, 'http://console.example', undefined, false],
+    ['refuses a listed page that names no Host: no browser does', { allowedOrigins: ['console.example'] }, 'http://console.example', undefined, false],
+    ['lets in a program that names no Host', {}, undefined, undefined, true],
+    ['refuses other extensions than the listed one', { allowedOrigins: ['chrome-extension://good'] }, 'chrome-extension://evil', 'console.example', false],
+    ['lets in a listed extension', { allowedOrigins: ['chrome-extension://good'] }, 'chrome-extension://good', 'console.example', true],
     ['refuses any page when the Host is garbage', {}, 'http://console.example', 'a/b?c', false],
     ['lets in the same host', {}, 'http://console.example', 'console.example', true],
     ['compares hosts, not ports, as Nova does', {}, 'http://console.example:8443', 'console.example:6080', true],
@@ -31,13 +35,30 @@ describe('the origin policy', () => {
     ['lets in a scheme that is configured', { originSchemes: ['https'] }, 'https://console.example', 'console.example', true],
   ];
   for (const [what, settings, origin, host, welcome] of table) {
-    it(what, () => assert.equal(originPolicy({ ...OPEN, ...settings })(origin, host) === null, welcome));
+    it(what, () => assert.equal(originPolicy({ ...OPEN, ...settings })(origin, { host, scheme: null }) === null, welcome));
   }
 
+  const https: readonly (readonly [string, Partial<OriginSettings>, string, boolean])[] = [
+    ['lets in the same host by TLS', {}, 'https://console.example', true],
+    ['refuses the same host in clear when we were reached by TLS', {}, 'http://console.example', false],
+    ['refuses a listed host in clear when we were reached by TLS', { allowedOrigins: ['dash.example'] }, 'http://dash.example', false],
+    ['lets in a listed origin in clear, for it was listed so', { allowedOrigins: ['http://dash.example'] }, 'http://dash.example', true],
+    ['lets in the schemes that are configured, by whatever we were reached', { originSchemes: ['http', 'https'] }, 'http://console.example', true],
+  ];
+  for (const [what, settings, origin, welcome] of https) {
+    it(what, () => assert.equal(originPolicy({ ...OPEN, ...settings })(origin, { host: 'console.example', scheme: 'https' }) === null, welcome));
+  }
+
+  it('lets a page by TLS in where we are told that we are reached in clear: browsers see to that', () => {
+    assert.equal(originPolicy(OPEN)('https://console.example', { host: 'console.example', scheme: 'http' }), null);
+  });
+
   it('is not changed by who asked before (OSSN-0101)', () => {
-    const check = originPolicy(OPEN);
-    assert.equal(check('http://evil.example', 'evil.example'), null);
-    assert.notEqual(check('http://evil.example', 'console.example'), null);
+    const settings = Object.freeze({ ...OPEN, allowedOrigins: Object.freeze(['dash.example']) });
+    const check = originPolicy(settings);
+    assert.equal(check('http://evil.example', { host: 'evil.example', scheme: null }), null);
+    assert.notEqual(check('http://evil.example', { host: 'console.example', scheme: null }), null);
+    assert.deepEqual(settings.allowedOrigins, ['dash.example']);
   });
 
   it('refuses a setting that is neither host nor origin, by name', () => {
@@ -47,7 +68,7 @@ describe('the origin policy', () => {
   });
 
   it('shows at most 60 characters of a page that it refuses', () => {
-    const words = originPolicy(OPEN)(`http://${'e'.repeat(500)}.example`, 'console.example');
+    const words = originPolicy(OPEN)(`http://${'e'.repeat(500)}.example`, { host: 'console.example', scheme: null });
     assert.ok(words !== null && words.length <= 123);
   });
 });

@@ -1,21 +1,23 @@
 /**
  * Which pages may open a console. A browser always says from which page a WebSocket comes (Origin), a program
  * usually does not, so its absence is allowed unless configured otherwise. A page must be served under the name that
- * the request itself is addressed to, or be listed. Schemes are checked against configuration alone: a header like
- * X-Forwarded-Proto is believed by Nova from anyone, and proves nothing.
+ * the request itself is addressed to, or be listed; nothing that a request says changes the list. Where
+ * we are known to be reached by TLS (trusted-proxies.ts) it must have come so, too: a page that came in clear could be
+ * anybody's. Nova compares with the scheme of its own base URL both ways, and believes an X-Forwarded-Proto of anyone.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
+import type { Arrival } from './trusted-proxies.ts';
 
 export interface OriginSettings {
   /** Host names (`dashboard.example.org`) or whole origins (`https://dashboard.example.org:8443`). */
   readonly allowedOrigins: readonly string[];
   readonly originRequired: boolean;
-  /** Schemes that an Origin may have, such as `https`; empty: any. */
+  /** Schemes that an Origin may have, such as `https`; empty: https where we are reached by TLS, else any. */
   readonly originSchemes: readonly string[];
 }
 
 /** The words of a refusal, or null when the page is welcome. */
-export type CheckOrigin = (origin: string | undefined, host: string | undefined) => string | null;
+export type CheckOrigin = (origin: string | undefined, reached: Pick<Arrival, 'host' | 'scheme'>) => string | null;
 
 const NOT_VALID = 'The Origin of this page is not valid.';
 
@@ -24,24 +26,36 @@ export function originPolicy({ allowedOrigins, originRequired, originSchemes }: 
   const hosts = new Set(allowedOrigins.filter((entry) => !entry.includes('://')).map(readHostEntry));
   const origins = new Set(allowedOrigins.filter((entry) => entry.includes('://')).map(readOriginEntry));
   const schemes = new Set(originSchemes.map((scheme) => scheme.toLowerCase().replace(/:?$/, ':')));
-  return (origin, host) => {
+  return (origin, { host, scheme }) => {
     if (origin === undefined) return originRequired ? 'A page must say its Origin to open a console here.' : null;
+    // Every browser names both.
+    if (host === undefined) return 'A page that says its Origin must say the Host that it asks, too.';
     const page = parseOrigin(origin);
     if (page === null) return NOT_VALID;
-    if (schemes.size > 0 && !schemes.has(page.protocol)) {
-      return `A page served by ${page.protocol.slice(0, -1)} may not open a console here.`;
+    const isListed = origins.has(page.origin);
+    const hasScheme = schemes.size > 0 ? schemes.has(page.protocol) : isListed || scheme !== 'https' || page.protocol === 'https:';
+    if (!hasScheme) {
+      return `A page served by ${page.protocol.slice(0, 20).replace(/:$/, '')} may not open a console here.`;
     }
     const name = canonical(page.hostname);
-    if (hosts.has(name) || origins.has(page.origin) || name === hostnameOf(host)) return null;
+    if (isListed || hosts.has(name) || name === hostnameOf(host)) return null;
     return `The page's Origin ${page.origin.slice(0, 60)} is not allowed here.`;
   };
 }
 
+interface Page {
+  /** With its colon. */
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly origin: string;
+}
+
 /** An Origin header is a scheme, a host and perhaps a port, or the word null. */
-function parseOrigin(text: string): URL | null {
+function parseOrigin(text: string): Page | null {
   if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+$/i.test(text) || !URL.canParse(text)) return null;
-  const url = new URL(text);
-  return url.hostname === '' ? null : url;
+  const { protocol, hostname, host } = new URL(text);
+  // Not URL.origin, which is the word null for every scheme but the web's own.
+  return hostname === '' ? null : { protocol, hostname, origin: `${protocol}//${host}` };
 }
 
 /** The name in a Host header without its port; null when there is none to compare with. */

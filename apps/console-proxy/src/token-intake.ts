@@ -41,12 +41,16 @@ function queryToken(url: string): string | null {
   const start = url.indexOf('?');
   if (start < 0) return null;
   const query = new URLSearchParams(url.slice(start + 1));
-  const token = query.getAll('token').at(-1);
-  if (token) return token;
+  const token = lastToken(query);
+  if (token !== null) return token;
   const path = query.getAll('path').at(-1);
   const nested = path?.indexOf('?') ?? -1;
-  if (path === undefined || nested < 0) return null;
-  return new URLSearchParams(path.slice(nested + 1)).getAll('token').at(-1) ?? null;
+  return path === undefined || nested < 0 ? null : lastToken(new URLSearchParams(path.slice(nested + 1)));
+}
+
+/** An empty value is none, as in Nova. */
+function lastToken(query: URLSearchParams): string | null {
+  return query.getAll('token').findLast((value) => value !== '') ?? null;
 }
 
 function cookieToken(header: string | undefined): string | null {

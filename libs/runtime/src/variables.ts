@@ -91,6 +91,7 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_STREAM_TLS_KEY', 'PEM key of that certificate'],
   ['GATEHOUSE_TRANSPORT_URL', 'message broker, amqp://... or rabbit://..., several hosts between commas'],
   ['GATEHOUSE_TRANSPORT_URL_FILE', 'file that holds GATEHOUSE_TRANSPORT_URL'],
+  ['GATEHOUSE_TRUSTED_PROXIES', 'addresses and networks of balancers whose X-Forwarded headers count'],
   ['GATEHOUSE_VNC_BASE_URL', 'address of VNC consoles, where it is not the proxy\'s'],
 ]);
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readHandshake } from './handshake.ts';
+import { originOf, readHandshake } from './handshake.ts';
 
 function offer(headers: Record<string, string | undefined>, method = 'GET', minor = 1): ReturnType<typeof readHandshake> {
   const sound = { upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
@@ -11,8 +11,10 @@ describe('the handshake refuses', () => {
     ['another method', /^HTTP\/1\.1 400 /, () => offer({}, 'POST')],
     ['HTTP/1.0', /^HTTP\/1\.1 400 /, () => offer({}, 'GET', 0)],
     ['another upgrade', /^HTTP\/1\.1 400 /, () => offer({ upgrade: 'h2c' })],
-    ['an old version, and says which it speaks', /^HTTP\/1\.1 426 [^]*Sec-WebSocket-Version: 13\r\n/, () => offer({ 'sec-websocket-version': '8' })],
-    ['a missing version', /^HTTP\/1\.1 426 /, () => offer({ 'sec-websocket-version': undefined })],
+    ['an old version, and says which it speaks', /^HTTP\/1\.1 400 [^]*Sec-WebSocket-Version: 13, 8, 7\r\n[^]*Unsupported protocol version 6;/, () => offer({ 'sec-websocket-version': '6' })],
+    ['a version of the future', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-version': '14' })],
+    ['two versions', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-version': '13, 8' })],
+    ['a missing version', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-version': undefined })],
     ['a missing key', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-key': undefined })],
     ['a key that is not 16 bytes', /^HTTP\/1\.1 400 /, () => offer({ 'sec-websocket-key': 'dG9vIHNob3J0' })],
     ['subprotocols of which it speaks none, as Nova does', /400 [^]*Invalid protocol selected/, () => offer({ 'sec-websocket-protocol': 'base64, chat' })],
@@ -35,6 +37,13 @@ describe('the handshake answers', () => {
     assert.ok(handshake.ok);
     assert.match(handshake.answer, /\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n\r\n$/);
     assert.equal(handshake.protocol, null);
+  });
+
+  it('clients of the last drafts, whose pages are named by another header', () => {
+    for (const version of ['8', '7']) assert.ok(offer({ 'sec-websocket-version': version }).ok);
+    assert.equal(originOf({ headers: { 'sec-websocket-origin': 'http://a.example' } }), 'http://a.example');
+    assert.equal(originOf({ headers: { origin: '', 'sec-websocket-origin': 'http://a.example' } }), '');
+    assert.equal(originOf({ headers: {} }), undefined);
   });
 
   const table: readonly (readonly [string, string, string | null, string?])[] = [

@@ -11,6 +11,8 @@ export type Subprotocol = 'gatehouse.v1' | 'binary';
 
 /** In the order of preference. */
 const SPOKEN: readonly Subprotocol[] = ['gatehouse.v1', 'binary'];
+/** The last drafts are the RFC on the wire, but for the name of the Origin; Nova's proxy takes them too. */
+const VERSIONS: readonly string[] = ['13', '8', '7'];
 const TOKEN_PREFIX = 'token.';
 const RESUME_PREFIX = 'resume.';
 const OFFERS_MAX = 32;
@@ -44,8 +46,10 @@ export function readHandshake(request: Pick<IncomingMessage, 'method' | 'headers
   if (headers.upgrade?.trim().toLowerCase() !== 'websocket') {
     return refuse('400 Bad Request', 'Only an upgrade to "websocket" is known here.');
   }
-  if (headers['sec-websocket-version'] !== '13') {
-    return refuse('426 Upgrade Required', 'Unsupported WebSocket version; this server speaks 13.', 'Sec-WebSocket-Version: 13\r\n');
+  const version = headers['sec-websocket-version'];
+  if (version === undefined || !VERSIONS.includes(version)) {
+    const words = `Unsupported protocol version ${version?.slice(0, 20) ?? '(none)'}; this server speaks ${VERSIONS.join(', ')}.`;
+    return refuse('400 Bad Request', words, `Sec-WebSocket-Version: ${VERSIONS.join(', ')}\r\n`);
   }
   const key = headers['sec-websocket-key'];
   if (key === undefined || !/^[A-Za-z0-9+/]{21}[AQgw]==$/.test(key)) {
@@ -56,6 +60,12 @@ export function readHandshake(request: Pick<IncomingMessage, 'method' | 'headers
     return refuse('400 Bad Request', `Invalid protocol selected: this server speaks ${SPOKEN.join(' and ')}.`);
   }
   return { ok: true, answer: accept(key, offer.protocol), ...offer };
+}
+
+/** The page that asks; clients of the drafts call it Sec-WebSocket-Origin. */
+export function originOf({ headers }: Pick<IncomingMessage, 'headers'>): string | undefined {
+  const ofDrafts = headers['sec-websocket-origin'];
+  return headers.origin ?? (Array.isArray(ofDrafts) ? ofDrafts.join() : ofDrafts);
 }
 
 /** What was offered and what we pick; null when something was offered and nothing of it is spoken here. */

@@ -1,0 +1,139 @@
+/**
+ * Where a request comes from, and under what name and scheme the proxy was reached, when balancers stand in between.
+ * Anyone can write a header: X-Forwarded-For, -Proto, -Host and Forwarded (RFC 7239) count only when the peer of the
+ * TCP connection is a proxy that the operator named. The client is then the rightmost address that none of the named
+ * proxies has; what stands further left is the client's own word.
+ *
+ * A balancer writes one family of headers and passes the other on as the client sent it, so the families are not
+ * mixed: with any X-Forwarded- header there, Forwarded says nothing.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import { BlockList, isIP } from 'node:net';
+import { ServiceError } from '@gatehouse/errors/service-error';
+
+export type Scheme = 'http' | 'https';
+
+export interface Arrival {
+  /** Whose sessions, audit lines and bounds these are; never a name. */
+  readonly clientAddress: string;
+  /** The name under which the client reached us, as it wrote it. */
+  readonly host: string | undefined;
+  /** null: not known, for something that nobody told us of may decrypt in front of us. */
+  readonly scheme: Scheme | null;
+}
+
+export interface ArrivingRequest {
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: { readonly remoteAddress?: string | undefined; readonly encrypted?: boolean };
+}
+
+/** What a proxy says of one hop. */
+interface Hop {
+  readonly address: string;
+  readonly host?: string | undefined;
+  readonly scheme?: string | undefined;
+}
+
+export class TrustedProxies {
+  readonly #networks = new BlockList();
+
+  /** @throws ServiceError INVALID_ARGUMENT naming an entry that is no address and no network */
+  constructor(entries: readonly string[]) {
+    for (const entry of entries) addNetwork(this.#networks, entry);
+  }
+
+  trusts(address: string): boolean {
+    const family = isIP(address);
+    return family !== 0 && this.#networks.check(address, family === 6 ? 'ipv6' : 'ipv4');
+  }
+
+  arrivalOf({ headers, socket }: ArrivingRequest): Arrival {
+    const peer = readAddress(socket.remoteAddress ?? '') ?? 'unknown';
+    const scheme = socket.encrypted === true ? 'https' : null;
+    if (!this.trusts(peer)) return { clientAddress: peer, host: headers.host, scheme };
+    const hop = this.#clientHop(hopsOf(headers), peer);
+    return { clientAddress: hop.address, host: hop.host ?? headers.host, scheme: schemeOf(hop.scheme) ?? scheme };
+  }
+
+  /** The hop whose address is the rightmost that is not a trusted proxy's; the last good one before an entry that is no address. */
+  #clientHop(hops: readonly Hop[], peer: string): Hop {
+    let client: Hop = { ...hops.at(-1), address: peer };
+    for (const hop of hops.toReversed()) {
+      const address = readAddress(hop.address);
+      if (address === null) break;
+      client = { ...hop, address };
+      if (!this.trusts(address)) break;
+    }
+    return client;
+  }
+}
+
+/** An IP address in its usual spelling, without port, brackets and zone; IPv4 also where it came as IPv6. null for anything else. */
+export function readAddress(text: string): string | null {
+  const [, inBrackets, beforePort] = /^\s*(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})\s*$/.exec(text) ?? [];
+  const address = (inBrackets ?? beforePort ?? text).trim().replace(/%.*$/s, '');
+  if (isIP(address) === 4) return address;
+  if (isIP(address) !== 6) return null;
+  const spelled = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const [, high, low] = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/.exec(spelled) ?? [];
+  if (high === undefined || low === undefined) return spelled;
+  const [first, second] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return [first >> 8, first & 255, second >> 8, second & 255].join('.');
+}
+
+function hopsOf(headers: IncomingHttpHeaders): readonly Hop[] {
+  const [addresses, host, scheme] = [textOf(headers['x-forwarded-for']), textOf(headers['x-forwarded-host']), textOf(headers['x-forwarded-proto'])];
+  if (addresses === undefined && host === undefined && scheme === undefined) return forwardedHops(textOf(headers.forwarded) ?? '');
+  // The first of several is what the client asked of the first proxy.
+  const reached = { host: firstOf(host), scheme: firstOf(scheme) };
+  return (addresses ?? '').split(',').map((address) => ({ address, ...reached }));
+}
+
+const PAIR = /\s*([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*(?:;|(,)|$)/gy;
+
+/** The elements of a Forwarded header, in their order; none when any of it cannot be read, for that may hide where the client's own word ends. */
+function forwardedHops(header: string): readonly Hop[] {
+  const hops: Record<string, string>[] = [{}];
+  let end = 0;
+  for (const [pair, name = '', quoted, plain, comma] of header.matchAll(PAIR)) {
+    hops.at(-1)![name.toLowerCase()] = quoted?.replaceAll(/\\(.)/g, '$1') ?? plain ?? '';
+    if (comma !== undefined) hops.push({});
+    end += pair.length;
+  }
+  if (end < header.length) return [];
+  return hops.map(({ for: address = '', host, proto: scheme }) => ({ address, host, scheme }));
+}
+
+/** Balancers that speak of WebSockets say ws and wss. */
+function schemeOf(word: string | undefined): Scheme | null {
+  switch (word?.toLowerCase()) {
+    case 'https':
+    case 'wss':
+      return 'https';
+    case 'http':
+    case 'ws':
+      return 'http';
+    default:
+      return null;
+  }
+}
+
+function textOf(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header.join(',') : header;
+}
+
+function firstOf(list: string | undefined): string | undefined {
+  return list?.split(',', 1)[0]?.trim() || undefined;
+}
+
+function addNetwork(networks: BlockList, entry: string): void {
+  const [address = '', bits, ...more] = entry.split('/');
+  const family = isIP(address);
+  const longest = family === 6 ? 128 : 32;
+  const length = bits === undefined ? longest : Number(/^\d{1,3}$/.test(bits) ? bits : Number.NaN);
+  if (family === 0 || more.length > 0 || !(length >= 0 && length <= longest)) {
+    const wanted = 'addresses or networks (10.0.0.5, 10.1.0.0/16, 2001:db8::/32)';
+    throw new ServiceError('INVALID_ARGUMENT', `GATEHOUSE_TRUSTED_PROXIES names "${entry.slice(0, 100)}": set ${wanted}`);
+  }
+  networks.addSubnet(address, length, family === 6 ? 'ipv6' : 'ipv4');
+}

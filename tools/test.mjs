@@ -20,7 +20,7 @@ import { runCheck } from './testing/check-job.mjs';
 import { runMochaFiles } from './testing/mocha-job.mjs';
 import { Report } from './testing/report.mjs';
 import { evidenceEnv, reportSecrets } from './testing/secret-report.mjs';
-import { findTestFiles, isPatient, matches } from './testing/test-files.mjs';
+import { findTestFiles, matches, PATIENT } from './testing/test-files.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PARALLEL = Math.max(1, Math.min(4, availableParallelism()));
@@ -93,7 +93,7 @@ async function runAll(files, { needed, withChecks, report, evidence, signal, ...
       PARALLEL,
       signal,
     );
-    const lanes = [ofClass('e2e').filter(({ path }) => !isPatient(path)), ofClass('e2e').filter(({ path }) => isPatient(path))];
+    const lanes = [ofClass('e2e').filter(({ path }) => !PATIENT.has(path)), ofClass('e2e').filter(({ path }) => PATIENT.has(path))];
     await Promise.all(lanes.map((lane) => runJobs(lane.map((file) => () => afterServers([file])), 1, signal)));
   } finally {
     await servers.then((stop) => stop(), (error) => report.add(failedServers(error)));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { runMochaFiles } from './mocha-job.mjs';
-import { classOf, matches } from './test-files.mjs';
+import { classOf, findTestFiles, matches, PATIENT } from './test-files.mjs';
 
 interface FileResult {
   readonly path: string;
@@ -76,6 +76,11 @@ describe('the test runner', function () {
     assert.ok(matches('libs/rpc/src/client.test.ts', 'rpc'));
     assert.ok(matches('libs/rpc/src/client.test.ts', 'libs/**/*.test.ts'));
     assert.ok(!matches('libs/rpc/src/client.test.ts', 'libs/*.test.ts'));
+  });
+
+  it('knows the files that mostly wait by names that there are', () => {
+    const paths = findTestFiles(root).map(({ path }: { readonly path: string }) => path);
+    assert.deepEqual([...PATIENT].filter((path) => !paths.includes(path)), []);
   });
 
   async function run(files: Record<string, string>, timeLimitMs?: number): Promise<FileResult[]> {

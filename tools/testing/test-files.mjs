@@ -8,7 +8,7 @@ export const CLASSES = ['unit', 'db', 'broker', 'e2e'];
 export const FILE_TIME_LIMIT_MS = { unit: 90_000, db: 180_000, broker: 240_000, e2e: 420_000 };
 
 /** End-to-end files that mostly wait, for leases and outages of whole minutes: they run beside the others. */
-const PATIENT = new Set([
+export const PATIENT = new Set([
   'apps/console-proxy/src/console-pages-return.e2e.test.ts',
   'apps/consoleauth/src/outages.e2e.test.ts',
   'test/house/console-outages.e2e.test.ts',
@@ -43,9 +43,6 @@ export function classOf(path) {
   const suffix = /\.(\w+)\.test\.ts$/.exec(path)?.[1];
   return suffix !== undefined && CLASSES.includes(suffix) ? suffix : 'unit';
 }
-
-/** Whether a file is one that mostly waits. */
-export const isPatient = (path) => PATIENT.has(path);
 
 /** Whether a path is meant by a pattern: a glob when it has a star, otherwise any part of the path. */
 export function matches(path, pattern) {

@@ -70,7 +70,7 @@ export class ConsoleBar {
     if (words !== '') this.#hintTimer = setTimeout(() => this.hint(''), HINT_MS);
   }
 
-  /** To be called when the user is in the console again. */
+  /** To be called when the user is in the console or in a panel: neither is to be covered. */
   fold() {
     document.body.classList.remove('bar-wanted');
     this.#openMenu(false);

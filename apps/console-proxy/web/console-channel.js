@@ -73,6 +73,12 @@ export class ConsoleChannel {
     this.#socket.close(code, reason);
   }
 
+  /** What shows the console cannot go on: it ends, with this as the reason unless the proxy has told another. */
+  failed(words) {
+    this.#endReason ??= words;
+    this.#socket.close();
+  }
+
   /** To be called when onmessage is in place: hands over what came before. */
   flush() {
     for (const event of this.#early.splice(0)) this.onmessage(event);

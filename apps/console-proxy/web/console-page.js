@@ -5,6 +5,7 @@
  * A page is { kind: its word in the title, consoleType: what it can show, input: what its user can do there, in words, keyboard: see
  * screen-keyboard.js, show(channel, element, { viewOnly, modifiers, link }) }, and `show` answers a viewer:
  *
+ *   ready                        optional: a promise, resolved when keys can be sent; without one they can at once
  *   focus()                      keys go to the machine from now on
  *   setFit(on)                   the picture as large as the window, or as large as it is
  *   setPan(on)                   optional: a drag moves the picture instead of the machine's pointer, where it is not fitted
@@ -71,9 +72,9 @@ export function runConsolePage({ kind, consoleType, input, keyboard, show }) {
     const viewOnly = session.access === 'view';
     viewer = show(from, byId('console'), { viewOnly, modifiers: tools.modifiers, link });
     bar.attach(viewer, session);
-    tools.attach(viewer, viewOnly);
+    void tools.attach(viewer, viewOnly);
     viewer.focus();
-    if (!wasLost) bar.hint(viewOnly ? 'You can watch this console, not type into it.' : 'Every key goes to the machine. Ctrl, Alt and Shift together lead back to the bar.');
+    if (!wasLost) bar.hint(howToType(viewOnly));
     from.flush();
   }
 
@@ -121,6 +122,7 @@ export function runConsolePage({ kind, consoleType, input, keyboard, show }) {
     viewer?.focus();
   });
   byId('console').addEventListener('focusin', () => bar.fold());
+  for (const id of ['type-text', 'keys', 'keyboard']) byId(id).addEventListener('click', () => bar.fold());
   // Another link pasted into the same tab changes the fragment without loading the page anew.
   addEventListener('hashchange', () => {
     if (location.hash.includes('token=')) location.reload();
@@ -128,4 +130,10 @@ export function runConsolePage({ kind, consoleType, input, keyboard, show }) {
 
   bar.setName(link?.title ?? '');
   connect();
+}
+
+function howToType(viewOnly) {
+  if (viewOnly) return 'You can watch this console, not type into it.';
+  if (matchMedia('(any-hover: none)').matches) return 'Keyboard, in the menu, lets you type.';
+  return byId('leave-console').textContent;
 }

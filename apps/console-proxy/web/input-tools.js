@@ -39,12 +39,13 @@ export class InputTools {
     return this.#modifiers;
   }
 
-  /** From now on everything goes to this viewer; `viewOnly`: nothing may. */
-  attach(viewer, viewOnly) {
-    this.#viewer = viewOnly ? null : viewer;
-    this.#typePanel.attach(this.#viewer);
-    for (const tool of document.querySelectorAll('.needs-input')) tool.disabled = viewOnly;
-    if (viewOnly) this.#closePanels();
+  /** From now on everything goes to this viewer, as soon as it takes keys; `viewOnly`: nothing may. */
+  async attach(viewer, viewOnly) {
+    this.#viewer = viewer;
+    await viewer.ready;
+    if (this.#viewer !== viewer || viewOnly) return;
+    this.#typePanel.attach(viewer);
+    enableTools(true);
   }
 
   detach() {
@@ -52,7 +53,7 @@ export class InputTools {
     this.#typePanel.attach(null);
     this.#viewer = null;
     this.#phoneKeyboard?.close();
-    for (const tool of document.querySelectorAll('.needs-input')) tool.disabled = true;
+    enableTools(false);
     this.#closePanels();
   }
 
@@ -102,6 +103,10 @@ export class InputTools {
     this.#typePanel.closed();
     this.#modifiers.releaseAll();
   }
+}
+
+function enableTools(enabled) {
+  for (const tool of document.querySelectorAll('.needs-input')) tool.disabled = !enabled;
 }
 
 /** A button that is clicked leaves the keys where they go: a phone's keyboard would close, and the console lose its user's typing. */

@@ -25,7 +25,8 @@ export class KeyPanel {
       for (const [index, name] of names.entries()) {
         const state = this.#modifiers.stateOf(name);
         buttons[index].setAttribute('aria-pressed', String(state !== 'up'));
-        buttons[index].textContent = state === 'locked' ? `${name} locked` : name;
+        buttons[index].setAttribute('aria-label', state === 'locked' ? `${name}, locked` : name);
+        buttons[index].dataset.state = state;
       }
     };
     this.#modifiers.watch(draw);

@@ -31,11 +31,12 @@ export const screenKeyboard = {
     { label: 'Arrows', keys: [['Left', '←'], ['Up', '↑'], ['Down', '↓'], ['Right', '→']].map(([name, sign]) => ({ ...single(name), says: sign, label: name })) },
     {
       label: 'Function keys',
-      choices: [['', 'F'], ['Alt-', 'Alt-F'], ['Ctrl-Alt-', 'Ctrl-Alt-F']].map(([prefix, says]) => ({
-        says, keys: Array.from({ length: 12 }, (_, i) => chord(`${prefix}F${i + 1}`)),
+      choices: ['', 'Alt-', 'Ctrl-Alt-'].map((prefix) => ({
+        says: `${prefix}F1 to F12`,
+        keys: Array.from({ length: 12 }, (_, i) => chord(`${prefix}F${i + 1}`)),
       })),
     },
-    { label: 'SysRq', select: SYSRQ.map(([letter, meaning]) => ({ ...chord(`Alt-SysRq-${letter}`), says: `${letter}: ${meaning}` })), send: 'Send Alt-SysRq' },
+    { label: 'SysRq', select: SYSRQ.map(([letter, meaning]) => ({ ...chord(`Alt-SysRq-${letter}`), says: `Alt-SysRq-${letter}: ${meaning}` })), send: 'Send' },
   ],
 
   hold: (viewer, name) => viewer.sendKey(...KEYS[name], true),

@@ -13,11 +13,14 @@ runConsolePage({
     screen.background = 'transparent';
     screen.viewOnly = viewOnly;
     const canvas = element.querySelector('canvas');
+    screen.addEventListener('credentialsrequired', () => channel.failed('The screen of this machine asks for a password that the console proxy was not given.'));
+    screen.addEventListener('securityfailure', ({ detail }) => channel.failed(`The screen of this machine refused the console: ${detail.reason ?? `status ${detail.status}`}`));
     canvas.tabIndex = 0;
     canvas.setAttribute('role', 'application');
     canvas.setAttribute('aria-label', 'Screen of the machine');
     canvas.setAttribute('aria-describedby', 'leave-console');
     return {
+      ready: new Promise((resolve) => screen.addEventListener('connect', resolve, { once: true })),
       focus: () => screen.focus(),
       setFit(on) {
         screen.scaleViewport = on;

@@ -20,6 +20,7 @@ import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { Driver } from './drivers/driver.ts';
 import type { SerialLines } from './serial-lines.ts';
+import { SpiceSessions } from './spice-sessions.ts';
 
 export interface GuestConsolesParts {
   readonly host: string;
@@ -39,6 +40,7 @@ export class GuestConsoles {
   readonly #streams = new Map<string, Set<Duplex>>();
   /** Guests that are being ended, and why. */
   readonly #shut = new Map<string, EndReason>();
+  readonly #spice = new SpiceSessions();
 
   constructor(parts: GuestConsolesParts) {
     this.#parts = parts;
@@ -52,17 +54,18 @@ export class GuestConsoles {
     return this.#parts.consoleAuth.authorize({ connections, access }, context);
   }
 
-  /** Opens the console of a session whose one-time secret consoleauth accepts. Throws UNAUTHENTICATED, NOT_FOUND, UNAVAILABLE. */
-  async attach({ sessionId, attachSecret, offset, signal }: AttachOpen): Promise<GuestConsole> {
-    const { host, driver, lines, consoleAuth, log } = this.#parts;
-    const context = newContext({ timeoutMs: ATTACH_TIMEOUT_MS, signal });
-    const connection = await consoleAuth.attach({ sessionId, attachSecret, host }, context);
+  /** Opens the console of a session whose one-time secret consoleauth accepts, or a further channel of one that is open here. Throws UNAUTHENTICATED, NOT_FOUND, UNAVAILABLE. */
+  async attach(open: AttachOpen): Promise<GuestConsole> {
+    const { driver, lines, log } = this.#parts;
+    const { sessionId, offset, signal } = open;
+    const joined = this.#spice.consoleOf(open);
+    const connection = joined ?? (await this.#admitted(open));
     const { instanceUuid, consoleType, port } = connection;
     this.#refuseIfShut(instanceUuid);
     if (!(await this.confirm(connection))) {
       throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} has no ${consoleType} console ${port} any more`);
     }
-    log.info({ sessionId, instanceUuid, consoleType, port }, 'a console session attaches');
+    if (joined === null) log.info({ sessionId, instanceUuid, consoleType, port }, 'a console session attaches');
     const opened = consoleType === 'serial'
       ? await lines.attach(instanceUuid, port, offset)
       : { stream: await driver.open(instanceUuid, consoleType, port, { signal }), offset: 0 };
@@ -73,7 +76,14 @@ export class GuestConsoles {
       throw error;
     }
     if (consoleType !== 'serial') this.#remember(instanceUuid, opened.stream);
+    if (joined !== null) this.#spice.add(sessionId, opened.stream);
+    else if (consoleType === 'spice-html5') this.#spice.begin(open, connection, opened.stream);
     return opened;
+  }
+
+  #admitted({ sessionId, attachSecret, signal }: AttachOpen): Promise<ConsoleConnection> {
+    const { host, consoleAuth } = this.#parts;
+    return consoleAuth.attach({ sessionId, attachSecret, host }, newContext({ timeoutMs: ATTACH_TIMEOUT_MS, signal }));
   }
 
   /** Whether this very console is one of the guest's at this moment: by TCP another instance may have the port by now. */

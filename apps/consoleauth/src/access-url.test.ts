@@ -19,8 +19,8 @@ const nova = { consoleUrlStyle: 'nova' } as const;
 describe('the URL of a console', () => {
   it('is refused for a type that nothing shows, and not for one that an operator names a place for', () => {
     for (const style of ['fragment', 'nova'] as const) {
-      for (const type of ['spice-html5', 'rdp-html5', 'xvpvnc', 'webmks'] as const) {
-        assert.throws(() => accessUrl(config({ consoleUrlStyle: style }), type, TOKEN), { code: 'FAILED_PRECONDITION', message: /novnc and serial have/ });
+      for (const type of ['rdp-html5', 'xvpvnc', 'webmks'] as const) {
+        assert.throws(() => accessUrl(config({ consoleUrlStyle: style }), type, TOKEN), { code: 'FAILED_PRECONDITION', message: /novnc, serial, spice-html5 have/ });
       }
     }
     check([['spice-html5', { spiceBaseUrl: 'https://spice.example/' }, `https://spice.example/#token=${TOKEN}`]]);
@@ -30,6 +30,7 @@ describe('the URL of a console', () => {
     check([
       ['novnc', {}, `https://console.example:6080/vnc#token=${TOKEN}`],
       ['serial', {}, `https://console.example:6080/serial#token=${TOKEN}`],
+      ['spice-html5', {}, `https://console.example:6080/spice#token=${TOKEN}`],
       ['serial', { proxyBaseUrl: 'http://10.0.0.1/consoles' }, `http://10.0.0.1/consoles/serial#token=${TOKEN}`],
       ['novnc', { vncBaseUrl: 'https://vnc.example/my/page?theme=dark' }, `https://vnc.example/my/page?theme=dark#token=${TOKEN}`],
       ['serial', { vncBaseUrl: 'https://vnc.example/' }, `https://console.example:6080/serial#token=${TOKEN}`],
@@ -55,6 +56,7 @@ describe('the URL of a console', () => {
       ['novnc', { ...nova, vncBaseUrl: 'http://h/vnc.html?path=novnc' }, `http://h/vnc.html?path=novnc%3Ftoken%3D${TOKEN}`],
       ['novnc', { ...nova, vncBaseUrl: 'http://h/vnc.html?path=cell1%2Fws&x=1' }, `http://h/vnc.html?path=cell1%2Fws%3Ftoken%3D${TOKEN}&x=1`],
       ['novnc', { ...nova, vncBaseUrl: 'http://h/vnc.html?path=ws%3Fcell%3D1' }, `http://h/vnc.html?path=ws%3Fcell%3D1%26token%3D${TOKEN}`],
+      ['spice-html5', nova, `https://console.example:6080/spice_auto.html?token=${TOKEN}`],
       ['spice-html5', { ...nova, spiceBaseUrl: 'http://h:6082/spice_auto.html' }, `http://h:6082/spice_auto.html?token=${TOKEN}`],
       ['serial', { ...nova, serialBaseUrl: 'ws://127.0.0.1:6083/' }, `ws://127.0.0.1:6083/?token=${TOKEN}`],
       ['serial', { ...nova, serialBaseUrl: 'wss://h/serial?cell=1' }, `wss://h/serial?cell=1&token=${TOKEN}`],

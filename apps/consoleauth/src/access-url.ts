@@ -19,6 +19,7 @@ export type AccessUrlConfig = Pick<ConsoleAuthConfig, 'proxyBaseUrl' | 'consoleU
 const PLACES: Partial<Record<ConsoleType, Readonly<Record<AccessUrlConfig['consoleUrlStyle'], string>>>> = {
   novnc: { fragment: 'vnc', nova: 'vnc_auto.html' },
   serial: { fragment: 'serial', nova: '' },
+  'spice-html5': { fragment: 'spice', nova: 'spice_auto.html' },
 };
 
 /**
@@ -29,7 +30,7 @@ export function accessUrlBase(config: AccessUrlConfig, consoleType: ConsoleType)
   const own = ownBaseUrl(config, consoleType);
   if (own !== null) return own;
   const place = PLACES[consoleType]?.[config.consoleUrlStyle];
-  if (place === undefined) throw new ServiceError('FAILED_PRECONDITION', `console type ${consoleType} has no page here; ${Object.keys(PLACES).join(' and ')} have`);
+  if (place === undefined) throw new ServiceError('FAILED_PRECONDITION', `console type ${consoleType} has no page here; ${Object.keys(PLACES).join(', ')} have`);
   const url = `${config.proxyBaseUrl.replace(/\/+$/, '')}/${place}`;
   // Nova's serial clients are no browsers: they dial.
   return config.consoleUrlStyle === 'nova' && consoleType === 'serial' ? url.replace(/^http/, 'ws') : url;

@@ -50,7 +50,7 @@ async function serveOurs(guestPort: number): Promise<number> {
   const transport = createMemoryTransport();
   const auth = new TestConsoleAuth();
   await auth.serve(transport);
-  auth.consoles.set('bench', { instanceName: 'bench', consoleType: 'novnc', port: guestPort });
+  auth.consoles.set('bench', { instanceName: 'bench', consoleType: 'serial', port: guestPort });
   const config = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'bench' });
   const app = await startConsoleProxy({ config, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('bench'), clock: systemClock });
   return Number(new URL(app.addresses[0]!.url).port);

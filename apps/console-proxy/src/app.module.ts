@@ -22,6 +22,7 @@ import { proxyNameOf, type ConsoleProxyConfig } from './config.ts';
 import { ConsoleGateway } from './console.gateway.ts';
 import { ConsoleProxy } from './console-proxy.ts';
 import { consoleProxyHandlers } from './console-proxy.server.ts';
+import { readDialMeans } from './dial/dial-settings.ts';
 import { openStreamWith } from './open-stream.ts';
 import { originPolicy } from './origin-policy.ts';
 import { Pages } from './pages.ts';
@@ -47,8 +48,8 @@ function recordOf({ config, log, metrics, audit }: ConsoleProxyResources): Proxy
 }
 
 function makeProxy(resources: ConsoleProxyResources, auth: Client<typeof consoleauth>): ConsoleProxy {
-  const { config, clock } = resources;
-  const openStream = openStreamWith(readTlsFiles(config), config.proxyConnectTimeout * 1_000);
+  const { config, clock, log } = resources;
+  const openStream = openStreamWith({ agentTls: readTlsFiles(config), dial: readDialMeans(config, log), timeoutMs: config.proxyConnectTimeout * 1_000 });
   return new ConsoleProxy(auth, openStream, { ...config, proxyName: proxyNameOf(config) }, clock, recordOf(resources));
 }
 

@@ -3,8 +3,9 @@ import { BACKPORT_PEERS } from '@gatehouse/contracts/backport-peers';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { auditSettings } from '@gatehouse/runtime/audit';
 import { brokerSettings } from '@gatehouse/runtime/broker';
-import { address, choice, csv, durationSeconds, flag, integer, name, orNull, port, rpcLevel, text } from '@gatehouse/runtime/config';
+import { address, choice, choices, csv, durationSeconds, flag, integer, name, orNull, port, rpcLevel, text } from '@gatehouse/runtime/config';
 import { z } from 'zod';
+import { VNC_SCHEMES } from './dial/rfb-host.ts';
 
 /** How the console proxy serves; the same in a process of its own and in the standalone. */
 export const consoleProxyConfig = z.object({
@@ -22,13 +23,11 @@ export const consoleProxyConfig = z.object({
   originRequired: flag(false),
   /** Schemes that an Origin may have (https); any when empty. */
   originSchemes: csv([]),
-  /** Balancers in front, as addresses and networks: from them alone X-Forwarded-For, -Proto, -Host and Forwarded count. */
-  trustedProxies: csv([]),
-  /** PEM files for TLS between proxies and agents: all three, or none. */
   /** Pages that may show a console in a frame: `self`, `none`, or origins (https://dashboard.example.org). */
   frameAncestors: csv(['self']),
   /** Balancers in front, as addresses and networks: from them alone X-Forwarded-For, -Proto, -Host and Forwarded count. */
   trustedProxies: csv([]),
+  /** PEM files for TLS between proxies and agents: all three, or none. */
   streamTlsCert: orNull(text('the path of a PEM certificate')),
   streamTlsKey: orNull(text('the path of a PEM key')),
   streamTlsCa: orNull(text('the path of a PEM certificate')),
@@ -45,6 +44,16 @@ export const consoleProxyConfig = z.object({
   proxyIdleTimeout: durationSeconds(0, { min: 0, max: 604_800 }),
   /** Seconds that a session may last, however often it was resumed; 0: any. A day: who still works gets a new link, who has lost the right does not. */
   proxyLifetimeMax: durationSeconds(86_400, { min: 0, max: 31_536_000 }),
+  /** TLS to the hosts of serial and SPICE consoles that are dialled by TCP; `required` allows VNC by VeNCrypt alone. */
+  dialTls: choice(['off', 'required'], 'off'),
+  /** PEM files: who signs those hosts' certificates, and what this proxy shows to hosts that ask (both, or none). */
+  dialTlsCa: orNull(text('the path of a PEM certificate')),
+  dialTlsCert: orNull(text('the path of a PEM certificate')),
+  dialTlsKey: orNull(text('the path of a PEM key')),
+  /** How the proxy proves itself to VNC servers that it dials, in its order of preference; unset: `none`, with TLS required `vencrypt`. */
+  vncAuthSchemes: orNull(choices(VNC_SCHEMES)),
+  /** The file that holds the password of those servers. */
+  vncPasswordFile: orNull(text('the path of a file that holds only the password')),
   /** Seconds that a host may take to open a console. */
   proxyConnectTimeout: durationSeconds(10, { min: 1, max: 300 }),
   /** Seconds that a client may take to send the head of its request, however slowly it drips. */

@@ -15,7 +15,7 @@ import { silentLogger } from '@gatehouse/runtime/logger';
 import { createMetrics, type Metrics } from '@gatehouse/runtime/metrics';
 import { startConsoleProxy } from './app.module.ts';
 import { consoleProxyConfig } from './config.ts';
-import { dial } from './open-stream.ts';
+import { dialTcp } from './dial/dial-tcp.ts';
 import { TestConsoleAuth } from './test-console-auth.ts';
 import { startGuest, type TestGuest } from './test-guests.ts';
 
@@ -56,7 +56,7 @@ describe('the console proxy, between the states of a console,', () => {
   const closeCode = async (socket: WebSocket): Promise<number> => ((await once(socket, 'close')) as [number])[0];
 
   it('gives the guest what a client sent just before it left, through its host and by TCP', async () => {
-    const host = await serveConsoleStream({ listen: '127.0.0.1:0', log: silentLogger, attach: async () => ({ stream: await dial('127.0.0.1', guest.port, 5_000), offset: 0 }) });
+    const host = await serveConsoleStream({ listen: '127.0.0.1:0', log: silentLogger, attach: async () => ({ stream: await dialTcp('127.0.0.1', guest.port, AbortSignal.timeout(5_000)), offset: 0 }) });
     for (const endpoint of [host.endpoint, undefined]) {
       heard = [];
       auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'serial', port: guest.port, ...(endpoint === undefined ? {} : { endpoint }) });

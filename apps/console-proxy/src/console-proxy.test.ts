@@ -56,7 +56,7 @@ describe('the console proxy', () => {
     auth = new TestConsoleAuth();
     await auth.serve(transport);
     guest = await startGuest(echo);
-    auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'novnc', port: guest.port });
+    auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'serial', port: guest.port });
   });
 
   afterEach(async () => {
@@ -217,7 +217,7 @@ describe('the console proxy', () => {
   describe('keeps its memory', () => {
     it('with a guest that floods a client that never reads', async () => {
       const flooder = await startGuest(flood);
-      auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'novnc', port: flooder.port });
+      auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'serial', port: flooder.port });
       await start();
       const seen = open(['binary', 'token.good']);
       await once(seen.socket, 'open');
@@ -235,7 +235,7 @@ describe('the console proxy', () => {
 
     it('with a client that floods a guest that never reads', async () => {
       const deaf = await startGuest((socket) => void socket.pause());
-      auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'novnc', port: deaf.port });
+      auth.consoles.set('good', { instanceName: 'demo-1', consoleType: 'serial', port: deaf.port });
       await start();
       const seen = open(['binary', 'token.good']);
       await once(seen.socket, 'open');

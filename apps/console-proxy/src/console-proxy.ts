@@ -15,7 +15,7 @@ import type { Client } from '@gatehouse/rpc/client';
 import { newContext, type RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import { CarriedSessions, type CarriedSession } from './carried-sessions.ts';
-import type { OpenStream } from './open-stream.ts';
+import { lastWordsFor, type OpenStream } from './open-stream.ts';
 import type { ProxiedSession } from './proxied-session.ts';
 import { isRemoteWord, type ProxyRecord, type VisitFacts } from './proxy-record.ts';
 import { SessionEnds } from './session-ends.ts';
@@ -111,7 +111,7 @@ export class ConsoleProxy {
       const error = toServiceError(thrown);
       this.#record.refused(error, facts);
       if (this.#draining) client.end('proxy_draining');
-      else client.refuse(error);
+      else client.refuse(error, lastWordsFor(facts.consoleType, error.message));
       return error;
     } finally {
       this.#opening.delete(client);

@@ -1,47 +1,40 @@
 /** The way to a console that was granted: through its host's agent (Attach), or by TCP as Nova's proxies dial. */
-import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { attachConsole } from '@gatehouse/console-stream/attach-console';
 import type { TlsFiles } from '@gatehouse/console-stream/tls-files';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
+import { dialConsole, isVnc } from './dial/dial-console.ts';
+import type { DialMeans } from './dial/dial-settings.ts';
+import { rfbRefusal } from './dial/rfb-words.ts';
 
 export type OpenStream = (grant: ConsoleGrant) => Promise<Duplex>;
 
+/** What a client of this type understands of a refusal before its console is open; null where it has no words for that. */
+export function lastWordsFor(consoleType: string | undefined, words: string): Buffer | null {
+  return consoleType !== undefined && isVnc(consoleType) ? rfbRefusal(words) : null;
+}
+
+export interface HostMeans {
+  /** How agents beyond this machine are reached. */
+  readonly agentTls: TlsFiles | undefined;
+  /** How consoles without an agent are. */
+  readonly dial: DialMeans;
+  /** Milliseconds; a host that does not open the console within them is not there. */
+  readonly timeoutMs: number;
+}
+
 /**
- * `tls` is how agents beyond this machine are reached; a host that does not open the console within `timeoutMs` is not there.
- * @throws ServiceError, UNAVAILABLE or DEADLINE_EXCEEDED when the host is not there
+ * Opens the console of a grant.
+ *
+ * @throws ServiceError, UNAVAILABLE or DEADLINE_EXCEEDED when the host is not there or does not let us in
  */
-export const openStreamWith = (tls: TlsFiles | undefined, timeoutMs: number): OpenStream => (grant) => {
+export const openStreamWith = ({ agentTls, dial, timeoutMs }: HostMeans): OpenStream => (grant) => {
   const { session, connection, endpoint, attachSecret } = grant;
-  if (connection.options['transport'] === 'tcp') {
-    if (connection.options['internal_access_path'] !== undefined) {
-      return Promise.reject(new ServiceError('UNIMPLEMENTED', 'consoles behind an internal access path are not reached yet'));
-    }
-    return dial(connection.options['address'] ?? connection.host, connection.port, timeoutMs);
-  }
+  if (connection.options['transport'] === 'tcp') return dialConsole(connection, dial, timeoutMs);
   if (endpoint === null || attachSecret === null) {
     return Promise.reject(new ServiceError('UNAVAILABLE', `The host of this console (${connection.host}) does not serve it at the moment.`));
   }
-  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: timeoutMs, ...(tls === undefined ? {} : { tls }) });
+  const tls = agentTls === undefined ? {} : { tls: agentTls };
+  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: timeoutMs, ...tls });
 };
-
-/** A TCP connection, open, with small writes sent at once. */
-export function dial(host: string, port: number, timeoutMs: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
-    const timer = setTimeout(() => fail(new ServiceError('DEADLINE_EXCEEDED', `The console's host did not answer within ${timeoutMs / 1_000} s.`)), timeoutMs);
-    const fail = (error: ServiceError): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      reject(error);
-    };
-    const failed = (cause: Error): void => fail(new ServiceError('UNAVAILABLE', "The console's host could not be reached.", { cause }));
-    socket.once('error', failed);
-    socket.once('connect', () => {
-      clearTimeout(timer);
-      socket.off('error', failed);
-      resolve(socket);
-    });
-  });
-}

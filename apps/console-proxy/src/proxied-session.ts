@@ -81,8 +81,9 @@ export class ProxiedSession implements WebSocketEvents, Timed {
     return this.#saidGoodbye;
   }
 
-  /** Turn the client away with the error's close code and words. */
-  refuse(error: ServiceError): void {
+  /** Turn the client away with the error's close code and words; `lastWords` tell a client why that does not show those. */
+  refuse(error: ServiceError, lastWords: Buffer | null = null): void {
+    if (lastWords !== null && !this.#controlled) this.#connection.send(lastWords);
     this.#finish('refused', ERRORS[error.code].close, error.message);
   }
 

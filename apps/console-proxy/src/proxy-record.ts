@@ -3,7 +3,7 @@
  * and an audit line for whom it turned away itself. What consoleauth decides, consoleauth audits.
  */
 import { END_REASONS } from '@gatehouse/errors/endings';
-import type { ServiceError } from '@gatehouse/errors/service-error';
+import { isServiceError, type ServiceError } from '@gatehouse/errors/service-error';
 import type { Audit, AuditFacts } from '@gatehouse/runtime/audit';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
@@ -28,7 +28,9 @@ export class ProxyRecord {
     const { code, message: problem } = error;
     this.#metrics.counter({ name: 'proxy_refusals_total', help: 'Clients turned away, by error code', labels: ['code'] }).inc({ code });
     if (code === 'INTERNAL') this.log.error({ ...facts, code, problem, err: error }, 'console not opened');
-    else this.log.info({ ...facts, code, problem }, 'console refused');
+    else if (isServiceError(error.cause) || !(error.cause instanceof Error)) this.log.info({ ...facts, code, problem }, 'console refused');
+    // The console's host did what its operator wants to know, and its user is not told.
+    else this.log.warn({ ...facts, code, problem, detail: error.cause.message }, 'console refused');
     // A client that left meanwhile was not turned away.
     if (code !== 'CANCELLED' && !isRemoteWord(error)) this.#audit.write('refused', { ...facts, proxy: this.#proxyName, reason: code, problem });
   }

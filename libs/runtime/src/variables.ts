@@ -36,12 +36,16 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_CONSOLE_TOKEN_TTL', 'seconds for which a console URL can be opened'],
   ['GATEHOUSE_CONSOLE_URL_STYLE', 'how console URLs look: fragment, or nova as Nova\'s own'],
   ['GATEHOUSE_DATA_DIR', 'folder of the embedded database and of other files that are kept'],
+  ['GATEHOUSE_DIAL_TLS', 'TLS to console hosts that are dialled by TCP: off or required'],
+  ['GATEHOUSE_DIAL_TLS_CA', 'PEM file of who signs those hosts\' certificates'],
+  ['GATEHOUSE_DIAL_TLS_CERT', 'PEM certificate that the proxy shows to them'],
+  ['GATEHOUSE_DIAL_TLS_KEY', 'PEM key of that certificate'],
   ['GATEHOUSE_DRIVER', 'how a compute agent reaches its guests: simulated or qemu'],
+  ['GATEHOUSE_FRAME_ANCESTORS', 'pages that may show a console in a frame: self, none, or origins'],
   ['GATEHOUSE_HOST', 'name of the host that a compute agent speaks for'],
   ['GATEHOUSE_INSECURE_NO_AUTH', 'serve without identity also where others can reach it'],
   ['GATEHOUSE_KEY_PAIRS_MAX', 'most key pairs of one user'],
   ['GATEHOUSE_LOG_LEVEL', 'trace, debug, info, warn, error, fatal or silent'],
-  ['GATEHOUSE_FRAME_ANCESTORS', 'pages that may show a console in a frame: self, none, or origins'],
   ['GATEHOUSE_METADATA_PORT', 'port of the metadata service'],
   ['GATEHOUSE_METADATA_SECRETS', 'secrets that sign instance ids, separated by commas'],
   ['GATEHOUSE_METADATA_SECRETS_FILE', 'file that holds GATEHOUSE_METADATA_SECRETS'],
@@ -92,7 +96,9 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_TRANSPORT_URL', 'message broker, amqp://... or rabbit://..., several hosts between commas'],
   ['GATEHOUSE_TRANSPORT_URL_FILE', 'file that holds GATEHOUSE_TRANSPORT_URL'],
   ['GATEHOUSE_TRUSTED_PROXIES', 'addresses and networks of balancers whose X-Forwarded headers count'],
+  ['GATEHOUSE_VNC_AUTH_SCHEMES', 'how the proxy proves itself to VNC servers that it dials: none, vencrypt, vnc'],
   ['GATEHOUSE_VNC_BASE_URL', 'address of VNC consoles, where it is not the proxy\'s'],
+  ['GATEHOUSE_VNC_PASSWORD_FILE', 'file that holds the password of those VNC servers'],
 ]);
 
 /** `apiPort` -> `GATEHOUSE_API_PORT`. */

@@ -28,5 +28,5 @@ function sourceOf(entry: string): string {
   // A header is made of it: nothing else than an origin may pass.
   if (ORIGIN.test(source) || ORIGIN_V6.test(source)) return source;
   const wanted = 'self, none alone, or an origin (https://dashboard.example.org, https://*.example.org)';
-  throw new ServiceError('INVALID_ARGUMENT', `GATEHOUSE_FRAME_ANCESTORS names "${entry.slice(0, 100)}": set ${wanted}`);
+  throw new ServiceError('INVALID_ARGUMENT', `GATEHOUSE_FRAME_ANCESTORS names ${JSON.stringify(entry.slice(0, 100))}: set ${wanted}`);
 }

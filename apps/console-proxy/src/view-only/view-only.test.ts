@@ -4,29 +4,33 @@ import { TestProxies, until } from '../test-proxy.ts';
 
 const KEY = Buffer.from([4, 1, 0, 0, 0, 0, 0, 97]);
 const ASK = Buffer.from([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
+/** What a VNC server says before ClientInit, and the proxy after it to its client. */
+const SERVER_GREETING = 'RFB 003.008\n\x01\x01\0\0\0\0';
 const GREETING = Buffer.from('RFB 003.008\n\x01\x00');
 
 describe('a console opened with a link for looking only', () => {
   let proxies: TestProxies;
-  let guest: TestGuest;
+  let guests: TestGuest[];
   let received: Buffer;
 
   beforeEach(async () => {
     received = Buffer.alloc(0);
-    guest = await startGuest((socket) => {
-      socket.write('output');
-      socket.on('data', (bytes) => (received = Buffer.concat([received, bytes])));
-    });
+    const speaking = (words: string): Promise<TestGuest> =>
+      startGuest((socket) => {
+        socket.write(words);
+        socket.on('data', (bytes) => (received = Buffer.concat([received, bytes])));
+      });
+    guests = [await speaking(`${SERVER_GREETING}output`), await speaking('output')];
     proxies = new TestProxies();
     await proxies.auth.serve(proxies.transport);
     await proxies.start('p');
-    proxies.auth.consoles.set('screen', { instanceName: 'm', consoleType: 'novnc', port: guest.port, access: 'view' });
-    proxies.auth.consoles.set('line', { instanceName: 'm', consoleType: 'serial', port: guest.port, access: 'view' });
+    proxies.auth.consoles.set('screen', { instanceName: 'm', consoleType: 'novnc', port: guests[0]!.port, access: 'view' });
+    proxies.auth.consoles.set('line', { instanceName: 'm', consoleType: 'serial', port: guests[1]!.port, access: 'view' });
   });
 
   afterEach(async () => {
     await proxies.close();
-    await guest.close();
+    for (const guest of guests) await guest.close();
   });
 
   it('shows a screen and passes no key to it', async () => {
@@ -36,7 +40,7 @@ describe('a console opened with a link for looking only', () => {
     const expected = Buffer.concat([Buffer.from('RFB 003.008\n\x01\x01'), ASK, ASK]);
     await until(() => received.length >= expected.length, 'the guest hears what is allowed');
     assert.deepEqual(received, expected);
-    assert.equal(client.text, 'output');
+    assert.equal(client.text, `${SERVER_GREETING}output`);
   });
 
   it('shows a serial line and passes nothing to it', async () => {

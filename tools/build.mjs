@@ -61,6 +61,7 @@ const PAGES = join(ROOT, 'apps/console-proxy/web');
 const BROWSER_PACKAGES = [
   { name: 'novnc', source: '@novnc/novnc', parts: ['core', 'vendor', 'package.json', 'LICENSE.txt'] },
   { name: 'xterm', source: '@xterm/xterm', parts: ['lib', 'css', 'package.json', 'LICENSE'] },
+  { name: 'spice', source: '@spice-project/spice-html5', parts: ['src', 'package.json', 'COPYING', 'COPYING.LESSER', 'README'] },
 ];
 
 /** Builds the bundles into dist/; returns the size of each bundle in bytes. */

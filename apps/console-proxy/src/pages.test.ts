@@ -45,7 +45,7 @@ describe('the pages', () => {
 
   it('answer a plain request to the WebSocket address with 426', async () => assert.equal((await get('/websockify')).status, 426));
 
-  for (const path of ['/', '/vnc', '/serial', '/vnc?path=?token=x', '/vnc_auto.html?path=%3Ftoken%3Dx', '/nowhere']) {
+  for (const path of ['/', '/vnc', '/serial', '/spice', '/vnc?path=?token=x', '/vnc_auto.html?path=%3Ftoken%3Dx', '/spice_auto.html?token=x', '/nowhere']) {
     it(`send every protection with ${path}, and no token back`, async () => {
       const { headers, body } = await get(path);
       assert.equal(headers['x-content-type-options'], 'nosniff');
@@ -67,8 +67,14 @@ describe('the pages', () => {
     assert.ok(!again.body.includes(nonce));
   });
 
+  it('allow sound from memory on the SPICE page only', async () => {
+    const policyOf = async (path: string): Promise<string> => String((await get(path)).headers['content-security-policy']);
+    assert.match(await policyOf('/spice'), /; style-src 'self'; media-src blob:$/);
+    for (const path of ['/vnc', '/serial']) assert.doesNotMatch(await policyOf(path), /media-src/);
+  });
+
   it('name only files that exist, which may be kept for ever', async () => {
-    const queue = ['/', '/vnc', '/serial'];
+    const queue = ['/', '/vnc', '/serial', '/spice'];
     const seen = new Set<string>();
     for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
       if (seen.has(path)) continue;
@@ -81,6 +87,7 @@ describe('the pages', () => {
     }
     assert.ok([...seen].some((path) => path.endsWith('/novnc/core/rfb.js')));
     assert.ok([...seen].some((path) => path.endsWith('/xterm/lib/xterm.mjs')));
+    assert.ok([...seen].some((path) => path.endsWith('/spice/src/thirdparty/rsa.js')));
   });
 
   it('answer HEAD like GET, without the body', async () => {

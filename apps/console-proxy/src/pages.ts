@@ -4,8 +4,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { frameHeaders, type FrameHeaders } from './frame-ancestors.ts';
 import { readWebAssets, type WebAssets } from './web-assets.ts';
 
-/** Pages by path; a page's name is its file in web/. Nova's links name noVNC's own pages. */
-const PAGES: Readonly<Record<string, string>> = { '/': 'index', '/vnc': 'vnc', '/serial': 'serial', '/vnc_auto.html': 'vnc', '/vnc_lite.html': 'vnc' };
+/** Pages by path; a page's name is its file in web/. Nova's links name noVNC's and spice-html5's own pages. */
+const PAGES: Readonly<Record<string, string>> = {
+  ...{ '/': 'index', '/vnc': 'vnc', '/serial': 'serial', '/spice': 'spice' },
+  ...{ '/vnc_auto.html': 'vnc', '/vnc_lite.html': 'vnc', '/spice_auto.html': 'spice' },
+};
 const WEB_SOCKET_PATH = '/websockify';
 /** The one file under an address without the hash: a page that is refused its files needs it. */
 const LOADING_PATH = '/loading.js';
@@ -82,7 +85,7 @@ export class Pages {
       .replaceAll('{{nonce}}', nonce);
     this.#send(response, request, status, 'text/html; charset=utf-8', html, {
       'Cache-Control': 'no-store',
-      'Content-Security-Policy': [...POLICY, this.#frames.directive, stylePolicy(page, nonce)].join('; '),
+      'Content-Security-Policy': [...POLICY, this.#frames.directive, ...pagePolicy(page, nonce)].join('; '),
       'Permissions-Policy': PERMISSIONS,
       ...(this.#frames.option === null ? {} : { 'X-Frame-Options': this.#frames.option }),
     });
@@ -101,8 +104,11 @@ export class Pages {
   }
 }
 
-/** xterm makes style elements (given the nonce by our page) and sets style attributes; the other pages do neither. */
-function stylePolicy(page: string, nonce: string): string {
-  if (page !== 'serial') return "style-src 'self'";
-  return `style-src-elem 'self' 'nonce-${nonce}'; style-src-attr 'unsafe-inline'`;
+/**
+ * xterm makes style elements (given the nonce by our page) and sets style attributes; spice-html5 plays a machine's sound from memory;
+ * the other pages do nothing of this.
+ */
+function pagePolicy(page: string, nonce: string): readonly string[] {
+  if (page === 'serial') return [`style-src-elem 'self' 'nonce-${nonce}'`, "style-src-attr 'unsafe-inline'"];
+  return page === 'spice' ? ["style-src 'self'", 'media-src blob:'] : ["style-src 'self'"];
 }

@@ -53,22 +53,23 @@ export function readWebAssets(): WebAssets {
 
 /**
  * In the source tree the files lie where they were written and where npm put them; beside a bundle they lie
- * together in `web-assets/` (web, novnc, xterm), copied there by the build.
+ * together in `web-assets/` (web, novnc, xterm, spice), copied there by the build.
  */
-function assetFolders(): { readonly web: string; readonly novnc: string; readonly xterm: string } {
+function assetFolders(): Readonly<Record<'web' | 'novnc' | 'xterm' | 'spice', string>> {
   const here = dirname(fileURLToPath(import.meta.url));
   const bundled = join(here, 'web-assets');
-  if (existsSync(bundled)) return { web: join(bundled, 'web'), novnc: join(bundled, 'novnc'), xterm: join(bundled, 'xterm') };
+  if (existsSync(bundled)) return { web: join(bundled, 'web'), novnc: join(bundled, 'novnc'), xterm: join(bundled, 'xterm'), spice: join(bundled, 'spice') };
   const require = createRequire(import.meta.url);
   return {
     web: join(here, '..', 'web'),
     novnc: join(dirname(require.resolve('@novnc/novnc')), '..'),
     xterm: dirname(require.resolve('@xterm/xterm/package.json')),
+    spice: dirname(require.resolve('@spice-project/spice-html5/package.json')),
   };
 }
 
 /** What of the packages a page may load; the rest (sources, typings) is not served. */
-const SERVED = /^(?:[^/]+|core\/.+|vendor\/pako\/lib\/.+|lib\/xterm\.mjs|css\/xterm\.css)$/;
+const SERVED = /^(?:[^/]+|core\/.+|vendor\/pako\/lib\/.+|lib\/xterm\.mjs|css\/xterm\.css|src\/(?:thirdparty\/)?[^/]+)$/;
 
 function filesBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })

@@ -8,11 +8,12 @@ import { endingOf, type EndReason } from '@gatehouse/errors/endings';
 import { ERRORS } from '@gatehouse/errors/error-table';
 import type { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
+import { GuestConnection, type GuestEvents } from './guest-connection.ts';
 import { RfbInput } from './rfb-input.ts';
 import { SessionTimers, type Timed, type TimedReason, type TimerSettings } from './session-timers.ts';
 import { inputFilterOf, type InputFilter } from './view-only/input-filter.ts';
 import type { Subprotocol } from './websocket/handshake.ts';
-import { isTaken, WebSocketConnection, type WebSocketEnd, type WebSocketEvents } from './websocket/web-socket-connection.ts';
+import { WebSocketConnection, type WebSocketEnd, type WebSocketEvents } from './websocket/web-socket-connection.ts';
 
 export interface ClientSocket {
   readonly socket: Duplex;
@@ -35,14 +36,11 @@ export interface Carrier {
 }
 
 const EMPTY = Buffer.alloc(0);
-/** How long a guest may take for the last input of a client that has left. */
-const LAST_INPUT_TIMEOUT_MS = 1_000;
-
 /** A browser that leaves a page, also to load it anew, says this. */
 const GOING_AWAY = 1001;
 const VNC_TYPES: readonly string[] = ['novnc', 'xvpvnc'];
 
-export class ProxiedSession implements WebSocketEvents, Timed {
+export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
   /** From the client to the guest. */
   bytesIn = 0;
   /** From the guest to the client. */
@@ -50,7 +48,7 @@ export class ProxiedSession implements WebSocketEvents, Timed {
   #connection: WebSocketConnection;
   #controlled: boolean;
   #early: Buffer[] = [];
-  #stream: Duplex | null = null;
+  #guest: GuestConnection | null = null;
   #endReason: string | null = null;
   #carrier: Carrier | null = null;
   #canReturn = false;
@@ -97,21 +95,14 @@ export class ProxiedSession implements WebSocketEvents, Timed {
 
   /** Join the client to the console it was granted. */
   begin(grant: ConsoleGrant, stream: Duplex, timers: TimerSettings): void {
-    this.#stream = stream;
+    this.#guest = new GuestConnection(stream, this);
     this.#filter = inputFilterOf(grant.session);
     this.#startTimers(grant, timers);
     this.#tell(sessionMessage(grant));
     if (this.#controlled && grant.resumeGrant !== null) this.#canReturn = true;
-    stream.on('data', (bytes: Buffer) => {
-      this.bytesOut += bytes.length;
-      if (!this.#connection.send(bytes)) stream.pause();
-    });
-    stream.on('drain', () => this.#connection.resume());
-    stream.on('end', () => this.end(endingNamedBy(stream) ?? 'guest_closed'));
-    stream.on('error', () => this.end('host_unreachable'));
-    stream.on('close', () => this.end(endingNamedBy(stream) ?? 'host_unreachable'));
-    for (const bytes of this.#early.splice(0)) this.data(bytes);
-    if (isTaken(stream)) this.#connection.resume();
+    const early = this.#early.splice(0);
+    const taken = early.map((bytes) => this.data(bytes));
+    if (taken.every((each) => each)) this.#connection.resume();
   }
 
   /** End the session; the client reads the reason's words. */
@@ -136,17 +127,22 @@ export class ProxiedSession implements WebSocketEvents, Timed {
     this.#timers?.beat(nowMs, this);
   }
 
-  data(bytes: Buffer): void {
-    if (this.#stream === null) {
+  /** From the client: the one place where its bytes go to the guest. */
+  data(bytes: Buffer): boolean {
+    if (this.#guest === null) {
       this.#early.push(bytes);
-      this.#connection.pause();
-      return;
+      return false;
     }
     this.bytesIn += bytes.length;
     if (this.#isInput?.(bytes)) this.#timers?.input();
     const passed = this.#passed(bytes);
-    if (passed.length > 0) this.#stream.write(passed);
-    if (!isTaken(this.#stream)) this.#connection.pause();
+    return passed.length === 0 || this.#guest.send(passed);
+  }
+
+  /** From the guest, to the client. */
+  output(whole: Buffer, start: number): boolean {
+    if (this.#endReason === null) this.bytesOut += whole.length - start;
+    return this.#connection.send(whole, start);
   }
 
   /** `{"type": "stay"}` counts as input, for whoever must not type into the guest; a newer page's words are passed over. */
@@ -154,8 +150,19 @@ export class ProxiedSession implements WebSocketEvents, Timed {
     if (typeOf(message) === 'stay') this.#timers?.input();
   }
 
+  /** The client has taken the guest's bytes. */
   drained(): void {
-    this.#stream?.resume();
+    this.#guest?.resume();
+  }
+
+  /** The guest has taken the client's. */
+  taken(): void {
+    this.#connection.resume();
+  }
+
+  /** The guest's side is gone. */
+  over(reason: string): void {
+    this.end(reason);
   }
 
   closed(end: WebSocketEnd): void {
@@ -189,20 +196,9 @@ export class ProxiedSession implements WebSocketEvents, Timed {
     this.#early = [];
     this.#tell({ type: 'end', code, reason: words });
     this.#connection.close(code, words);
-    if (['client_closed', 'client_lost'].includes(reason)) this.#letGo();
-    else this.#stream?.destroy();
+    if (['client_closed', 'client_lost'].includes(reason)) this.#guest?.letGo();
+    else this.#guest?.destroy();
     this.#carrier?.onEnded(reason);
-  }
-
-  /** What the client sent last before it left is on its way to the guest: it gets a moment to arrive. */
-  #letGo(): void {
-    const stream = this.#stream;
-    if (stream === null || stream.destroyed) return;
-    const timer = setTimeout(() => stream.destroy(), LAST_INPUT_TIMEOUT_MS).unref();
-    stream.once('close', () => clearTimeout(timer));
-    stream.end();
-    // Its output has no reader any more, and must not hold up the end.
-    stream.resume();
   }
 
   /** A control message, where the client agreed to hear them. */
@@ -236,10 +232,4 @@ function sessionMessage({ session, instanceName, resumeGrant }: ConsoleGrant): o
     access: session.access,
     ...(resumeGrant === null ? {} : { resume: resumeGrant }),
   };
-}
-
-/** An attached console knows why its host ended it. */
-function endingNamedBy(stream: Duplex): string | null {
-  const ending = 'ending' in stream ? (stream.ending as { readonly reason: string } | null) : null;
-  return ending?.reason ?? null;
 }

@@ -4,7 +4,7 @@
  * relay's memory must not depend on how a client cuts it. The payloads of many small frames that came in one read
  * are moved together, so that they leave in one write. Only text and control payloads, both small, are gathered.
  */
-import { unmask, type MaskKey } from './unmask.ts';
+import { Unmasker } from './unmask.ts';
 
 /** A binary frame may announce at most this much. It is streamed, so the limit only stops absurd lengths. */
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
@@ -15,7 +15,7 @@ const CONTROL_BYTES_MAX = 125;
 export const OPCODE = Object.freeze({ continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 });
 
 export interface FrameSink {
-  /** Bytes of binary messages in order, in whatever pieces; the buffer is the sink's to keep. */
+  /** Bytes of binary messages in order, in whatever pieces: views of what was pushed. */
   data(bytes: Buffer): void;
   /** A whole text message, valid UTF-8. */
   text(message: string): void;
@@ -36,12 +36,6 @@ export interface FrameParserOptions {
   readonly textAllowed: boolean;
 }
 
-interface Header {
-  readonly opcode: number;
-  readonly final: boolean;
-  readonly key: MaskKey;
-}
-
 const NOTHING: Buffer = Buffer.alloc(0);
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -51,9 +45,11 @@ export class FrameParser {
   #finished = false;
   /** A header that a read cut in two. */
   #partial: Buffer | null = null;
-  #frame: Header | null = null;
+  /** Of the frame that is open; -1: none is. */
+  #opcode = -1;
+  #final = false;
   #payloadLeft = 0;
-  #phase = 0;
+  readonly #unmasker = new Unmasker();
   /** Kind of the message that fragments continue: 0 when none is open. */
   #message = 0;
   #text: Buffer[] = [];
@@ -94,15 +90,12 @@ export class FrameParser {
     let dataStart = 0;
     let dataEnd = 0;
     let violation: Violation | null = null;
-    const flush = (): void => {
-      if (dataEnd > dataStart) this.#sink.data(bytes.subarray(dataStart, dataEnd));
-      dataStart = dataEnd = 0;
-    };
+    this.#unmasker.begin(bytes);
     while (at < bytes.length && violation === null && !this.#finished) {
-      if (this.#frame === null) {
+      if (this.#opcode < 0) {
         const size = headerSize(bytes, at);
         if (size === null || at + size > bytes.length) {
-          // Copied: a slice would keep a whole read's buffer alive for a few bytes.
+          // Copied: the memory is somebody else's.
           this.#partial = Buffer.from(bytes.subarray(at));
           break;
         }
@@ -110,26 +103,24 @@ export class FrameParser {
         at += size;
         if (violation !== null) break;
       }
-      const frame: Header = this.#frame!;
-      const binary = isData(frame.opcode) && this.#message === OPCODE.binary;
       const take = Math.min(this.#payloadLeft, bytes.length - at);
-      if (binary) {
+      const isBinary = isData(this.#opcode) && this.#message === OPCODE.binary;
+      this.#unmasker.unmask(at, at + take);
+      this.#payloadLeft -= take;
+      if (isBinary) {
         if (dataEnd === dataStart) dataStart = dataEnd = at;
         if (dataEnd !== at) bytes.copyWithin(dataEnd, at, at + take);
-        unmask(bytes, dataEnd, dataEnd + take, frame.key, this.#phase);
         dataEnd += take;
-      } else if (take > 0) {
-        unmask(bytes, at, at + take, frame.key, this.#phase);
-        this.#gather(frame.opcode, bytes.subarray(at, at + take));
+      } else {
+        // What came before it goes first.
+        if (dataEnd > dataStart) this.#sink.data(bytes.subarray(dataStart, dataEnd));
+        dataStart = dataEnd = 0;
+        this.#gather(bytes.subarray(at, at + take));
       }
       at += take;
-      this.#payloadLeft -= take;
-      this.#phase = (this.#phase + take) & 3;
-      if (this.#payloadLeft > 0) break;
-      if (!binary) flush();
-      violation = this.#closeFrame(frame);
+      if (this.#payloadLeft === 0) violation = this.#closeFrame();
     }
-    flush();
+    if (dataEnd > dataStart) this.#sink.data(bytes.subarray(dataStart, dataEnd));
     return violation;
   }
 
@@ -149,10 +140,10 @@ export class FrameParser {
     }
     const violation = opcode >= OPCODE.close ? judgeControl(opcode, final, length) : this.#judgeData(opcode, length);
     if (violation !== null) return violation;
-    const key = at + size - 4;
-    this.#frame = { opcode, final, key: [bytes[key]!, bytes[key + 1]!, bytes[key + 2]!, bytes[key + 3]!] };
+    this.#opcode = opcode;
+    this.#final = final;
     this.#payloadLeft = length;
-    this.#phase = 0;
+    this.#unmasker.setKey(bytes, at + size - 4);
     if (opcode === OPCODE.text || opcode === OPCODE.binary) this.#message = opcode;
     return null;
   }
@@ -171,8 +162,8 @@ export class FrameParser {
   }
 
   /** Control frames may come between the fragments of a text, so each gathers in a place of its own. */
-  #gather(opcode: number, piece: Buffer): void {
-    if (isData(opcode)) {
+  #gather(piece: Buffer): void {
+    if (isData(this.#opcode)) {
       this.#text.push(Buffer.from(piece));
       this.#textBytes += piece.length;
     } else {
@@ -180,10 +171,11 @@ export class FrameParser {
     }
   }
 
-  #closeFrame(frame: Header): Violation | null {
-    this.#frame = null;
-    if (!isData(frame.opcode)) return this.#closeControl(frame.opcode);
-    if (!frame.final) return null;
+  #closeFrame(): Violation | null {
+    const opcode = this.#opcode;
+    this.#opcode = -1;
+    if (!isData(opcode)) return this.#closeControl(opcode);
+    if (!this.#final) return null;
     const kind = this.#message;
     this.#message = 0;
     if (kind !== OPCODE.text) return null;

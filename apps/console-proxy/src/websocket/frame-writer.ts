@@ -7,15 +7,24 @@ export const REASON_BYTES_MAX = 123;
 /** The header of a final frame with `length` bytes of payload. */
 export function frameHeader(opcode: number, length: number): Buffer {
   const header = Buffer.allocUnsafe(headerBytes(length));
-  writeHeader(header, opcode, length);
+  writeHeader(header, 0, opcode, length);
   return header;
+}
+
+/** The frame whose payload is `whole` from `start` on, with its header written before it; null where there is no room for one. */
+export function frameAround(whole: Buffer, start: number, opcode: number): Buffer | null {
+  const length = whole.length - start;
+  const at = start - headerBytes(length);
+  if (at < 0) return null;
+  writeHeader(whole, at, opcode, length);
+  return at === 0 ? whole : whole.subarray(at);
 }
 
 /** A whole frame in one buffer: for payloads small enough that a copy costs less than a second write. */
 export function frame(opcode: number, payload: Uint8Array): Buffer {
   const size = headerBytes(payload.length);
   const whole = Buffer.allocUnsafe(size + payload.length);
-  writeHeader(whole, opcode, payload.length);
+  writeHeader(whole, 0, opcode, payload.length);
   whole.set(payload, size);
   return whole;
 }
@@ -33,17 +42,17 @@ function headerBytes(length: number): number {
   return length < 126 ? 2 : length < 65_536 ? 4 : 10;
 }
 
-function writeHeader(into: Buffer, opcode: number, length: number): void {
-  into[0] = 0x80 | opcode;
+function writeHeader(into: Buffer, at: number, opcode: number, length: number): void {
+  into[at] = 0x80 | opcode;
   if (length < 126) {
-    into[1] = length;
+    into[at + 1] = length;
   } else if (length < 65_536) {
-    into[1] = 126;
-    into.writeUInt16BE(length, 2);
+    into[at + 1] = 126;
+    into.writeUInt16BE(length, at + 2);
   } else {
-    into[1] = 127;
-    into.writeUInt32BE(Math.floor(length / 2 ** 32), 2);
-    into.writeUInt32BE(length >>> 0, 6);
+    into[at + 1] = 127;
+    into.writeUInt32BE(Math.floor(length / 2 ** 32), at + 2);
+    into.writeUInt32BE(length >>> 0, at + 6);
   }
 }
 

@@ -24,6 +24,8 @@ export interface TestConsole {
   readonly exclusive?: boolean;
   /** Reached through a host's console stream instead of by TCP. */
   readonly endpoint?: string;
+  /** Of the connection, beside its transport and address. */
+  readonly options?: Readonly<Record<string, string>>;
 }
 
 /** What is kept of an open session. */
@@ -122,7 +124,7 @@ export class TestConsoleAuth {
   #grantOf(id: string, session: Kept, clientAddress: string, isResumed: boolean): ConsoleGrant {
     const { leaseSeconds } = this;
     const { target, instanceUuid, proxy, startedAt, bytesIn, bytesOut, resumeGrant } = session;
-    const { instanceName, consoleType, port, address = '127.0.0.1', access = 'full', endpoint } = target;
+    const { instanceName, consoleType, port, address = '127.0.0.1', access = 'full', endpoint, options = {} } = target;
     const where = { instanceUuid, host: 'localhost', port, consoleType };
     const leaseExpires = new Date(Date.now() + leaseSeconds * 1_000);
     return ConsoleGrant.make({
@@ -130,7 +132,7 @@ export class TestConsoleAuth {
         ...where, id, proxy, clientAddress, userId: null, projectId: null, access, startedAt, leaseExpires, endedAt: null, endReason: null, bytesIn, bytesOut,
         endingAt: null, endingReason: null,
       }),
-      connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: endpoint === undefined ? { transport: 'tcp', address } : { transport: 'attach' }, expires: null }),
+      connection: ConsoleConnection.make({ ...where, tokenHash: null, accessUrl: null, options: { ...options, ...(endpoint === undefined ? { transport: 'tcp', address } : { transport: 'attach' }) }, expires: null }),
       instanceName,
       endpoint: endpoint ?? null,
       attachSecret: endpoint === undefined ? null : 'secret',

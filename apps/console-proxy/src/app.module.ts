@@ -17,16 +17,18 @@ import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
 import { createContextApp } from '@gatehouse/runtime/nest-app';
 import { periodic, type Periodic } from '@gatehouse/runtime/periodic';
+import { Admission } from './admission.ts';
 import { authClient } from './auth-client.ts';
 import { proxyNameOf, type ConsoleProxyConfig } from './config.ts';
 import { ConsoleGateway } from './console.gateway.ts';
 import { ConsoleProxy } from './console-proxy.ts';
 import { consoleProxyHandlers } from './console-proxy.server.ts';
 import { readDialMeans } from './dial/dial-settings.ts';
+import { EdgeServer } from './edge-server.ts';
 import { openStreamWith } from './open-stream.ts';
-import { originPolicy } from './origin-policy.ts';
 import { Pages } from './pages.ts';
 import { ProxyRecord } from './proxy-record.ts';
+import { ServedCertificate } from './served-certificate.ts';
 
 export interface ConsoleProxyResources {
   readonly config: ConsoleProxyConfig;
@@ -39,6 +41,7 @@ export interface ConsoleProxyResources {
 
 const REPORT_EVERY_MS = 5_000;
 const BEAT_EVERY_MS = 1_000;
+const CERTIFICATE_EVERY_MS = 2_000;
 const RPC_TIMEOUT_MS = 4_000;
 const RESOURCES = Symbol('console-proxy resources');
 const CONSOLEAUTH = Symbol('consoleauth client');
@@ -53,9 +56,22 @@ function makeProxy(resources: ConsoleProxyResources, auth: Client<typeof console
   return new ConsoleProxy(auth, openStream, { ...config, proxyName: proxyNameOf(config) }, clock, recordOf(resources));
 }
 
-function makeGateway(resources: ConsoleProxyResources, proxy: ConsoleProxy): ConsoleGateway {
-  const { config } = resources;
-  return new ConsoleGateway(proxy, originPolicy(config), new Pages(config.frameAncestors), config, recordOf(resources));
+function makeEdge(resources: ConsoleProxyResources, proxy: ConsoleProxy): EdgeServer {
+  const { config, log, metrics } = resources;
+  const record = recordOf(resources);
+  const admission = new Admission(config);
+  const certificate = ServedCertificate.read(config, log);
+  const server = new EdgeServer(config, certificate, (address) => admission.isBalancer(address), record);
+  const gateway = new ConsoleGateway(proxy, admission, server, config, record);
+  const pages = new Pages(config.frameAncestors);
+  server.serve((request, response) => pages.answer(request, response), (request, socket, head) => gateway.upgrade(request, socket, head));
+  gauge(metrics, 'proxy_connections_waiting', 'Connections that are no console: handshakes, pages, clients being turned away', () => server.waitingCount);
+  if (certificate !== null) gauge(metrics, 'proxy_tls_certificate_expires_seconds', 'When the certificate is good no more, Unix time', () => certificate.expires.getTime() / 1_000);
+  return server;
+}
+
+function gauge(metrics: Metrics, name: string, help: string, count: () => number): void {
+  metrics.gauge({ name, help, collect: (each: { set(value: number): void }) => each.set(count()) });
 }
 
 class ConsoleProxyLife implements BeforeApplicationShutdown {
@@ -63,7 +79,7 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
   readonly #auth: Client<typeof consoleauth>;
   readonly #pins: FleetPins;
   readonly #proxy: ConsoleProxy;
-  readonly #gateway: ConsoleGateway;
+  readonly #edge: EdgeServer;
   #server: RpcServer | null = null;
   #rounds: readonly Periodic[] = [];
 
@@ -72,20 +88,20 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
     @Inject(CONSOLEAUTH) auth: Client<typeof consoleauth>,
     @Inject(FleetPins) pins: FleetPins,
     @Inject(ConsoleProxy) proxy: ConsoleProxy,
-    @Inject(ConsoleGateway) gateway: ConsoleGateway,
+    @Inject(EdgeServer) edge: EdgeServer,
   ) {
     this.#resources = resources;
     this.#auth = auth;
     this.#pins = pins;
     this.#proxy = proxy;
-    this.#gateway = gateway;
+    this.#edge = edge;
   }
 
   /** Resolves with the base URL when browsers and consoleauth are both served. */
   async start(): Promise<string> {
     const { config, transport, log, clock, metrics } = this.#resources;
     // The port first: a taken one is told at once, though the broker may keep us waiting.
-    const url = await this.#gateway.listen(config.proxyPort, config.bindAddress);
+    const url = await this.#edge.listen(config.proxyPort, config.bindAddress);
     const peer = { backportPeer: backportPeer(config.rpcBackportPeer) };
     this.#server = await serve(consoleProxy, transport, { server: proxyNameOf(config), handlers: consoleProxyHandlers(this.#proxy), ...peer, log });
     const round = (name: string, everyMs: number, work: () => Promise<void>): Periodic => periodic({ name, everyMs, clock, log, work });
@@ -94,11 +110,16 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
       round('renewal of sessions', BEAT_EVERY_MS, () => this.#proxy.renewWhenDue()),
       round('ends that were not told', BEAT_EVERY_MS, () => this.#proxy.tellEnds()),
       round('report to consoleauth', REPORT_EVERY_MS, () => this.#report()),
+      round('a look at the TLS certificate', CERTIFICATE_EVERY_MS, () => this.#edge.refreshCertificate()),
     ];
-    const gauge = (name: string, help: string, count: () => number): void => void metrics.gauge({ name, help, collect: (each: { set(value: number): void }) => each.set(count()) });
-    gauge('proxy_sessions', 'Consoles carried now', () => this.#proxy.sessionCount);
-    gauge('proxy_sessions_parked', 'Sessions that wait for a client that has vanished', () => this.#proxy.parkedCount);
+    gauge(metrics, 'proxy_sessions', 'Consoles carried now', () => this.#proxy.sessionCount);
+    gauge(metrics, 'proxy_sessions_parked', 'Sessions that wait for a client that has vanished', () => this.#proxy.parkedCount);
     return url;
+  }
+
+  /** What has changed on disk is read again. */
+  reload(): Promise<void> {
+    return this.#edge.refreshCertificate({ isAsked: true });
   }
 
   async checkReady(): Promise<void> {
@@ -108,7 +129,7 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
   async beforeApplicationShutdown(): Promise<void> {
     // Listening goes on meanwhile: whoever comes is told that the proxy restarts, not left with a refused connection.
     await this.#proxy.drain(this.#resources.config.proxyDrain);
-    await Promise.all([...this.#rounds.map((round) => round.stop()), this.#gateway.close(), this.#server?.drain()]);
+    await Promise.all([...this.#rounds.map((round) => round.stop()), this.#edge.close(), this.#server?.drain()]);
   }
 
   async #report(): Promise<void> {
@@ -130,7 +151,7 @@ export class ConsoleProxyModule {
         { provide: FleetPins, useValue: pins },
         { provide: CONSOLEAUTH, useValue: authClient(transport, pins, config.rpcPinConsoleauth) },
         { provide: ConsoleProxy, useFactory: makeProxy, inject: [RESOURCES, CONSOLEAUTH] },
-        { provide: ConsoleGateway, useFactory: makeGateway, inject: [RESOURCES, ConsoleProxy] },
+        { provide: EdgeServer, useFactory: makeEdge, inject: [RESOURCES, ConsoleProxy] },
         ConsoleProxyLife,
       ],
     };
@@ -147,6 +168,7 @@ export async function startConsoleProxy(resources: ConsoleProxyResources): Promi
       name: 'console-proxy',
       addresses: [{ name: 'console proxy', url }],
       checkReady: () => life.checkReady(),
+      reload: () => life.reload(),
       drain: () => nest.close(),
     };
   } catch (error) {

@@ -6,6 +6,7 @@ import { brokerSettings } from '@gatehouse/runtime/broker';
 import { address, choice, choices, csv, durationSeconds, flag, integer, name, orNull, port, rpcLevel, text } from '@gatehouse/runtime/config';
 import { z } from 'zod';
 import { VNC_SCHEMES } from './dial/rfb-host.ts';
+import { TLS_VERSIONS } from './served-certificate.ts';
 
 /** How the console proxy serves; the same in a process of its own and in the standalone. */
 export const consoleProxyConfig = z.object({
@@ -27,6 +28,13 @@ export const consoleProxyConfig = z.object({
   frameAncestors: csv(['self']),
   /** Balancers in front, as addresses and networks: from them alone X-Forwarded-For, -Proto, -Host and Forwarded count. */
   trustedProxies: csv([]),
+  /** PEM files of the certificate that browsers see, and of its key where it stands in a file of its own; unset: HTTP. */
+  proxyTlsCert: orNull(text('the path of a PEM certificate')),
+  proxyTlsKey: orNull(text('the path of a PEM key')),
+  /** The least that browsers must speak; default: TLS 1.2. */
+  proxyTlsMinVersion: choice(TLS_VERSIONS, 'default'),
+  /** OpenSSL's list of ciphers. */
+  proxyTlsCiphers: orNull(text('a list of ciphers as OpenSSL has them')),
   /** PEM files for TLS between proxies and agents: all three, or none. */
   streamTlsCert: orNull(text('the path of a PEM certificate')),
   streamTlsKey: orNull(text('the path of a PEM key')),
@@ -35,6 +43,16 @@ export const consoleProxyConfig = z.object({
   proxySessionsMax: integer({ min: 1, max: 100_000, fallback: 10_000 }),
   /** Clients that are being let in at one time. */
   proxyOpeningMax: integer({ min: 1, max: 10_000, fallback: 256 }),
+  /** Of these, those of one address, or IPv6 /64. */
+  proxyOpeningPerAddress: integer({ min: 1, max: 10_000, fallback: 128 }),
+  /** Connections of every kind at one time. */
+  proxyConnectionsMax: integer({ min: 1, max: 1_000_000, fallback: 20_000 }),
+  /** WebSockets of one address at one time; an office has one address. */
+  proxyConnectionsPerAddress: integer({ min: 1, max: 1_000_000, fallback: 1_000 }),
+  /** Connections that are no console (TLS handshakes, heads of requests, pages) at one time; beyond it the oldest is closed. */
+  proxyHandshakesMax: integer({ min: 1, max: 1_000_000, fallback: 2_048 }),
+  /** Of these, those of one address. */
+  proxyHandshakesPerAddress: integer({ min: 1, max: 1_000_000, fallback: 256 }),
   /** Seconds for which the session of a client that vanished waits for it (a third of it for a page that was left or is loaded anew). 0: not at all. */
   proxyResumeWait: durationSeconds(15, { min: 0, max: 3_600 }),
   /**

@@ -10,11 +10,15 @@ import type { Metrics } from '@gatehouse/runtime/metrics';
 
 export type VisitFacts = Pick<AuditFacts, 'requestId' | 'sessionId' | 'instanceUuid' | 'consoleType' | 'host' | 'port' | 'clientAddress' | 'userId' | 'projectId' | 'access'>;
 
+/** Whoever floods us shall not flood the log. */
+const CUTS_TOLD_EVERY_MS = 60_000;
+
 export class ProxyRecord {
   readonly log: Logger;
   readonly #proxyName: string;
   readonly #metrics: Metrics;
   readonly #audit: Audit;
+  #quietUntilMs = 0;
 
   constructor(proxyName: string, log: Logger, metrics: Metrics, audit: Audit) {
     this.#proxyName = proxyName;
@@ -33,6 +37,15 @@ export class ProxyRecord {
     else this.log.warn({ ...facts, code, problem, detail: error.cause.message }, 'console refused');
     // A client that left meanwhile was not turned away.
     if (code !== 'CANCELLED' && !isRemoteWord(error)) this.#audit.write('refused', { ...facts, proxy: this.#proxyName, reason: code, problem });
+  }
+
+  /** A connection that was no console made room for a newer one, because its address (null: all together) had as many as it may. */
+  cutWaiting(network: string | null): void {
+    const bound = network === null ? 'all' : 'address';
+    this.#metrics.counter({ name: 'proxy_connections_cut_total', help: 'Connections that were no console and made room for newer ones, by whose bound was reached', labels: ['bound'] }).inc({ bound });
+    if (performance.now() < this.#quietUntilMs) return;
+    this.#quietUntilMs = performance.now() + CUTS_TOLD_EVERY_MS;
+    this.log.warn({ bound, network }, 'too many connections that are no console: the oldest are closed');
   }
 
   opened(facts: VisitFacts): void {

@@ -75,10 +75,10 @@ function starters(boot: Boot<StandaloneConfig>, shared: Shared): readonly (() =>
 
 /** The configuration with what standalone decides by itself filled in. */
 function settled(config: Boot<StandaloneConfig>['config']) {
-  const { proxyBaseUrl, metadataSecrets, bindAddress, proxyPort } = config;
+  const { proxyBaseUrl, proxyTlsCert, metadataSecrets, bindAddress, proxyPort } = config;
   return {
     ...config,
-    proxyBaseUrl: proxyBaseUrl ?? `http://${localHost(bindAddress)}:${proxyPort}`,
+    proxyBaseUrl: proxyBaseUrl ?? `http${proxyTlsCert === null ? '' : 's'}://${localHost(bindAddress)}:${proxyPort}`,
     metadataSecrets: metadataSecrets ?? [keptSecret(join(dataDirOf(config), 'metadata-secret'))],
   };
 }

@@ -13,6 +13,8 @@ export interface App {
   readonly addresses: readonly AppAddress[];
   /** Resolves only when a request through the app's own queue, or a query, was answered; throws with the reason. */
   checkReady(): Promise<void>;
+  /** Reads again what has changed on disk (certificates), when SIGHUP asks for it; never rejects for what it found there. */
+  reload?(): Promise<void>;
   /** Stops taking work, finishes what runs, closes. Safe to call once; the caller sets the time limit. */
   drain(): Promise<void>;
 }
@@ -47,6 +49,7 @@ export function composeApp(name: string, parts: AppParts): App {
     async checkReady() {
       await Promise.all(apps.map((app) => app.checkReady()));
     },
+    ...(apps.some((app) => app.reload !== undefined) ? { reload: async () => void (await Promise.all(apps.map(async (app) => app.reload?.()))) } : {}),
     async drain() {
       const stops: readonly Stop[] = [
         ...apps.toReversed().map((app) => ({ part: app.name, stop: () => app.drain() })),

@@ -68,7 +68,7 @@ interface Running {
 }
 
 /**
- * Runs an app until SIGTERM, SIGINT or SIGHUP, then drains it and exits 0; 1 when it could not start, did not
+ * Runs an app until SIGTERM or SIGINT (or SIGHUP, unless the app reloads its files by it), then drains it and exits 0; 1 when it could not start, did not
  * drain in time or failed in the middle. A second signal exits at once. Never rejects.
  */
 export async function runProcess<S extends ConfigShape>(options: ProcessOptions<S>): Promise<void> {
@@ -139,8 +139,15 @@ function drainOnSignal(running: Running, starting: Promise<void>): void {
     if (running.app === null) running.callingOff.abort();
     void drain(running, starting).then((code) => process.exit(code));
   };
-  // SIGHUP: the terminal is gone, and so is whoever could have said goodbye.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  // SIGHUP from a terminal: it is gone, and so is whoever could have said goodbye. Where there never was one it asks to read files again.
+  const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
+  process.on('SIGHUP', (signal) => {
+    const reload = running.stopping.signal.aborted || hasTerminal ? undefined : running.app?.reload;
+    if (reload === undefined) return onSignal(signal);
+    running.log.info({ signal }, 'reading files again');
+    reload.call(running.app).catch((error: unknown) => running.log.error({ err: error }, 'files could not be read again'));
+  });
 }
 
 /** Drains within the time limit; resolves with the process's exit code. */

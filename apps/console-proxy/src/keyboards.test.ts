@@ -58,7 +58,9 @@ async function typedBy(plan: Plan): Promise<string[]> {
 describe("the layouts of a machine's keyboard", () => {
   let strokesOf: (layout: string, character: string) => readonly Stroke[] | null;
   let LAYOUTS: Record<string, Record<'plain' | 'shift' | 'altGr', readonly string[] | undefined>>;
-  before(async () => ({ strokesOf, LAYOUTS } = await load('keyboard-layouts.js')));
+  before(async () => {
+    ({ strokesOf, LAYOUTS } = await load<{ strokesOf: typeof strokesOf; LAYOUTS: typeof LAYOUTS }>('keyboard-layouts.js'));
+  });
 
   it('have no keys for what they cannot type', () => {
     for (const character of ['ä', '“', '—', '\u00a0', '\u0007', '漢', '🙂']) assert.equal(strokesOf('us', character), null, character);

@@ -90,8 +90,7 @@ export class TypePanel {
     const text = this.#text();
     const { untypable, steps } = this.#keyboard.plan(text, { layout: this.layout, slow: byId('type-slow').checked });
     const problem = problemOf(text, untypable, this.#keyboard.layouts.find(({ id }) => id === this.layout)?.name);
-    const enters = text.replace(/\n$/, '').split('\n').length - 1;
-    byId('type-note').textContent = problem ?? (enters > 0 ? `Enter is pressed after each of the first ${countOf(enters, 'line')} too.` : '');
+    byId('type-note').textContent = problem ?? whatLinesDo(text);
     byId('type-note').classList.toggle('problem', problem !== null);
     byId('type-go').disabled = problem !== null || steps.length === 0;
     return { steps, problem };
@@ -131,6 +130,13 @@ function problemOf(text, untypable, layout) {
   const names = untypable.slice(0, 12).map(nameOf).join(', ');
   const more = untypable.length > 12 ? ` and ${untypable.length - 12} more` : '';
   return `${layout === undefined ? 'These are not text' : `The ${layout} keyboard does not have these characters`}: ${names}${more}. Nothing is typed while they are there.`;
+}
+
+/** A line break may run a command: it is said before. */
+function whatLinesDo(text) {
+  const enters = text.split('\n').length - 1;
+  const isAskedFor = enters === 1 && text.endsWith('\n');
+  return enters === 0 || isAskedFor ? '' : `The text has line breaks: Enter is pressed ${countOf(enters, 'time')}.`;
 }
 
 /** As it is where it can be seen; its number in any case. */

@@ -23,9 +23,29 @@ const somethingHappens = (stream: Readable): Promise<unknown> => firstSign(strea
 
 const isOver = (stream: Readable): boolean => stream.readableEnded || stream.destroyed || stream.errored !== null;
 
-function endedEarly(stream: Readable, what: string, got: string): Error {
+/**
+ * The beginning of what comes, as long as `lengthOf` says once it can; what came behind it is put back.
+ *
+ * What has come is taken out of the stream at once: one that still holds something would say `readable` for ever.
+ */
+async function readStart(stream: Readable, what: string, lengthOf: (held: Buffer) => number | null): Promise<Buffer> {
+  let held: Buffer = Buffer.alloc(0);
+  for (;;) {
+    const length = lengthOf(held);
+    if (length !== null) {
+      if (length < held.length) stream.unshift(held.subarray(length));
+      return held.subarray(0, length);
+    }
+    const bytes = stream.read() as Buffer | null;
+    if (bytes !== null) held = Buffer.concat([held, bytes]);
+    else if (isOver(stream)) throw endedEarly(stream, what, held.length);
+    else await somethingHappens(stream);
+  }
+}
+
+function endedEarly(stream: Readable, what: string, gotBytes: number): Error {
   const why = stream.errored === null ? 'the connection was closed' : stream.errored.message;
-  return hostRefusal(WORDS.closed, `${why} where ${what} should have come (${got})`);
+  return hostRefusal(WORDS.closed, `${why} where ${what} should have come (after ${gotBytes} bytes of it)`);
 }
 
 /**
@@ -33,38 +53,21 @@ function endedEarly(stream: Readable, what: string, got: string): Error {
  *
  * @throws ServiceError UNAVAILABLE when the stream ends before; its cause names `what` was read
  */
-export async function readExactly(stream: Readable, count: number, what: string): Promise<Buffer> {
-  if (count === 0) return Buffer.alloc(0);
-  for (;;) {
-    const bytes = stream.read(count) as Buffer | null;
-    if (bytes?.length === count) return bytes;
-    // At its end a stream hands out what it has, though it is less.
-    if (bytes !== null || isOver(stream)) throw endedEarly(stream, what, `${bytes?.length ?? 0} of ${count} bytes`);
-    await somethingHappens(stream);
-  }
+export function readExactly(stream: Readable, count: number, what: string): Promise<Buffer> {
+  return readStart(stream, what, (held) => (held.length >= count ? count : null));
 }
 
 /**
- * Everything up to and with `ending`, at most `bytesMax`; what came behind it is put back.
+ * Everything up to and with `ending`, at most `bytesMax`.
  *
  * @throws ServiceError UNAVAILABLE when the stream ends before, or the ending does not come
  */
-export async function readThrough(stream: Readable, ending: string, bytesMax: number, what: string): Promise<Buffer> {
-  let held: Buffer = Buffer.alloc(0);
-  for (;;) {
-    const bytes = stream.read() as Buffer | null;
-    if (bytes === null) {
-      if (isOver(stream)) throw endedEarly(stream, what, `${held.length} bytes`);
-      await somethingHappens(stream);
-      continue;
-    }
-    held = Buffer.concat([held, bytes]);
+export function readThrough(stream: Readable, ending: string, bytesMax: number, what: string): Promise<Buffer> {
+  return readStart(stream, what, (held) => {
     const at = held.indexOf(ending);
     const end = at + ending.length;
-    if (at >= 0 && end <= bytesMax) {
-      if (end < held.length) stream.unshift(held.subarray(end));
-      return held.subarray(0, end);
-    }
+    if (at >= 0 && end <= bytesMax) return end;
     if (held.length >= bytesMax) throw hostRefusal(WORDS.path, `${what} has no end within ${bytesMax} bytes`);
-  }
+    return null;
+  });
 }

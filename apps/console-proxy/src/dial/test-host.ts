@@ -1,0 +1,85 @@
+/** A host of tests that plays a part byte by byte, and a dial to it, as consoleauth would have granted it. */
+import { randomUUID } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { isServiceError, type ServiceError } from '@gatehouse/errors/service-error';
+import { ConsoleConnection, type ConsoleType } from '@gatehouse/objects/console-connection';
+import { silentLogger } from '@gatehouse/runtime/logger';
+import { startGuest, type TestGuest } from '../test-guests.ts';
+import { dialConsole } from './dial-console.ts';
+import { readDialMeans, type DialConfig } from './dial-settings.ts';
+
+/** What the host says (text, byte for byte), how many bytes it waits for, or that it closes. */
+export type Part = string | Buffer | number | 'end';
+
+export interface TestHost extends TestGuest {
+  /** All that was said to it. */
+  readonly heard: Buffer;
+}
+
+/** After its part it stays connected, and silent. */
+export async function startHost(...parts: readonly Part[]): Promise<TestHost> {
+  let heard: Buffer = Buffer.alloc(0);
+  const guest = await startGuest((socket) => {
+    let waitsFor = 0;
+    const left = [...parts];
+    const play = (): void => {
+      while (left.length > 0) {
+        const part = left[0]!;
+        if (typeof part === 'number' && heard.length < waitsFor + part) return;
+        left.shift();
+        if (typeof part === 'number') waitsFor += part;
+        else if (part === 'end') socket.end();
+        else socket.write(typeof part === 'string' ? Buffer.from(part, 'latin1') : part);
+      }
+    };
+    socket.on('data', (bytes: Buffer) => {
+      heard = Buffer.concat([heard, bytes]);
+      play();
+    });
+    play();
+  });
+  return Object.defineProperty(guest, 'heard', { get: () => heard }) as TestHost;
+}
+
+export interface TestDial extends Partial<DialConfig> {
+  readonly consoleType?: ConsoleType;
+  readonly port: number;
+  readonly host?: string;
+  readonly options?: Readonly<Record<string, string>>;
+  readonly timeoutMs?: number;
+}
+
+const PLAIN: DialConfig = { dialTls: 'off', dialTlsCa: null, dialTlsCert: null, dialTlsKey: null, vncAuthSchemes: null, vncPasswordFile: null };
+
+export async function dial({ consoleType = 'novnc', port, host = 'compute-1', options = {}, timeoutMs = 8_000, ...config }: TestDial): Promise<Duplex> {
+  const connection = ConsoleConnection.make({
+    ...{ instanceUuid: randomUUID(), host, port, consoleType, tokenHash: null, accessUrl: null, expires: null },
+    options: { transport: 'tcp', address: '127.0.0.1', ...options },
+  });
+  return dialConsole(connection, readDialMeans({ ...PLAIN, ...config }, silentLogger), timeoutMs);
+}
+
+export interface Refusal {
+  readonly code: string;
+  /** For the user. */
+  readonly words: string;
+  /** For the log. */
+  readonly detail: string;
+}
+
+/** What a dial is refused with. */
+export async function refusalOf(dialled: Promise<Duplex>): Promise<Refusal> {
+  const error: unknown = await dialled.then((stream) => (stream.destroy(), null), (thrown: unknown) => thrown);
+  if (!isServiceError(error)) throw new Error(`no refusal but ${String(error)}`);
+  return { code: error.code, words: error.message, detail: causeOf(error) };
+}
+
+const causeOf = ({ cause }: ServiceError): string => (cause instanceof Error ? cause.message : '');
+
+/** All of a stream up to its end. */
+export async function readAll(stream: Duplex): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of stream) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces);
+}
+

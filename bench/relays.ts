@@ -1,0 +1,224 @@
+/**
+ * The relays that the benches compare, each in processes of its own, and what those spend. `ours` reaches its guest by
+ * TCP, `ours + agent` through the console stream of a host (both processes count). websockify, socat (which
+ * relays bytes without any WebSocket: the floor) and nova's proxy are Debian's; those that are not installed are left out.
+ */
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { WebSocketServer } from 'ws';
+import { startConsoleProxy } from '@gatehouse/console-proxy/app.module';
+import { consoleProxyConfig } from '@gatehouse/console-proxy/config';
+import { TestConsoleAuth } from '@gatehouse/console-proxy/test-console-auth';
+import { serveConsoleStream } from '@gatehouse/console-stream/serve-console-stream';
+import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
+import { noAudit } from '@gatehouse/runtime/audit';
+import { systemClock } from '@gatehouse/runtime/clock';
+import { silentLogger } from '@gatehouse/runtime/logger';
+import { createMetrics } from '@gatehouse/runtime/metrics';
+
+export const RELAYS = ['ours', 'ours + agent', 'ws + net', 'websockify', 'nova', 'socat'] as const;
+export type RelayName = (typeof RELAYS)[number];
+
+const NEEDS: Partial<Record<RelayName, string>> = {
+  websockify: '/usr/bin/websockify',
+  nova: '/usr/lib/python3/dist-packages/nova/console/websocketproxy.py',
+  socat: '/usr/bin/socat',
+};
+
+/** A console through a relay: the client's raw socket and the guest's. */
+export interface Joined {
+  readonly client: Socket;
+  readonly guest: Socket;
+}
+
+export class Relays {
+  readonly #running = new Map<RelayName, { readonly processes: ChildProcess[]; readonly port: number }>();
+  readonly #guests: Socket[] = [];
+
+  /** Starts those of the named that this machine has. */
+  static async start(names: readonly RelayName[]): Promise<Relays> {
+    const relays = new Relays();
+    const guest = createTcpServer({ noDelay: true }, (socket) => {
+      socket.on('error', () => {});
+      relays.#guests.push(socket.pause());
+    });
+    guest.listen(0, '127.0.0.1');
+    guest.unref();
+    await once(guest, 'listening');
+    for (const name of names) {
+      const file = NEEDS[name];
+      if (file === undefined || existsSync(file)) await relays.#start(name, (guest.address() as AddressInfo).port);
+    }
+    return relays;
+  }
+
+  get names(): readonly RelayName[] {
+    return [...this.#running.keys()];
+  }
+
+  stop(): void {
+    for (const { processes } of this.#running.values()) for (const each of processes) each.kill();
+  }
+
+  /** One at a time: the next guest that comes is taken for this client's. */
+  async open(name: RelayName): Promise<Joined> {
+    const client = connect({ port: this.#running.get(name)!.port, host: '127.0.0.1', noDelay: true });
+    if (name !== 'socat') {
+      client.write(
+        'GET /?token=bench HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: binary\r\n\r\n',
+      );
+      await once(client, 'data');
+    }
+    client.pause();
+    while (this.#guests.length === 0) await pause(1);
+    return { client, guest: this.#guests.shift()! };
+  }
+
+  /** CPU-seconds that the relay's processes have spent so far, those of its connections included while they are open. */
+  cpuSeconds(name: RelayName): number {
+    return this.#pids(name).reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+  }
+
+  /** Proportional memory of all its processes, KB, after a collection. */
+  async memoryKb(name: RelayName): Promise<number> {
+    for (const child of this.#running.get(name)!.processes) if (child.connected) await asked(child);
+    return this.#pids(name).reduce((sum, pid) => sum + Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]), 0);
+  }
+
+  #pids(name: RelayName): number[] {
+    return this.#running.get(name)!.processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid, ...childrenOf(pid)]));
+  }
+
+  async #start(name: RelayName, guestPort: number): Promise<void> {
+    if (name === 'ours' || name === 'ours + agent' || name === 'ws + net') {
+      const processes: ChildProcess[] = [];
+      const run = async (role: string, port: number): Promise<number> => {
+        const child = fork(import.meta.filename, ['--relay', role, String(port)], { execArgv: ['--expose-gc', '--import=tsx'] });
+        processes.push(child);
+        return Number((await once(child, 'message'))[0]);
+      };
+      const port = name === 'ours + agent' ? await run('attach', await run('agent', guestPort)) : await run(name, guestPort);
+      this.#running.set(name, { processes, port });
+      return;
+    }
+    const port = await freePort();
+    const commands = {
+      websockify: ['websockify', `127.0.0.1:${port}`, `127.0.0.1:${guestPort}`],
+      nova: ['/usr/bin/python3', new URL('nova_relay.py', import.meta.url).pathname, String(port), String(guestPort)],
+      socat: ['socat', '-b', '524288', `TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr,nodelay`, `TCP:127.0.0.1:${guestPort},nodelay`],
+    };
+    const [command = '', ...args] = commands[name];
+    const child = spawn(command, args, { stdio: 'ignore' });
+    this.#running.set(name, { processes: [child], port });
+    await listening(port);
+    // The attempt that found it listening may have brought a guest.
+    await pause(300);
+    for (const socket of this.#guests.splice(0)) socket.destroy();
+  }
+}
+
+async function asked(child: ChildProcess): Promise<void> {
+  child.send('collect');
+  await once(child, 'message');
+}
+
+function childrenOf(pid: number): number[] {
+  const own = readdirSync(`/proc/${pid}/task`).flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number));
+  return own.flatMap((child) => [child, ...childrenOf(child)]);
+}
+
+function cpuSecondsOf(pid: number): number {
+  const tasks = readdirSync(`/proc/${pid}/task`).map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]));
+  return tasks.reduce((sum, each) => sum + each, 0) / 1e9;
+}
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function listening(port: number): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    const socket = connect(port, '127.0.0.1');
+    const isOpen = await new Promise<boolean>((resolve) => socket.once('connect', () => resolve(true)).once('error', () => resolve(false)));
+    socket.destroy();
+    if (isOpen) return;
+    await pause(100);
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}
+
+/* What runs in the child processes. */
+
+async function serveOurs(guestPort: number, endpoint?: string): Promise<number> {
+  const transport = createMemoryTransport();
+  const auth = new TestConsoleAuth();
+  await auth.serve(transport);
+  auth.consoles.set('bench', { instanceName: 'bench', consoleType: 'serial', port: guestPort, ...(endpoint === undefined ? {} : { endpoint }) });
+  const config = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'bench' });
+  const unlimited = Object.fromEntries(Object.entries(config).map(([name, value]) => [name, /PerAddress/.test(name) ? 100_000 : value])) as typeof config;
+  const app = await startConsoleProxy({ config: unlimited, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('bench'), clock: systemClock });
+  return Number(new URL(app.addresses[0]!.url).port);
+}
+
+/** A host: each Attach is a connection to the guest, as QEMU's sockets are. */
+async function serveAgent(guestPort: number): Promise<number> {
+  const attach = async (): Promise<{ stream: Socket; offset: number }> => {
+    const stream = connect({ port: guestPort, host: '127.0.0.1', noDelay: true });
+    await once(stream, 'connect');
+    return { stream, offset: 0 };
+  };
+  const server = await serveConsoleStream({ listen: '127.0.0.1:0', attach, limits: { attachesMax: 10_000 }, log: { warn() {}, debug() {} } });
+  return Number(server.endpoint.split(':')[1]);
+}
+
+async function serveWs(guestPort: number): Promise<number> {
+  const server = createServer();
+  const acceptor = new WebSocketServer({ server, perMessageDeflate: false });
+  acceptor.on('connection', (client, request) => {
+    const guest = connect({ port: guestPort, host: '127.0.0.1', noDelay: true });
+    const { socket } = request;
+    guest.on('data', (bytes) => {
+      client.send(bytes);
+      if (socket.writableNeedDrain) guest.pause();
+    });
+    socket.on('drain', () => guest.resume());
+    client.on('message', (bytes: Buffer) => {
+      if (!guest.write(bytes)) client.pause();
+    });
+    guest.on('drain', () => client.resume());
+    guest.on('close', () => client.terminate());
+    client.on('close', () => guest.destroy());
+    guest.on('error', () => {});
+    client.on('error', () => {});
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+const ROLES: Readonly<Record<string, (port: number) => Promise<number>>> = {
+  ours: (guestPort) => serveOurs(guestPort),
+  attach: (agentPort) => serveOurs(1, `127.0.0.1:${agentPort}`),
+  agent: serveAgent,
+  'ws + net': serveWs,
+};
+
+if (process.argv[2] === '--relay') {
+  const port = await ROLES[process.argv[3] ?? '']!(Number(process.argv[4]));
+  process.on('message', () => {
+    globalThis.gc?.();
+    process.send?.('collected');
+  });
+  process.on('disconnect', () => process.exit(0));
+  process.send?.(port);
+}

@@ -1,6 +1,7 @@
 /** A proxy's visitor who says exactly what a test wants: any path, any headers, and bytes that no library would send. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
 
@@ -47,66 +48,113 @@ export function upgrade(path: string, headers: Readonly<Record<string, string | 
   return [`GET ${path} HTTP/1.1`, ...lines, '', ''].join('\r\n');
 }
 
+/** What comes on a stream, handed out in the pieces that a test asks for. */
+export class Incoming {
+  readonly #stream: Duplex;
+  #held = Buffer.alloc(0);
+
+  constructor(stream: Duplex) {
+    this.#stream = stream;
+    stream.on('data', (bytes: Buffer) => (this.#held = Buffer.concat([this.#held, bytes])));
+    stream.on('error', () => {});
+  }
+
+  /** The next so many bytes; fails when the other side closes before. */
+  async take(count: number): Promise<Buffer> {
+    await this.#until(() => this.#held.length >= count);
+    const taken = this.#held.subarray(0, count);
+    this.#held = this.#held.subarray(count);
+    return taken;
+  }
+
+  /** Everything up to and with these words. */
+  async through(words: string): Promise<Buffer> {
+    await this.#until(() => this.#held.includes(words));
+    return this.take(this.#held.indexOf(words) + words.length);
+  }
+
+  /** What is left when the other side closes. */
+  async rest(): Promise<Buffer> {
+    await this.#until(() => false).catch(() => {});
+    return this.take(this.#held.length);
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    const given = new AbortController();
+    const timer = setTimeout(() => given.abort(), TIMEOUT_MS);
+    try {
+      const { signal } = given;
+      while (!condition()) {
+        if (this.#stream.readableEnded || this.#stream.destroyed) throw new Error('the connection was closed');
+        await Promise.race(['data', 'end', 'close'].map((event) => once(this.#stream, event, { signal })));
+      }
+    } finally {
+      clearTimeout(timer);
+      given.abort();
+    }
+  }
+}
+
 /** A WebSocket of which the test writes every byte. */
 export class RawWebSocket {
   readonly #socket: Socket;
-  #received = Buffer.alloc(0);
+  readonly #incoming: Incoming;
+  #data = Buffer.alloc(0);
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    socket.on('data', (bytes: Buffer) => (this.#received = Buffer.concat([this.#received, bytes])));
-    socket.on('error', () => {});
+    this.#incoming = new Incoming(socket);
   }
 
   /** Resolves with the WebSocket and its 101 answer. */
   static async open(proxyUrl: string, path: string, headers: Readonly<Record<string, string | null>> = {}): Promise<{ readonly raw: RawWebSocket; readonly answer: string }> {
     const raw = new RawWebSocket(await reach(proxyUrl));
     raw.send(Buffer.from(upgrade(path, headers)));
-    await raw.#until(() => raw.#received.includes('\r\n\r\n'));
-    const end = raw.#received.indexOf('\r\n\r\n') + 4;
-    const answer = raw.#received.subarray(0, end).toString('latin1');
-    raw.#received = raw.#received.subarray(end);
-    return { raw, answer };
+    return { raw, answer: (await raw.#incoming.through('\r\n\r\n')).toString('latin1') };
   }
 
   send(bytes: Buffer): void {
     this.#socket.write(bytes);
   }
 
-  /** The next so many bytes; fails when the other side closes before. */
-  async take(count: number): Promise<Buffer> {
-    await this.#until(() => this.#received.length >= count);
-    const taken = this.#received.subarray(0, count);
-    this.#received = this.#received.subarray(count);
-    return taken;
+  /** In one binary message. */
+  say(bytes: Buffer | string): void {
+    this.send(clientFrame(2, Buffer.from(bytes)));
   }
 
   /** Resolves with the next frame that the server sends whole; up to 64 KiB. */
   async frame(): Promise<{ readonly opcode: number; readonly payload: Buffer }> {
-    const head = await this.take(2);
+    const head = await this.#incoming.take(2);
     const short = head[1]! & 0x7f;
-    const size = short < 126 ? short : (await this.take(2)).readUInt16BE();
-    return { opcode: head[0]! & 0x0f, payload: await this.take(size) };
+    const size = short < 126 ? short : (await this.#incoming.take(2)).readUInt16BE();
+    return { opcode: head[0]! & 0x0f, payload: await this.#incoming.take(size) };
   }
 
-  /** The next frame is the goodbye. */
-  async goodbye(): Promise<{ readonly code: number; readonly reason: string }> {
+  /** The next so many bytes of the console, however they are framed. */
+  async bytes(count: number): Promise<Buffer> {
+    while (this.#data.length < count) {
+      const { opcode, payload } = await this.frame();
+      if (opcode === 8) throw new Error(`closed where bytes should have come: ${payload.toString('latin1')}`);
+      if (opcode === 2) this.#data = Buffer.concat([this.#data, payload]);
+    }
+    const taken = this.#data.subarray(0, count);
+    this.#data = this.#data.subarray(count);
+    return taken;
+  }
+
+  /** The server's close frame, and what of the console came before it and was not taken. */
+  async goodbye(): Promise<{ readonly code: number; readonly reason: string; readonly before: string }> {
     for (;;) {
       const { opcode, payload } = await this.frame();
-      if (opcode === 8) return { code: payload.length < 2 ? 1005 : payload.readUInt16BE(), reason: payload.subarray(2).toString() };
+      if (opcode === 2) this.#data = Buffer.concat([this.#data, payload]);
+      if (opcode !== 8) continue;
+      const code = payload.length < 2 ? 1005 : payload.readUInt16BE();
+      return { code, reason: payload.subarray(2).toString(), before: this.#data.toString('latin1') };
     }
   }
 
   destroy(): void {
     this.#socket.destroy();
-  }
-
-  async #until(condition: () => boolean): Promise<void> {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    while (!condition()) {
-      if (this.#socket.readableEnded || this.#socket.destroyed) throw new Error('the connection was closed');
-      await Promise.race([once(this.#socket, 'data', { signal }), once(this.#socket, 'close', { signal })]);
-    }
   }
 }
 

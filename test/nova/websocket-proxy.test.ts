@@ -3,9 +3,10 @@
  * tests, a guest behind it. What is about RFB and hosts: rfb-security.test.ts; about tokens and servers: nova-links.db.test.ts.
  */
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { echo, startGuest, type TestGuest } from '@gatehouse/console-proxy/test-guests';
 import { TestProxies, until } from '@gatehouse/console-proxy/test-proxy';
-import { clientFrame, hello, RawWebSocket, say, type Headers, type Seen } from './proxy-visitor.ts';
+import { hello, Incoming, RawWebSocket, say, type Headers, type Seen } from './proxy-visitor.ts';
 
 const TOKEN = '123-456-789';
 const OPENED = { code: null, reason: '', text: 'hello' };
@@ -127,8 +128,8 @@ describe("Nova's tests of its WebSocket proxy", function () {
       const page = await RawWebSocket.open(url, `/?token=${TOKEN}`, { Host: null, Origin: 'https://example.net' });
       assert.equal((await page.raw.goodbye()).code, 4403);
       const program = await RawWebSocket.open(url, `/?token=${TOKEN}`, { Host: null });
-      program.raw.send(clientFrame(2, Buffer.from('hello')));
-      assert.deepEqual(await program.raw.take(7), Buffer.from('\x82\x05hello', 'latin1'));
+      program.raw.say('hello');
+      assert.equal((await program.raw.bytes(5)).toString(), 'hello');
       for (const { raw } of [page, program]) raw.destroy();
     });
 
@@ -162,6 +163,61 @@ describe("Nova's tests of its WebSocket proxy", function () {
     it('test_reject_open_redirect_3_slashes: nor with three', () => assertStays('///example.com/%2F..'));
   });
 
+  describe('access paths', () => {
+    /** A console behind the access path `vmid`, on a host that answers CONNECT so; what it was asked. */
+    async function behindPath(consoleType: 'serial' | 'novnc', answer: string, played: (heard: Incoming, socket: Socket) => Promise<void>): Promise<{ host: TestGuest; asked: string[] }> {
+      const asked: string[] = [];
+      const host = await startGuest((socket) => {
+        const heard = new Incoming(socket);
+        void heard.through('\r\n\r\n').then((head) => {
+          asked.push(head.toString());
+          socket.write(answer);
+          return played(heard, socket);
+        });
+      });
+      proxies.auth.consoles.set('path', { instanceName: 'vm', consoleType, port: host.port, options: { internal_access_path: 'vmid' } });
+      return { host, asked };
+    }
+
+    it('test_new_websocket_client_internal_access_path: the host is asked by CONNECT, and then it is the console', async () => {
+      const { host, asked } = await behindPath('serial', 'HTTP/1.1 200 OK\r\n\r\n', async (heard, socket) => void socket.write(await heard.take(5)));
+      assert.deepEqual(await hello(url, '/?token=path'), OPENED);
+      assert.deepEqual(asked, [`CONNECT vmid HTTP/1.1\r\nHost: 127.0.0.1:${host.port}\r\n\r\n`]);
+      await host.close();
+    });
+
+    it('test_new_websocket_client_internal_access_path_err: a host that answers 500 does not let us through, and the log has its answer', async () => {
+      const { host } = await behindPath('serial', 'HTTP/1.1 500 Internal Server Error\r\n\r\n', async () => {});
+      assert.deepEqual(await hello(url, '/?token=path'), { code: 4503, reason: "The console's host does not let this proxy through.", text: '' });
+      await until(() => proxies.logged.includes('HTTP/1.1 500 Internal Server Error'), 'the log');
+      assert.ok(!proxies.logged.includes('vmid'), 'the path may be a secret');
+      await host.close();
+    });
+
+    it('test_new_websocket_client_internal_access_path_rfb: what a VNC server says behind the answer is not lost', async () => {
+      const { host } = await behindPath('novnc', 'HTTP/1.1 200 OK\r\n\r\nRFB 003.003\n', async (heard, socket) => {
+        assert.equal((await heard.take(12)).toString(), 'RFB 003.003\n');
+        socket.write(Buffer.of(0, 0, 0, 1));
+        assert.deepEqual([...(await heard.take(1))], [1], 'ClientInit');
+        socket.write('a ServerInit');
+      });
+      const { raw } = await RawWebSocket.open(url, '/?token=path');
+      assert.equal((await raw.bytes(12)).toString(), 'RFB 003.008\n');
+      for (const said of ['RFB 003.008\n', '\x01', '\x01']) raw.say(said);
+      assert.equal((await raw.bytes(6 + 12)).toString('latin1'), '\x01\x01\0\0\0\0a ServerInit');
+      raw.destroy();
+      await host.close();
+    });
+
+    it('a host that closes, or never ends its answer, is given up, where Nova waits for ever', async () => {
+      for (const answer of ['HTTP/1.1 200 OK\r\n', `HTTP/1.1 200 OK\r\n${'X: x\r\n'.repeat(4_000)}`]) {
+        const { host } = await behindPath('serial', answer, async (_heard, socket) => void socket.end());
+        assert.equal((await hello(url, '/?token=path')).code, 4503);
+        await host.close();
+      }
+    });
+  });
+
   describe('ends of sessions (Nova 34)', () => {
     /** A session of a minute and forty seconds ago, at a proxy whose sessions last so long. */
     async function openOld(name: string, proxyLifetimeMax: number): Promise<RawWebSocket> {
@@ -174,13 +230,13 @@ describe("Nova's tests of its WebSocket proxy", function () {
     }
 
     async function echoed(raw: RawWebSocket): Promise<void> {
-      raw.send(clientFrame(2, Buffer.from('hello')));
-      assert.equal((await raw.frame()).payload.toString(), 'hello');
+      raw.say('hello');
+      assert.equal((await raw.bytes(5)).toString(), 'hello');
     }
 
     it('test_enforce_session_timeout_timer_called: a session ends at its age, and its user reads why', async () => {
       const raw = await openOld('timed', 60);
-      assert.deepEqual(await raw.goodbye(), { code: 4026, reason: 'The session has lasted as long as sessions may.' });
+      assert.deepEqual(await raw.goodbye(), { code: 4026, reason: 'The session has lasted as long as sessions may.', before: '' });
       raw.destroy();
     });
 

@@ -1,9 +1,10 @@
 import { compute } from '@gatehouse/contracts/compute';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { brokerSettings } from '@gatehouse/runtime/broker';
-import { csv, flag, integer, port, rpcLevel, secretUrl } from '@gatehouse/runtime/config';
+import { choice, csv, flag, integer, port, rpcLevel, secretUrl } from '@gatehouse/runtime/config';
 import { address } from '@gatehouse/runtime/settings';
 import { z } from 'zod';
+import { GENERATED_SSH_KEYS } from './key-generation.ts';
 
 /** What decides how the API answers; the same in a process of its own and in the standalone. */
 export const apiConfig = z.object({
@@ -17,6 +18,8 @@ export const apiConfig = z.object({
   keyPairsMax: integer({ min: -1, max: 1_000_000, fallback: 100 }),
   /** Import DSA keys and RSA keys below 2048 bits too. */
   allowWeakKeys: flag(false),
+  /** What kind of key an ssh key pair is that the service makes itself. */
+  generatedSshKeys: choice(GENERATED_SSH_KEYS, 'rsa'),
   /** The levels spoken to compute agents and to consoleauth. */
   rpcPinCompute: rpcLevel(compute),
   rpcPinConsoleauth: rpcLevel(consoleauth),

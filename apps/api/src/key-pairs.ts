@@ -7,9 +7,10 @@ import type { ApiDb, ApiStores } from '@gatehouse/api-db/api-db';
 import type { KeyPair } from '@gatehouse/objects/key-pair';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
-import { generateSshKey } from './key-generation.ts';
+import { KeyGenerator } from './key-generation.ts';
+import type { GeneratedSshKeys } from './key-generation.ts';
 import { parseSshPublicKey } from './ssh-public-key.ts';
-import { x509Fingerprint } from './x509-certificate.ts';
+import { parseX509 } from './x509-certificate.ts';
 
 export type KeyPairType = 'ssh' | 'x509';
 
@@ -38,6 +39,7 @@ export interface KeyPairRules {
   readonly keyPairsMax: number;
   /** Also DSA and RSA below 2048 bits. */
   readonly allowWeakKeys: boolean;
+  readonly generatedSshKeys: GeneratedSshKeys;
 }
 
 /** Most key pairs in one answer, as in Nova (`max_limit`). */
@@ -46,28 +48,29 @@ export const KEY_PAIRS_PAGE_MAX = 1000;
 export class KeyPairs {
   readonly #apiDb: ApiDb;
   readonly #rules: KeyPairRules;
+  readonly #generator: KeyGenerator;
   readonly #clock: Clock;
 
   constructor(apiDb: ApiDb, rules: KeyPairRules, clock: Clock) {
     this.#apiDb = apiDb;
     this.#rules = rules;
+    this.#generator = new KeyGenerator(rules.generatedSshKeys);
     this.#clock = clock;
   }
 
   /**
    * Counting against the quota and storing are one step, so parallel imports cannot pass it. As in Nova a full
    * quota is told before a bad key. Throws PERMISSION_DENIED (another's key, quota), INVALID_ARGUMENT (bad key),
-   * ALREADY_EXISTS, UNIMPLEMENTED (generating x509), RESOURCE_EXHAUSTED (too many generations under way).
+   * ALREADY_EXISTS, RESOURCE_EXHAUSTED (too many generations under way).
    */
   async create(context: RequestContext, wanted: NewKeyPair): Promise<CreatedKeyPair> {
     permit(context, wanted.userId, 'create');
     const { userId, name, type } = wanted;
-    if (wanted.publicKey === undefined) await this.#checkQuota(this.#apiDb, userId);
-    const { publicKey, privateKey } = await material(wanted);
+    const { publicKey, privateKey } = await this.#material(wanted);
+    const fingerprint = await this.#fingerprint(wanted, publicKey);
     const keyPair = await this.#apiDb.transaction(async (stores) => {
       await stores.keyPairs.lockUser(userId);
       await this.#checkQuota(stores, userId);
-      const fingerprint = this.#fingerprint(type, publicKey);
       return stores.keyPairs.create({ userId, name, type, publicKey, fingerprint, createdAt: this.#clock.now() });
     });
     return { keyPair, privateKey };
@@ -104,13 +107,26 @@ export class KeyPairs {
     throw new ServiceError('PERMISSION_DENIED', 'Quota exceeded, too many key pairs.');
   }
 
-  #fingerprint(type: KeyPairType, publicKey: string): string {
-    if (type === 'x509') return x509Fingerprint(publicKey);
-    const key = parseSshPublicKey(publicKey);
-    if (key.weakness !== null && !this.#rules.allowWeakKeys) {
-      throw new ServiceError('INVALID_ARGUMENT', `Keypair data is invalid: ${key.weakness}`);
+  async #material({ userId, type, publicKey }: NewKeyPair): Promise<{ publicKey: string; privateKey: string | null }> {
+    if (publicKey !== undefined) return { publicKey, privateKey: null };
+    // Nobody waits for a key that could not be stored.
+    await this.#checkQuota(this.#apiDb, userId);
+    return type === 'ssh' ? this.#generator.ssh() : this.#generator.x509(userId, this.#clock.now());
+  }
+
+  async #fingerprint({ userId, type }: NewKeyPair, publicKey: string): Promise<string> {
+    try {
+      return this.#acceptedFingerprint(type, publicKey);
+    } catch (refusal) {
+      await this.#checkQuota(this.#apiDb, userId);
+      throw refusal;
     }
-    return key.fingerprintMd5;
+  }
+
+  #acceptedFingerprint(type: KeyPairType, publicKey: string): string {
+    const key = type === 'x509' ? parseX509(publicKey) : parseSshPublicKey(publicKey);
+    if (key.weakness !== null && !this.#rules.allowWeakKeys) throw new ServiceError('INVALID_ARGUMENT', `Keypair data is invalid: ${key.weakness}`);
+    return 'fingerprintMd5' in key ? key.fingerprintMd5 : key.fingerprint;
   }
 }
 
@@ -118,10 +134,4 @@ export class KeyPairs {
 function permit(context: RequestContext, userId: string, action: string): void {
   if (context.isAdmin || context.userId === userId) return;
   throw new ServiceError('PERMISSION_DENIED', `Policy doesn't allow os_compute_api:os-keypairs:${action} to be performed.`);
-}
-
-async function material(wanted: NewKeyPair): Promise<{ publicKey: string; privateKey: string | null }> {
-  if (wanted.publicKey !== undefined) return { publicKey: wanted.publicKey, privateKey: null };
-  if (wanted.type === 'ssh') return generateSshKey();
-  throw new ServiceError('UNIMPLEMENTED', 'Generating x509 key pairs is not supported yet: send a certificate as public_key');
 }

@@ -23,11 +23,9 @@ interface Difference {
 }
 
 const DIFFERENCES: Readonly<Record<string, Difference>> = {
-  'keypairs-050-2.10-generate-x509': { status: 501, says: /send a certificate/, why: 'x509 is imported, not generated, for now' },
-  'keypairs-073-2.35-generate-x509': { status: 501, says: /send a certificate/, why: 'as above' },
-  'keypairs-213-2.1-body-two-keys': { status: 400, says: /one public key on one line/, why: 'Nova shows one fingerprint and installs both' },
-  'keypairs-259-2.10-body-two-keys': { status: 400, says: /one public key on one line/, why: 'as above' },
-  'keypairs-306-2.92-body-two-keys': { status: 400, says: /one public key on one line/, why: 'as above' },
+  'keypairs-213-2.1-body-two-keys': { status: 400, says: /failed to generate fingerprint: one public key on one line/, why: 'Nova shows one fingerprint and installs both' },
+  'keypairs-259-2.10-body-two-keys': { status: 400, says: /failed to generate fingerprint: one public key on one line/, why: 'as above' },
+  'keypairs-306-2.92-body-two-keys': { status: 400, says: /failed to generate fingerprint: one public key on one line/, why: 'as above' },
   'keypairs-224-2.1-body-latin1-bytes': { status: 400, says: /Malformed request body/, why: 'bad input is not our failure' },
   'keypairs-271-2.10-body-latin1-bytes': { status: 400, says: /Malformed request body/, why: 'as above' },
   'keypairs-318-2.92-body-latin1-bytes': { status: 400, says: /Malformed request body/, why: 'as above' },
@@ -41,6 +39,9 @@ const DIFFERENCES: Readonly<Record<string, Difference>> = {
   'keypairs-394-no-token-noauth2-artefact': { status: 401, says: /X-Auth-Token is missing/, why: "Nova's noauth2 hands out an administrator's token" },
   'console-074-2.6-remote-consoles-type-of-other-protocol': { status: 400, says: /Invalid console type novnc/, why: 'Nova gives a URL that no proxy serves' },
 };
+
+/** Where Nova says no more than that a key was refused, ours goes on and says why: whoever pasted a private key is told so. */
+const SAYS_WHY = 'Keypair data is invalid: failed to generate fingerprint';
 
 const load = (name: string): readonly Recording[] =>
   JSON.parse(readFileSync(new URL(`../test-vectors/nova/${name}.json`, import.meta.url), 'utf8')) as Recording[];
@@ -72,7 +73,8 @@ function check(recording: Recording, answer: Answer): void {
     return;
   }
   const isGenerated = recording.response.includes('"private_key"');
-  const [got, expected] = [comparable(answer.text, isGenerated), comparable(recording.response, isGenerated)];
+  const text = recording.response.includes(`"${SAYS_WHY}"`) ? withoutReason(answer.text) : answer.text;
+  const [got, expected] = [comparable(text, isGenerated), comparable(recording.response, isGenerated)];
   assert.deepEqual(got, expected);
   // Nova's clients print in the order of the keys.
   assert.equal(JSON.stringify(got), JSON.stringify(expected));
@@ -81,6 +83,11 @@ function check(recording: Recording, answer: Answer): void {
     assert.match(answer.headers['vary'] ?? '', /OpenStack-API-Version.*X-OpenStack-Nova-API-Version/);
     assert.equal(answer.headers['x-compute-request-id'], answer.headers['x-openstack-request-id']);
   }
+}
+
+function withoutReason(text: string): string {
+  assert.match(text, new RegExp(`"${SAYS_WHY}: [^"]{10,}"`));
+  return text.replace(new RegExp(`${SAYS_WHY}: [^"]*`), SAYS_WHY);
 }
 
 describe("recordings of Nova's API", function () {

@@ -2,8 +2,9 @@
  * One line of an authorized_keys file, read strictly: `algorithm base64-blob [comment]`, the blob's own
  * first field naming the same algorithm, every field of the blob accounted for, and nothing but this one
  * key in the text. What is stored ends up verbatim in a guest's authorized_keys, so a second line, an
- * options prefix or a control character is refused rather than passed on.
- * Format: RFC 4253 6.6, RFC 5656 3.1, RFC 8709 4, OpenSSH PROTOCOL.u2f and PROTOCOL.certkeys.
+ * options prefix, a control character or what lets nobody in there is refused rather than passed on. A refusal
+ * repeats nothing of the text: it may be a private key.
+ * Format: RFC 4253 6.6, RFC 5656 3.1, RFC 8709 4, OpenSSH PROTOCOL.u2f.
  */
 import { createHash, createPublicKey } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -28,24 +29,24 @@ export const PUBLIC_KEY_CHARS_MAX = 98_304;
 const RSA_BITS_MIN = 2048;
 const RSA_BITS_MAX = 16_384;
 
-const LINE = /^(\S+)[ \t]+(\S+)(?:[ \t]+(.*))?$/u;
+const LINE = /^(\S+) (\S+)(?:[ \t]+(.*))?$/u;
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f\u2028\u2029]/;
 
 /**
- * Parses the text of one SSH public key (a trailing line end is allowed). Throws INVALID_ARGUMENT in
- * Nova's words where Nova too refuses it. A weak key is parsed and marked: whether to take it is the
- * caller's rule.
+ * Parses the text of one SSH public key (a line end after it is allowed). Throws INVALID_ARGUMENT, which begins
+ * in Nova's words and says why. A weak key is parsed and marked: whether to take it is the caller's rule.
  */
 export function parseSshPublicKey(text: string): SshPublicKey {
-  if (text.length > PUBLIC_KEY_CHARS_MAX) throw tooLong();
+  if (text.length > PUBLIC_KEY_CHARS_MAX) throw unreadable(`a public key has at most ${PUBLIC_KEY_CHARS_MAX} characters`);
   const [line = '', ...more] = text.split(/\r?\n/);
+  if (CONTROL.test(line)) throw unreadable('a control character stands in the text');
   const match = LINE.exec(line);
-  if (match === null || CONTROL.test(line)) throw unreadable();
+  if (match === null || !Object.hasOwn(KEY_FIELDS, match[1] ?? '')) throw unreadable(whatElse(line));
   const [, algorithm = '', encoded = '', comment = ''] = match;
   const blob = decodeBlob(encoded);
   const { bits, weakness } = readBlob(algorithm, blob);
-  if (more.some((rest) => rest !== '')) throw severalLines();
+  if (more.some((rest) => rest !== '')) throw unreadable('one public key on one line is accepted, the text has more lines');
   return {
     algorithm,
     comment,
@@ -56,12 +57,32 @@ export function parseSshPublicKey(text: string): SshPublicKey {
   };
 }
 
+const WHAT_ELSE: readonly (readonly [is: RegExp, reason: string])[] = [
+  [/^\s*$/, 'the text is empty'],
+  [/^\s*-----BEGIN [A-Z0-9 ]*PRIVATE KEY/, 'this is a private key, which should never leave its machine: send the public one, of the file that ends in .pub'],
+  [/^\s*-----BEGIN CERTIFICATE/, 'this is an X.509 certificate: send it with the type x509'],
+  [/^\s*---- BEGIN SSH2/, 'this is the form of RFC 4716: ssh-keygen -i makes one line of it'],
+  [/^\s*-----BEGIN [A-Z0-9 ]*PUBLIC KEY/, 'this is PEM: ssh-keygen -i -m PKCS8 makes one line of it'],
+  [/^\s/, 'the text begins with a space'],
+  [/^\S+-cert-v01@openssh\.com\s/, 'this is a certificate, which lets nobody in: send the public key that it certifies'],
+];
+
+/** Why a line that does not begin with an algorithm and one space is refused. */
+function whatElse(line: string): string {
+  const known = WHAT_ELSE.find(([is]) => is.test(line));
+  if (known !== undefined) return known[1];
+  const [first = '', ...others] = line.split(/[ \t]/, 50);
+  if (Object.hasOwn(KEY_FIELDS, first)) return 'one space, and then the key in base64, must follow the algorithm';
+  if (others.some((word) => Object.hasOwn(KEY_FIELDS, word))) return 'options before the key are not accepted: begin with the algorithm';
+  return `the text must begin with the algorithm, one of ${Object.keys(KEY_FIELDS).join(', ')}`;
+}
+
 interface Strength {
   readonly bits: number;
   readonly weakness: string | null;
 }
 
-/** Reads the fields after a key's name (and, in a certificate, after its nonce). */
+/** Reads the fields after a key's name; throws RangeError with the reason. */
 type FieldsReader = (reader: SshReader) => Strength;
 
 const STRONG = (bits: number): Strength => ({ bits, weakness: null });
@@ -78,92 +99,68 @@ const KEY_FIELDS: Readonly<Record<string, FieldsReader>> = {
     withApplication(reader, (fields) => readEcdsa(fields, 'nistp256', 'P-256', 256)),
 };
 
-const CERTIFICATE = '-cert-v01@openssh.com';
-
 function readBlob(algorithm: string, blob: Buffer): Strength {
   try {
     const reader = new SshReader(blob);
-    if (reader.text() !== algorithm) throw unreadable();
-    const strength = algorithm.endsWith(CERTIFICATE)
-      ? readCertificate(reader, plainName(algorithm))
-      : fieldsOf(algorithm)(reader);
+    if (reader.text() !== algorithm) throw new RangeError(`${algorithm} stands before it, another name in it`);
+    const strength = (KEY_FIELDS[algorithm] ?? readEd25519)(reader);
     reader.end();
     return strength;
-  } catch (error) {
-    throw error instanceof ServiceError ? error : unreadable(error);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw unreadable(`the key is damaged: ${cause.message}`, cause);
   }
-}
-
-function fieldsOf(algorithm: string): FieldsReader {
-  const fields = Object.hasOwn(KEY_FIELDS, algorithm) ? KEY_FIELDS[algorithm] : undefined;
-  if (fields === undefined) throw unreadable();
-  return fields;
-}
-
-/** `ssh-rsa-cert-v01@openssh.com` -> `ssh-rsa`; the FIDO forms keep their domain. */
-function plainName(certificate: string): string {
-  const name = certificate.slice(0, -CERTIFICATE.length);
-  return name.startsWith('sk-') ? `${name}@openssh.com` : name;
-}
-
-function readCertificate(reader: SshReader, name: string): Strength {
-  reader.bytes(); // nonce
-  const strength = fieldsOf(name)(reader);
-  reader.skip(8); // serial
-  reader.skip(4); // type: user or host
-  reader.bytes(); // key id
-  reader.bytes(); // principals
-  reader.skip(16); // valid after, valid before
-  reader.bytes(); // critical options
-  reader.bytes(); // extensions
-  reader.bytes(); // reserved
-  reader.bytes(); // signature key
-  reader.bytes(); // signature
-  return strength;
 }
 
 function readRsa(reader: SshReader): Strength {
   const exponent = reader.positive();
   const bits = bitLength(reader.positive());
-  const odd = ((exponent.at(-1) ?? 0) & 1) === 1;
-  if (!odd || bitLength(exponent) < 2 || bitLength(exponent) > 64 || bits > RSA_BITS_MAX) throw unreadable();
-  const weakness = bits < RSA_BITS_MIN ? `an RSA key of ${bits} bits is too short, ${RSA_BITS_MIN} is the least` : null;
-  return { bits, weakness };
+  const isOdd = ((exponent.at(-1) ?? 0) & 1) === 1;
+  if (!isOdd || bitLength(exponent) < 2 || bitLength(exponent) > 64) throw new RangeError('its exponent is not odd, or not one of 2 to 64 bits');
+  if (bits > RSA_BITS_MAX) throw new RangeError(`it has ${bits} bits, at most ${RSA_BITS_MAX} are accepted`);
+  return { bits, weakness: rsaWeakness(bits) };
+}
+
+/** Why an RSA key of so many bits should not be trusted any more, or null. */
+export function rsaWeakness(bits: number): string | null {
+  return bits < RSA_BITS_MIN ? `an RSA key of ${bits} bits is too short, ${RSA_BITS_MIN} is the least` : null;
 }
 
 function readDsa(reader: SshReader): Strength {
   const bits = bitLength(reader.positive());
-  reader.positive();
-  reader.positive();
-  reader.positive();
+  for (let number = 0; number < 3; number += 1) reader.positive();
   return { bits, weakness: 'ssh-dss keys are no longer accepted by OpenSSH servers; use ssh-ed25519' };
 }
 
 function readEd25519(reader: SshReader): Strength {
-  if (reader.bytes().length !== 32) throw unreadable();
+  if (reader.bytes().length !== 32) throw new RangeError('an Ed25519 key has 32 bytes');
   return STRONG(256);
 }
 
 function readEcdsa(reader: SshReader, curve: string, crv: string, bits: number): Strength {
-  if (reader.text() !== curve) throw unreadable();
+  if (reader.text() !== curve) throw new RangeError(`its curve is not ${curve}`);
   const point = reader.bytes();
   const size = Math.ceil(bits / 8);
-  if (point.length !== 1 + 2 * size || point[0] !== 4) throw unreadable();
-  const x = point.subarray(1, 1 + size).toString('base64url');
-  const y = point.subarray(1 + size).toString('base64url');
-  createPublicKey({ key: { kty: 'EC', crv, x, y }, format: 'jwk' }); // throws off the curve
+  if (point.length !== 1 + 2 * size || point[0] !== 4) throw new RangeError(`a point of ${curve} is written in ${1 + 2 * size} bytes, uncompressed`);
+  const [x, y] = [point.subarray(1, 1 + size), point.subarray(1 + size)].map((number) => number.toString('base64url'));
+  try {
+    createPublicKey({ key: { kty: 'EC', crv, x, y }, format: 'jwk' });
+  } catch (cause) {
+    throw new RangeError(`its point is not on ${curve}`, { cause });
+  }
   return STRONG(bits);
 }
 
+/** On a FIDO token. */
 function withApplication(reader: SshReader, fields: FieldsReader): Strength {
   const strength = fields(reader);
-  if (reader.bytes().length === 0) throw unreadable();
+  if (reader.bytes().length === 0) throw new RangeError('the application that a FIDO key is bound to is missing');
   return strength;
 }
 
 function decodeBlob(encoded: string): Buffer {
   const blob = Buffer.from(encoded, 'base64');
-  if (!BASE64.test(encoded) || encoded.length % 4 !== 0 || blob.toString('base64') !== encoded) throw unreadable();
+  if (!BASE64.test(encoded) || blob.toString('base64') !== encoded) throw unreadable('what follows the algorithm is not whole base64');
   return blob;
 }
 
@@ -172,17 +169,6 @@ function bitLength(magnitude: Uint8Array): number {
   return magnitude.length * 8 - Math.clz32(first) + 24;
 }
 
-function unreadable(cause?: unknown): ServiceError {
-  return new ServiceError('INVALID_ARGUMENT', 'Keypair data is invalid: failed to generate fingerprint', { cause });
-}
-
-function severalLines(): ServiceError {
-  return new ServiceError('INVALID_ARGUMENT', 'Keypair data is invalid: one public key on one line is accepted, the text has more');
-}
-
-function tooLong(): ServiceError {
-  return new ServiceError(
-    'INVALID_ARGUMENT',
-    `Keypair data is invalid: a public key has at most ${PUBLIC_KEY_CHARS_MAX} characters`,
-  );
+function unreadable(reason: string, cause?: unknown): ServiceError {
+  return new ServiceError('INVALID_ARGUMENT', `Keypair data is invalid: failed to generate fingerprint: ${reason}`, { cause });
 }

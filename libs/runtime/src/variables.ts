@@ -42,6 +42,7 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_DIAL_TLS_KEY', 'PEM key of that certificate'],
   ['GATEHOUSE_DRIVER', 'how a compute agent reaches its guests: simulated or qemu'],
   ['GATEHOUSE_FRAME_ANCESTORS', 'pages that may show a console in a frame: self, none, or origins'],
+  ['GATEHOUSE_GENERATED_SSH_KEYS', 'kind of the ssh keys that the api makes: rsa or ed25519'],
   ['GATEHOUSE_HOST', 'name of the host that a compute agent speaks for'],
   ['GATEHOUSE_INSECURE_NO_AUTH', 'serve without identity also where others can reach it'],
   ['GATEHOUSE_KEY_PAIRS_MAX', 'most key pairs of one user'],

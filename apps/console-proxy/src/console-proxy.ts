@@ -15,6 +15,7 @@ import type { Client } from '@gatehouse/rpc/client';
 import { newContext, type RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import { CarriedSessions, type CarriedSession } from './carried-sessions.ts';
+import { ChannelSockets } from './channel-sockets.ts';
 import { lastWordsFor, type OpenStream } from './open-stream.ts';
 import type { ProxiedSession } from './proxied-session.ts';
 import { isRemoteWord, type ProxyRecord, type VisitFacts } from './proxy-record.ts';
@@ -68,6 +69,7 @@ export class ConsoleProxy {
   readonly #ends: SessionEnds;
   readonly #sessions: CarriedSessions;
   readonly #renewals: SessionRenewals;
+  readonly #channels: ChannelSockets;
   /** Those that are being let in. */
   readonly #opening = new Set<ProxiedSession>();
   #draining = false;
@@ -83,6 +85,7 @@ export class ConsoleProxy {
     const parking = { resumeWaitMs: settings.proxyResumeWait * 1_000, parkedMax: settings.proxySessionsMax };
     this.#sessions = new CarriedSessions(this.#ends, parking, clock);
     this.#renewals = new SessionRenewals(auth, settings.proxyName, this.#sessions, clock);
+    this.#channels = new ChannelSockets(openStream);
   }
 
   /** How many sessions have a client now. */
@@ -101,11 +104,13 @@ export class ConsoleProxy {
     let facts: VisitFacts = { requestId: context.requestId, clientAddress: visit.clientAddress };
     this.#opening.add(client);
     try {
+      if (await this.#channels.join(client, visit)) return null;
       this.#admit(visit);
       const claim = randomUUID();
       const grant = await this.#ask(claim, visit, context);
       facts = { ...facts, ...factsOf(grant.session) };
       await this.#begin(client, claim, grant, facts);
+      this.#channels.open(client, grant, visit, claim !== grant.session.id);
       return null;
     } catch (thrown) {
       const error = toServiceError(thrown);
@@ -155,6 +160,7 @@ export class ConsoleProxy {
     const session: CarriedSession = { id, claim, leaseMs: grant.leaseSeconds * 1_000, client };
     let isOpen = false;
     this.#sessions.carry(session, { bytesIn, bytesOut }, (reason) => {
+      this.#channels.close(client);
       if (isOpen) this.#record.ended(reason, { ...facts, bytesIn: client.bytesIn, bytesOut: client.bytesOut });
     });
     this.#renewals.granted(session.leaseMs);
@@ -171,6 +177,7 @@ export class ConsoleProxy {
   async #join(client: ProxiedSession, grant: ConsoleGrant): Promise<void> {
     const goneBefore = (): ServiceError => new ServiceError('CANCELLED', 'The client left before its console was open.');
     if (client.endReason !== null) throw goneBefore();
+    await this.#channels.checkBeginning(client, grant);
     const stream = await this.#openStream(grant);
     if (client.endReason !== null) {
       stream.destroy();

@@ -9,7 +9,7 @@ import { ERRORS } from '@gatehouse/errors/error-table';
 import type { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { GuestConnection, type GuestEvents } from './guest-connection.ts';
-import { RfbInput } from './rfb-input.ts';
+import { personInputOf, type PersonInput } from './person-input.ts';
 import { SessionTimers, type Timed, type TimedReason, type TimerSettings } from './session-timers.ts';
 import { inputFilterOf, type InputFilter } from './view-only/input-filter.ts';
 import type { Subprotocol } from './websocket/handshake.ts';
@@ -38,13 +38,12 @@ export interface Carrier {
 const EMPTY = Buffer.alloc(0);
 /** A browser that leaves a page, also to load it anew, says this. */
 const GOING_AWAY = 1001;
-const VNC_TYPES: readonly string[] = ['novnc', 'xvpvnc'];
+const NO_TIMERS: TimerSettings = { idleTimeoutMs: 0, lifetimeMaxMs: 0 };
 
 export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
-  /** From the client to the guest. */
-  bytesIn = 0;
-  /** From the guest to the client. */
-  bytesOut = 0;
+  /** Of the whole session: its further sockets count here too. */
+  #carried = { bytesIn: 0, bytesOut: 0 };
+  readonly #joined = new Set<ProxiedSession>();
   #connection: WebSocketConnection;
   #controlled: boolean;
   #early: Buffer[] = [];
@@ -54,8 +53,10 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
   #canReturn = false;
   #saidGoodbye = false;
   #timers: SessionTimers | null = null;
-  /** Whether these bytes hold a person's input; null: nobody asks. */
-  #isInput: ((bytes: Buffer) => boolean) | null = null;
+  /** Null: nobody asks. */
+  #input: PersonInput | null = null;
+  /** Called when something came of which nobody has asked yet. */
+  #heard = (): void => {};
   /** Of a console that may only be looked at. */
   #filter: InputFilter | null = null;
 
@@ -67,6 +68,26 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
   /** Why it has ended; null while it lives. */
   get endReason(): string | null {
     return this.#endReason;
+  }
+
+  /** From the client to the guest. */
+  get bytesIn(): number {
+    return this.#carried.bytesIn;
+  }
+
+  /** From the guest to the client. */
+  get bytesOut(): number {
+    return this.#carried.bytesOut;
+  }
+
+  /** Whether the client hears control messages, and so opens sessions with this socket alone. */
+  get isControlled(): boolean {
+    return this.#controlled;
+  }
+
+  /** How many further sockets the session has. */
+  get joined(): number {
+    return this.#joined.size;
   }
 
   /** Whether its user holds the grant that opens this session again. */
@@ -89,8 +110,35 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
   carriedBy(carrier: Carrier): void {
     this.#carrier = carrier;
     this.#canReturn = carrier.isResumed;
-    this.bytesIn = carrier.bytesIn;
-    this.bytesOut = carrier.bytesOut;
+    this.#carried = { bytesIn: carrier.bytesIn, bytesOut: carrier.bytesOut };
+  }
+
+  /** What the client has said before its console is open, as soon as that is enough; or when it ends, or `timeoutMs` pass. */
+  async firstBytes(isEnough: (bytes: Buffer) => boolean, timeoutMs: number): Promise<Buffer> {
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      this.#heard();
+    }, timeoutMs);
+    while (!isLate && this.#endReason === null && !isEnough(Buffer.concat(this.#early))) {
+      const heard = new Promise<void>((resolve) => (this.#heard = resolve));
+      // What was read is the reader's memory, and it reads on.
+      this.#early = this.#early.map((bytes) => Buffer.from(bytes));
+      this.#connection.resume();
+      await heard;
+    }
+    clearTimeout(late);
+    return Buffer.concat(this.#early);
+  }
+
+  /** A further socket of the session that `main` began, on a stream of its own: it counts there, and ends with it. */
+  join(main: ProxiedSession, grant: ConsoleGrant, stream: Duplex): void {
+    main.#joined.add(this);
+    this.#carried = main.#carried;
+    this.#timers = main.#timers;
+    this.#input = main.#input === null ? null : personInputOf(grant.session.consoleType);
+    this.#carrier = { isResumed: false, ...this.#carried, onEnded: () => void main.#joined.delete(this) };
+    this.begin({ ...grant, resumeGrant: null }, stream, NO_TIMERS);
   }
 
   /** Join the client to the console it was granted. */
@@ -125,23 +173,25 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
   beat(nowMs: number): void {
     this.#connection.beat();
     this.#timers?.beat(nowMs, this);
+    for (const each of this.#joined) each.#connection.beat();
   }
 
   /** From the client: the one place where its bytes go to the guest. */
   data(bytes: Buffer): boolean {
     if (this.#guest === null) {
       this.#early.push(bytes);
+      this.#heard();
       return false;
     }
-    this.bytesIn += bytes.length;
-    if (this.#isInput?.(bytes)) this.#timers?.input();
+    this.#carried.bytesIn += bytes.length;
+    if (this.#input?.sees(bytes)) this.#timers?.input();
     const passed = this.#passed(bytes);
     return passed.length === 0 || this.#guest.send(passed);
   }
 
   /** From the guest, to the client. */
   output(whole: Buffer, start: number): boolean {
-    if (this.#endReason === null) this.bytesOut += whole.length - start;
+    if (this.#endReason === null) this.#carried.bytesOut += whole.length - start;
     return this.#connection.send(whole, start);
   }
 
@@ -186,8 +236,7 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
     const ageMs = session.leaseExpires.getTime() - leaseSeconds * 1_000 - session.startedAt.getTime();
     this.#timers = new SessionTimers(settings, ageMs, performance.now());
     if (settings.idleTimeoutMs === 0) return;
-    const rfb = VNC_TYPES.includes(session.consoleType) ? new RfbInput() : null;
-    this.#isInput = rfb === null ? () => true : (bytes) => rfb.sees(bytes);
+    this.#input = personInputOf(session.consoleType);
   }
 
   #finish(reason: string, code: number, words: string): void {
@@ -198,6 +247,8 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
     this.#connection.close(code, words);
     if (['client_closed', 'client_lost'].includes(reason)) this.#guest?.letGo();
     else this.#guest?.destroy();
+    this.#heard();
+    for (const each of [...this.#joined]) each.end(reason);
     this.#carrier?.onEnded(reason);
   }
 

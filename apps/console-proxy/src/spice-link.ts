@@ -20,7 +20,7 @@ const MAGIC = Buffer.from('REDQ');
 /** Magic, two version numbers, the size of what follows. */
 export const LINK_HEADER_BYTES = 16;
 /** As far as the channel is named. */
-export const LINK_HEAD_BYTES = LINK_HEADER_BYTES + 6;
+const LINK_HEAD_BYTES = LINK_HEADER_BYTES + 6;
 
 /** What these first bytes of a channel say; `more`: not yet anything; null: this is no SPICE client. */
 export function readSpiceLink(bytes: Buffer): SpiceLink | 'more' | null {

@@ -230,6 +230,7 @@ export class WebSocketConnection {
   /** What the peer still says is read on, for a while, as far as its close frame. */
   #leave(): void {
     if (this.#socket.destroyed) return;
+    this.resume();
     const timer = setTimeout(() => this.#socket.destroy(), CLOSE_WAIT_MS);
     timer.unref();
     this.#socket.once('close', () => clearTimeout(timer));

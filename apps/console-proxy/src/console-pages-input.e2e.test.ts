@@ -162,6 +162,7 @@ describe('typing on the console pages in a browser', function () {
     assert.equal(await button(page, 'Ctrl').getAttribute('aria-pressed'), 'false');
     await button(page, 'Alt').click();
     await button(page, 'Alt').click();
+    assert.equal(await button(page, 'Alt, locked').getAttribute('aria-pressed'), 'true');
     await shoot(page, 'modifier-locked');
     await button(page, 'Tab').click();
     await button(page, 'Tab').click();

@@ -11,13 +11,14 @@ const byId = (id) => document.getElementById(id);
 export class ConsoleBar {
   #viewer = null;
   #session = null;
-  #fit = true;
+  #fit;
   #pan = false;
   #hintTimer = null;
   #kind;
 
-  constructor(kind) {
+  constructor(kind, fit) {
     this.#kind = kind;
+    this.#fit = fit;
     byId('kind').textContent = kind;
     byId('menu').addEventListener('click', () => this.#openMenu(byId('menu').getAttribute('aria-expanded') === 'false'));
     byId('fit').addEventListener('click', () => this.#setPicture(!this.#fit, false));

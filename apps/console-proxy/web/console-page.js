@@ -3,7 +3,7 @@
  * lost comes back by itself while its session may still be there.
  *
  * A page is { kind: its word in the title, consoleType: what it can show, input: what its user can do there, in words, keyboard: see
- * screen-keyboard.js, show(channel, element, { viewOnly, modifiers, link }) }, and `show` answers a viewer:
+ * screen-keyboard.js, fit: whether the picture is fitted to the window at first, show(channel, element, { viewOnly, modifiers, link }) }, and `show` answers a viewer:
  *
  *   ready                        optional: a promise, resolved when keys can be sent; without one they can at once
  *   focus()                      keys go to the machine from now on
@@ -29,11 +29,11 @@ const NEW_SESSION_SAID_MS = 20_000;
 
 const byId = (id) => document.getElementById(id);
 
-export function runConsolePage({ kind, consoleType, input, keyboard, show }) {
+export function runConsolePage({ kind, consoleType, input, keyboard, fit = true, show }) {
   const link = readLink();
   const notices = new Notices();
   const reconnection = new Reconnection(connect);
-  const bar = new ConsoleBar(kind);
+  const bar = new ConsoleBar(kind, fit);
   const tools = new InputTools(keyboard, () => bar.show());
   const endCard = new EndCard(connect);
   let channel = null;

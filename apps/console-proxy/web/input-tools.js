@@ -25,7 +25,7 @@ export class InputTools {
       hold: (name) => this.#viewer !== null && keyboard.hold(this.#viewer, name),
       release: (name) => this.#viewer !== null && keyboard.release(this.#viewer, name),
     });
-    new KeyPanel(byId('key-panel'), { keyboard, modifiers: this.#modifiers, pressed: (press) => this.#press(press) });
+    new KeyPanel(byId('key-panel'), { keyboard, modifiers: this.#modifiers, pressed: (press) => this.#press(press), closed: () => this.#toggle('keys', 'key-panel') });
     this.#typePanel = new TypePanel(keyboard, this.#focusConsole);
     if (keyboard.layouts.length > 0) {
       const sendKey = (...key) => this.#press((viewer) => viewer.sendKey(...key), key[2] === false);

@@ -6,13 +6,13 @@ export class KeyPanel {
 
   /**
    * Draws into `element`. `keyboard` names the keys (see screen-keyboard.js); `pressed(press)` is called with a function of a viewer
-   * when one is pressed; `modifiers` are StickyModifiers.
+   * when one is pressed, `closed()` when the user has enough; `modifiers` are StickyModifiers.
    */
-  constructor(element, { keyboard, modifiers, pressed }) {
+  constructor(element, { keyboard, modifiers, pressed, closed }) {
     this.#modifiers = modifiers;
     this.#pressed = pressed;
     element.append(this.#modifierGroup(keyboard.modifiers), ...keyboard.keyGroups.map((group) => this.#group(group)));
-    element.append(paragraph('quiet', 'A modifier holds for the next key; press it twice to lock it.'));
+    element.append(paragraph('quiet', 'A modifier holds for the next key; press it twice to lock it.'), makeButton('Close', closed));
   }
 
   #modifierGroup(names) {

@@ -13,6 +13,8 @@ runConsolePage({
   consoleType: 'serial',
   input: 'Type',
   keyboard: serialKeyboard,
+  // 80 columns on a phone are too small to be read.
+  fit: innerWidth >= 560,
   show(channel, element, { viewOnly, modifiers }) {
     const terminal = new Terminal({
       cursorBlink: !matchMedia('(prefers-reduced-motion: reduce)').matches,

@@ -21,6 +21,7 @@ const PACKAGES = [
   { name: 'novnc', file: '/usr/share/novnc/vnc_lite.html', classes: ['e2e'] },
   { name: 'chromium', file: '/usr/bin/chromium', classes: ['e2e'] },
   { name: 'qemu-system-x86', file: '/usr/bin/qemu-system-x86_64', classes: ['e2e'] },
+  { name: 'tigervnc-standalone-server', file: '/usr/bin/Xtigervnc', classes: ['e2e'] },
   { name: 'seabios', file: '/usr/share/seabios/bios-256k.bin', classes: ['e2e'] },
   { name: 'busybox-static', file: '/usr/share/doc/busybox-static', classes: ['e2e'] },
   { name: 'cpio', file: '/bin/cpio', classes: ['e2e'] },

@@ -22,6 +22,9 @@ export function hostRefusal(words: string, detail: string): ServiceError {
   return new ServiceError('UNAVAILABLE', words, { cause: new Error(detail) });
 }
 
+/** Whether it is that the host closed the connection, without a reason. */
+export const isClosed = (error: unknown): boolean => isServiceError(error) && error.message === WORDS.closed;
+
 /** What the log says of a refusal. */
 export function detailOf(error: unknown): string {
   if (isServiceError(error) && error.cause instanceof Error) return error.cause.message;

@@ -6,6 +6,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { isIP, type Socket } from 'node:net';
 import { checkServerIdentity, connect, createSecureContext, type PeerCertificate, type SecureContext, type TLSSocket } from 'node:tls';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Logger } from '@gatehouse/runtime/logger';
 import { firstSign } from './handshake-bytes.ts';
@@ -60,17 +61,18 @@ export class HostTls {
   async secureAndSettle(socket: Socket, names: readonly string[]): Promise<TLSSocket> {
     const tls = await this.secure(socket, names);
     const sign = await firstSign(tls, ['readable', 'session', 'error', 'close'], LATE_REFUSAL_MS);
-    if (tls.errored !== null) throw tlsRefusal(tls.errored, this.#paths.own !== null);
     // Something to read, and nothing there: that is how an end is told.
-    if (tls.destroyed || (sign === 'readable' && tls.readableLength === 0)) {
-      throw hostRefusal(WORDS.stranger, `it closed the connection right after TLS${this.showing}`);
-    }
+    const isOver = sign === 'error' || sign === 'close' || (sign === 'readable' && tls.readableLength === 0);
+    if (isOver) throw this.refusedAfter(tls, 'it closed the connection right after TLS');
+    // 'session' comes from the middle of a read: what is written there is never sent.
+    await nextTurn();
     return tls;
   }
 
-  /** What the log adds where a host closes right after TLS. */
-  get showing(): string {
-    return showing(this.#paths.own !== null);
+  /** What it means that a host closes right after TLS: `detail` says where we were. */
+  refusedAfter(tls: TLSSocket, detail: string): ServiceError {
+    const failure = failures.get(tls);
+    return hostRefusal(WORDS.stranger, `${detail}${failure === undefined ? '' : ` (${clean(failure.message)})`}${showing(this.#paths.own !== null)}`);
   }
 
   #wrongCertificate(tls: TLSSocket): ServiceError {
@@ -110,17 +112,23 @@ export class HostTls {
   }
 }
 
+/** A TLS socket tells its error once, and may look as if it had had none. */
+const failures = new WeakMap<TLSSocket, Error>();
+
 function established(tls: TLSSocket, shows: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     // Stays, as on the socket below: an error between two steps is found where the next one reads.
-    tls.on('error', (error) => reject(tlsRefusal(error, shows)));
-    tls.once('close', () => reject(hostRefusal(WORDS.insecure, 'the connection was closed during the TLS handshake')));
+    tls.on('error', (error) => {
+      failures.set(tls, error);
+      reject(tlsRefusal(error, shows));
+    });
+    tls.once('close', () => reject(hostRefusal(WORDS.insecure, `the connection was closed during the TLS handshake${showing(shows)}`)));
     tls.once('secureConnect', () => resolve());
   });
 }
 
 /** What a TLS failure says about who refused whom. */
-export function tlsRefusal(error: Error, shows: boolean): ServiceError {
+function tlsRefusal(error: Error, shows: boolean): ServiceError {
   const code = 'code' in error ? String(error.code) : '';
   const isOfOurs = /ALERT_(CERTIFICATE|BAD_CERTIFICATE|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED|HANDSHAKE_FAILURE)/.test(code);
   return hostRefusal(isOfOurs ? WORDS.stranger : WORDS.insecure, `TLS failed: ${clean(error.message)}${isOfOurs ? showing(shows) : ''}`);

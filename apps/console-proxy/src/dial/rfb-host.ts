@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { readExactly } from './handshake-bytes.ts';
-import { hostRefusal, WORDS } from './host-refusal.ts';
+import { detailOf, hostRefusal, isClosed, WORDS } from './host-refusal.ts';
 import type { HostTls } from './host-tls.ts';
 import { NONE, REASON_BYTES_MAX, VENCRYPT, VERSION_BYTES, VERSION_LINE, VNC, namesOf, type RfbVersion } from './rfb-words.ts';
 import { answerChallenge, CHALLENGE_BYTES, readVncPassword } from './vnc-password.ts';
@@ -41,10 +41,11 @@ export async function enterVncHost(socket: Socket, security: VncSecurity, names:
     throw hostRefusal(WORDS.security, `it offers ${namesOf(offered)}, and GATEHOUSE_VNC_AUTH_SCHEMES accepts ${namesOf(wanted)}`);
   }
   if (version !== '3.3') socket.write(Buffer.of(TYPE_OF[scheme]));
-  const secured = await prove(scheme, socket, security, names);
+  if (scheme === 'vencrypt') return proveInTls(socket, version, security, names);
+  if (scheme === 'vnc') await answerPassword(socket, security.passwordFile);
   // Before 3.8 a server that asks for nothing says nothing either.
-  if (scheme !== 'none' || version === '3.8') await readResult(secured, version);
-  return secured;
+  if (scheme === 'vnc' || version === '3.8') await readResult(socket, version);
+  return socket;
 }
 
 /** How a version greets; RFC 6143 7.1.1: numbers between count as 3.3, and the highest that we know answers what is above it. */
@@ -71,15 +72,16 @@ async function readDictatedType(socket: Duplex): Promise<readonly number[]> {
   return [type].filter((each) => SCHEME_OF.get(each) !== 'vencrypt');
 }
 
-async function prove(scheme: VncScheme, socket: Socket, { tls, passwordFile }: VncSecurity, names: readonly string[]): Promise<Duplex> {
-  if (scheme === 'none') return socket;
-  if (scheme === 'vnc') {
-    await answerPassword(socket, passwordFile);
-    return socket;
-  }
+async function proveInTls(socket: Socket, version: RfbVersion, { tls, passwordFile }: VncSecurity, names: readonly string[]): Promise<Duplex> {
   if (tls === null) throw hostRefusal(WORDS.setup, 'VeNCrypt takes GATEHOUSE_DIAL_TLS_CA, which is not set');
   const { stream, asksPassword } = await throughVencrypt(socket, tls, names, passwordFile !== null);
-  if (asksPassword) await answerPassword(stream, passwordFile);
+  try {
+    if (asksPassword) await answerPassword(stream, passwordFile);
+    await readResult(stream, version);
+  } catch (error) {
+    // A host may judge our certificate only now, and not say so.
+    throw isClosed(error) ? tls.refusedAfter(stream, detailOf(error)) : error;
+  }
   return stream;
 }
 

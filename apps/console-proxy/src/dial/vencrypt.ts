@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { readExactly } from './handshake-bytes.ts';
 import { hostRefusal, WORDS } from './host-refusal.ts';
 import type { HostTls } from './host-tls.ts';
@@ -18,7 +19,7 @@ export async function throughVencrypt(
   tls: HostTls,
   names: readonly string[],
   hasPassword: boolean,
-): Promise<{ readonly stream: Duplex; readonly asksPassword: boolean }> {
+): Promise<{ readonly stream: TLSSocket; readonly asksPassword: boolean }> {
   const [major, minor] = await readExactly(socket, 2, 'the VeNCrypt version');
   if (major !== 0 || minor !== 2) throw hostRefusal(WORDS.security, `it speaks VeNCrypt ${major}.${minor}; this proxy speaks 0.2`);
   socket.write(Buffer.of(0, 2));

@@ -21,6 +21,7 @@ interface SharedClient {
 }
 
 const IDLE_MS = 30_000;
+const HTTP2_WINDOW_BYTES = 4 * 1024 * 1024;
 const shared = new Map<string, SharedClient>();
 
 /** One process has one set of TLS files, so a connection is known by its endpoint and whether it has them. */
@@ -69,5 +70,7 @@ function connect(endpoint: string, tls: TlsFiles | undefined): Client {
     'grpc.keepalive_time_ms': 10_000,
     'grpc.keepalive_timeout_ms': 5_000,
     'grpc.enable_retries': 0,
+    // Each console has a window of its own (attach-channel.ts); HTTP/2's 64 KB for all of them would only make them wait.
+    'grpc-node.flow_control_window': HTTP2_WINDOW_BYTES,
   });
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { createServer, request, type IncomingMessage, type Server } from 'node:http';
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { Pages } from './pages.ts';
 
@@ -43,6 +44,22 @@ describe('the pages', () => {
     });
   }
 
+  // As they stand on the wire, whatever a client library makes of them.
+  for (const target of ['//evil.example', '//evil.example/', '/\\\\evil.example', '/\\evil.example/..', '/%2f/evil.example', '/%5cevil.example', '//evil.example/%2e%2e', '///', '/.//evil.example', 'http://evil.example/', 'evil.example', '/vnc//evil.example', '/vnc;//evil.example', '/\t/evil.example']) {
+    it(`send nobody to another host for ${JSON.stringify(target)}`, async () => {
+      const answer = await rawAnswer(target);
+      assert.match(answer, /^HTTP\/1\.1 (?:400|404) /);
+      assert.doesNotMatch(answer, /^(?:location|refresh):/im);
+      assert.doesNotMatch(answer, /evil\.example/);
+    });
+  }
+
+  async function rawAnswer(target: string): Promise<string> {
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: console.example\r\nConnection: close\r\n\r\n`, 'latin1');
+    return text(socket);
+  }
+
   it('answer a plain request to the WebSocket address with 426', async () => assert.equal((await get('/websockify')).status, 426));
 
   for (const path of ['/', '/vnc', '/serial', '/spice', '/vnc?path=?token=x', '/vnc_auto.html?path=%3Ftoken%3Dx', '/spice_auto.html?token=x', '/nowhere']) {
@@ -54,6 +71,8 @@ describe('the pages', () => {
       const policy = String(headers['content-security-policy']);
       assert.match(policy, /default-src 'none'; script-src 'self'; /);
       assert.match(policy, /frame-ancestors 'self'/);
+      assert.equal(headers['x-frame-options'], 'SAMEORIGIN');
+      assert.match(String(headers['permissions-policy']), /clipboard-read=\(self\).*camera=\(\)/);
       assert.doesNotMatch(policy, /unsafe-eval|script-src[^;]*unsafe/);
       assert.doesNotMatch(body, /\{\{|token=x|<script>|onclick|style="/);
     });
@@ -71,6 +90,35 @@ describe('the pages', () => {
     const policyOf = async (path: string): Promise<string> => String((await get(path)).headers['content-security-policy']);
     assert.match(await policyOf('/spice'), /; style-src 'self'; media-src blob:$/);
     for (const path of ['/vnc', '/serial']) assert.doesNotMatch(await policyOf(path), /media-src/);
+  });
+
+  it('may be framed by whom the settings name, which X-Frame-Options cannot say', () => {
+    const headers = headersOf(new Pages(['https://dashboard.example.org']));
+    assert.match(headers['Content-Security-Policy'] ?? '', /frame-ancestors https:\/\/dashboard\.example\.org;/);
+    assert.equal(headers['X-Frame-Options'], undefined);
+    assert.equal(headersOf(new Pages(['none']))['X-Frame-Options'], 'DENY');
+    assert.throws(() => new Pages(['https://a; script-src *']), /GATEHOUSE_FRAME_ANCESTORS/);
+  });
+
+  function headersOf(pages: Pages): Record<string, string> {
+    let sent: Record<string, string> = {};
+    const response = { writeHead: (_: number, headers: Record<string, string>) => (sent = headers), end() {} };
+    pages.answer({ method: 'GET', url: '/vnc' }, response as unknown as ServerResponse);
+    return sent;
+  }
+
+  it('have what loads them under an address of every version, never kept without asking', async () => {
+    const { status, headers, body } = await get('/loading.js');
+    assert.equal(status, 200);
+    assert.equal(headers['cache-control'], 'no-cache');
+    assert.match(body, /location\.reload/);
+    for (const page of ['/vnc', '/serial', '/spice']) assert.match((await get(page)).body, /<script src="\.\/loading\.js"><\/script>/, page);
+  });
+
+  it('refuse files of another version, also to caches', async () => {
+    const { status, headers } = await get('/assets/0123456789abcdef/web/vnc.js');
+    assert.equal(status, 404);
+    assert.equal(headers['cache-control'], 'no-store');
   });
 
   it('name only files that exist, which may be kept for ever', async () => {

@@ -23,7 +23,7 @@ export type Look = keyof typeof LOOKS;
 /** A tab, and everything that its browser had to say of the page. */
 export interface Tab {
   readonly page: Page;
-  readonly complaints: readonly string[];
+  readonly complaints: string[];
 }
 
 export class TestPages {

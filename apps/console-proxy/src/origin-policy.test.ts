@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { originPolicy, type OriginSettings } from './origin-policy.ts';
 
+const PLAIN = { isTls: false, saidScheme: null } as const;
+const TLS = { host: 'console.example', isTls: true, saidScheme: null } as const;
 const OPEN: OriginSettings = { allowedOrigins: [], originRequired: false, originSchemes: [] };
 
 describe('the origin policy', () => {
@@ -35,29 +37,32 @@ describe('the origin policy', () => {
     ['lets in a scheme that is configured', { originSchemes: ['https'] }, 'https://console.example', 'console.example', true],
   ];
   for (const [what, settings, origin, host, welcome] of table) {
-    it(what, () => assert.equal(originPolicy({ ...OPEN, ...settings })(origin, { host, scheme: null }) === null, welcome));
+    it(what, () => assert.equal(originPolicy({ ...OPEN, ...settings })(origin, { host, ...PLAIN }) === null, welcome));
   }
 
   const https: readonly (readonly [string, Partial<OriginSettings>, string, boolean])[] = [
     ['lets in the same host by TLS', {}, 'https://console.example', true],
-    ['refuses the same host in clear when we were reached by TLS', {}, 'http://console.example', false],
-    ['refuses a listed host in clear when we were reached by TLS', { allowedOrigins: ['dash.example'] }, 'http://dash.example', false],
+    ['refuses the same host in clear when TLS ends here', {}, 'http://console.example', false],
+    ['refuses a listed host in clear when TLS ends here', { allowedOrigins: ['dash.example'] }, 'http://dash.example', false],
     ['lets in a listed origin in clear, for it was listed so', { allowedOrigins: ['http://dash.example'] }, 'http://dash.example', true],
-    ['lets in the schemes that are configured, by whatever we were reached', { originSchemes: ['http', 'https'] }, 'http://console.example', true],
+    ['lets in the schemes that are configured, though TLS ends here', { originSchemes: ['http', 'https'] }, 'http://console.example', true],
   ];
   for (const [what, settings, origin, welcome] of https) {
-    it(what, () => assert.equal(originPolicy({ ...OPEN, ...settings })(origin, { host: 'console.example', scheme: 'https' }) === null, welcome));
+    it(what, () => assert.equal(originPolicy({ ...OPEN, ...settings })(origin, TLS) === null, welcome));
   }
 
-  it('lets a page by TLS in where we are told that we are reached in clear: browsers see to that', () => {
-    assert.equal(originPolicy(OPEN)('https://console.example', { host: 'console.example', scheme: 'http' }), null);
+  it('takes a balancer\'s word for the scheme in place of the Origin\'s, as Nova does, but not for one that must be', () => {
+    const check = originPolicy(OPEN);
+    assert.equal(check('http://console.example', { ...TLS, saidScheme: 'https' }), null);
+    assert.notEqual(check('https://console.example', { ...TLS, saidScheme: 'http' }), null);
+    assert.notEqual(originPolicy({ ...OPEN, originSchemes: ['https'] })('http://console.example', { ...TLS, saidScheme: 'https' }), null);
   });
 
   it('is not changed by who asked before (OSSN-0101)', () => {
     const settings = Object.freeze({ ...OPEN, allowedOrigins: Object.freeze(['dash.example']) });
     const check = originPolicy(settings);
-    assert.equal(check('http://evil.example', { host: 'evil.example', scheme: null }), null);
-    assert.notEqual(check('http://evil.example', { host: 'console.example', scheme: null }), null);
+    assert.equal(check('http://evil.example', { host: 'evil.example', ...PLAIN }), null);
+    assert.notEqual(check('http://evil.example', { host: 'console.example', ...PLAIN }), null);
     assert.deepEqual(settings.allowedOrigins, ['dash.example']);
   });
 
@@ -68,7 +73,7 @@ describe('the origin policy', () => {
   });
 
   it('shows at most 60 characters of a page that it refuses', () => {
-    const words = originPolicy(OPEN)(`http://${'e'.repeat(500)}.example`, { host: 'console.example', scheme: null });
+    const words = originPolicy(OPEN)(`http://${'e'.repeat(500)}.example`, { host: 'console.example', ...PLAIN });
     assert.ok(words !== null && words.length <= 123);
   });
 });

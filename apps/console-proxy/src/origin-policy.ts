@@ -1,9 +1,9 @@
 /**
  * Which pages may open a console. A browser always says from which page a WebSocket comes (Origin), a program
  * usually does not, so its absence is allowed unless configured otherwise. A page must be served under the name that
- * the request itself is addressed to, or be listed; nothing that a request says changes the list. Where
- * we are known to be reached by TLS (trusted-proxies.ts) it must have come so, too: a page that came in clear could be
- * anybody's. Nova compares with the scheme of its own base URL both ways, and believes an X-Forwarded-Proto of anyone.
+ * the request itself is addressed to, or be listed; nothing that a request says changes the list. Where TLS
+ * ends here it must have come by TLS, too: one that came in clear could be anybody's. As in Nova, what a balancer says of
+ * the scheme counts in place of the Origin's (programs say any); unlike there, only one that is trusted is heard.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Arrival } from './trusted-proxies.ts';
@@ -12,12 +12,12 @@ export interface OriginSettings {
   /** Host names (`dashboard.example.org`) or whole origins (`https://dashboard.example.org:8443`). */
   readonly allowedOrigins: readonly string[];
   readonly originRequired: boolean;
-  /** Schemes that an Origin may have, such as `https`; empty: https where we are reached by TLS, else any. */
+  /** Schemes that an Origin may have, such as `https`; empty: https where TLS ends here, else any. */
   readonly originSchemes: readonly string[];
 }
 
 /** The words of a refusal, or null when the page is welcome. */
-export type CheckOrigin = (origin: string | undefined, reached: Pick<Arrival, 'host' | 'scheme'>) => string | null;
+export type CheckOrigin = (origin: string | undefined, reached: Pick<Arrival, 'host' | 'isTls' | 'saidScheme'>) => string | null;
 
 const NOT_VALID = 'The Origin of this page is not valid.';
 
@@ -26,14 +26,14 @@ export function originPolicy({ allowedOrigins, originRequired, originSchemes }: 
   const hosts = new Set(allowedOrigins.filter((entry) => !entry.includes('://')).map(readHostEntry));
   const origins = new Set(allowedOrigins.filter((entry) => entry.includes('://')).map(readOriginEntry));
   const schemes = new Set(originSchemes.map((scheme) => scheme.toLowerCase().replace(/:?$/, ':')));
-  return (origin, { host, scheme }) => {
+  return (origin, { host, isTls, saidScheme }) => {
     if (origin === undefined) return originRequired ? 'A page must say its Origin to open a console here.' : null;
     // Every browser names both.
     if (host === undefined) return 'A page that says its Origin must say the Host that it asks, too.';
     const page = parseOrigin(origin);
     if (page === null) return NOT_VALID;
     const isListed = origins.has(page.origin);
-    const hasScheme = schemes.size > 0 ? schemes.has(page.protocol) : isListed || scheme !== 'https' || page.protocol === 'https:';
+    const hasScheme = schemes.size > 0 ? schemes.has(page.protocol) : isListed || !isTls || (saidScheme ?? page.protocol).startsWith('https');
     if (!hasScheme) {
       return `A page served by ${page.protocol.slice(0, 20).replace(/:$/, '')} may not open a console here.`;
     }

@@ -40,20 +40,27 @@ describe('where a request comes from', () => {
 
 describe('what the proxy was reached as', () => {
   const table: readonly (readonly [string, Arrival, string | undefined, string | null])[] = [
-    ['is the Host, by a scheme that is not known, for a plain connection', arrive('203.0.113.9', {}), 'console.example', null],
-    ['is https when TLS ends here', arrive('203.0.113.9', {}, true), 'console.example', 'https'],
+    ['is the Host for a plain connection', arrive('203.0.113.9', {}), 'console.example', null],
     ['is not what a stranger says', arrive('203.0.113.9', { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' }), 'console.example', null],
     ['is what a proxy of ours says', arrive('10.0.0.1', { 'x-forwarded-host': 'public.example:8443', 'x-forwarded-proto': 'https' }), 'public.example:8443', 'https'],
     ['is what the client asked of the first proxy', arrive('10.0.0.1', { 'x-forwarded-host': 'public.example, inner', 'x-forwarded-proto': 'HTTPS, http' }), 'public.example', 'https'],
-    ['is what a proxy of ours says though it comes by TLS', arrive('10.0.0.1', { 'x-forwarded-proto': 'http' }, true), 'console.example', 'http'],
+    ['is what a proxy of ours says though it comes to us by TLS', arrive('10.0.0.1', { 'x-forwarded-proto': 'http' }, true), 'console.example', 'http'],
     ['is read from the words for WebSockets', arrive('10.0.0.1', { 'x-forwarded-proto': 'wss' }), 'console.example', 'https'],
     ['is not known by a word that is no scheme', arrive('10.0.0.1', { 'x-forwarded-proto': 'gopher' }), 'console.example', null],
     ['is what Forwarded says of the client', arrive('10.0.0.1', { forwarded: 'for=198.51.100.1;proto=https;host=public.example, for=10.0.0.4;proto=http;host=inner' }), 'public.example', 'https'],
     ['is nothing without a Host', arrive('203.0.113.9', { host: undefined }), undefined, null],
   ];
   for (const [what, arrival, host, scheme] of table) {
-    it(what, () => assert.deepEqual([arrival.host, arrival.scheme], [host, scheme]));
+    it(what, () => assert.deepEqual([arrival.host, arrival.saidScheme], [host, scheme]));
   }
+});
+
+describe('TLS', () => {
+  it('is what ends here, whatever anybody says', () => {
+    assert.equal(arrive('203.0.113.9', { 'x-forwarded-proto': 'https' }).isTls, false);
+    assert.equal(arrive('10.0.0.1', { 'x-forwarded-proto': 'https' }).isTls, false);
+    assert.equal(arrive('203.0.113.9', {}, true).isTls, true);
+  });
 });
 
 describe('the proxies that are trusted', () => {

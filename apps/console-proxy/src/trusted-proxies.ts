@@ -18,8 +18,10 @@ export interface Arrival {
   readonly clientAddress: string;
   /** The name under which the client reached us, as it wrote it. */
   readonly host: string | undefined;
-  /** null: not known, for something that nobody told us of may decrypt in front of us. */
-  readonly scheme: Scheme | null;
+  /** Whether TLS ends here; it may have ended in front of us before. */
+  readonly isTls: boolean;
+  /** By what a balancer says that the client came; null where none does. */
+  readonly saidScheme: Scheme | null;
 }
 
 export interface ArrivingRequest {
@@ -49,10 +51,10 @@ export class TrustedProxies {
 
   arrivalOf({ headers, socket }: ArrivingRequest): Arrival {
     const peer = readAddress(socket.remoteAddress ?? '') ?? 'unknown';
-    const scheme = socket.encrypted === true ? 'https' : null;
-    if (!this.trusts(peer)) return { clientAddress: peer, host: headers.host, scheme };
+    const isTls = socket.encrypted === true;
+    if (!this.trusts(peer)) return { clientAddress: peer, host: headers.host, isTls, saidScheme: null };
     const hop = this.#clientHop(hopsOf(headers), peer);
-    return { clientAddress: hop.address, host: hop.host ?? headers.host, scheme: schemeOf(hop.scheme) ?? scheme };
+    return { clientAddress: hop.address, host: hop.host ?? headers.host, isTls, saidScheme: schemeOf(hop.scheme) };
   }
 
   /** The hop whose address is the rightmost that is not a trusted proxy's; the last good one before an entry that is no address. */

@@ -35,6 +35,7 @@ import { ConsolesController } from './rest/consoles.controller.ts';
 import { BODY_BYTES_MAX, faultOf } from './rest/fault.ts';
 import { hostGuard, isLoopbackName } from './rest/host-guard.ts';
 import { prepareHttpEdge } from './rest/http-edge.ts';
+import { KeyPairQuotaController } from './rest/key-pair-quota.controller.ts';
 import { KeyPairsController } from './rest/key-pairs.controller.ts';
 import { ServerActionsController } from './rest/server-actions.controller.ts';
 import { ServersController } from './rest/servers.controller.ts';
@@ -73,7 +74,7 @@ export class ApiModule {
       module: ApiModule,
       controllers: [
         ...[VersionsController, KeyPairsController, ConsolesController, ServerActionsController, ServersController],
-        ...[ConsoleAuthTokensController, OpenApiController, ConsoleSessionsController],
+        ...[KeyPairQuotaController, ConsoleAuthTokensController, OpenApiController, ConsoleSessionsController],
       ],
       providers: [
         { provide: KeyPairs, useValue: keyPairs },

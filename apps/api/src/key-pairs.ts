@@ -76,6 +76,17 @@ export class KeyPairs {
     return { keyPair, privateKey };
   }
 
+  /** Most key pairs of one user; -1 for no limit. */
+  get quota(): number {
+    return this.#rules.keyPairsMax;
+  }
+
+  /** Throws PERMISSION_DENIED. */
+  async count(context: RequestContext, userId: string): Promise<number> {
+    permit(context, userId, 'index');
+    return this.#apiDb.keyPairs.count(userId);
+  }
+
   /** In the order of their names. Throws PERMISSION_DENIED, INVALID_ARGUMENT (no such marker). */
   async list(context: RequestContext, userId: string, page: KeyPairPage): Promise<readonly KeyPair[]> {
     permit(context, userId, 'index');

@@ -22,6 +22,8 @@ export interface ApiCall {
   readonly rootUrl: string;
   /** `/v2.1`, or `/v2.1/<project>` where the request named its project. */
   readonly prefix: string;
+  /** Under `/v2`: in Nova's words the legacy API, which knows no microversions. */
+  readonly isLegacy: boolean;
 }
 
 /** The parts of a Fastify request that are looked at here. */
@@ -49,7 +51,13 @@ export const Call = createParamDecorator((_: unknown, context: ExecutionContext)
   callOf(context.switchToHttp().getRequest<object>()),
 );
 
-const PROJECT_PREFIX = /^\/v2\.1\/([0-9a-f-]+)\//;
+const PROJECT_PREFIX = /^\/v2(?:\.1)?\/([0-9a-f-]+)\//;
+const LEGACY = /^\/v2(?:[/?]|$)/;
+
+/** Whether a request is one of the API before microversions. */
+export function isLegacy({ url }: { readonly url: string }): boolean {
+  return LEGACY.test(url);
+}
 
 /** Throws INVALID_ARGUMENT where the path names another project than the token. */
 export function readCall(request: RawRequest, caller: Caller, version: Microversion): ApiCall {
@@ -65,7 +73,8 @@ export function readCall(request: RawRequest, caller: Caller, version: Microvers
     context: newContext({ requestId: request.id, userId, projectId, isAdmin, roles, timeoutMs: REQUEST_TIMEOUT_MS }),
     query: readQuery(queryText),
     rootUrl: rootUrlOf(request),
-    prefix: project === undefined ? '/v2.1' : `/v2.1/${project}`,
+    prefix: (isLegacy(request) ? '/v2' : '/v2.1') + (project === undefined ? '' : `/${project}`),
+    isLegacy: isLegacy(request),
   };
 }
 

@@ -6,7 +6,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Identity } from '../identity.ts';
 import { BODY_BYTES_MAX } from './fault.ts';
-import { headerOf, keepCall, readCall } from './api-call.ts';
+import { headerOf, isLegacy, keepCall, readCall } from './api-call.ts';
 import type { RawRequest } from './api-call.ts';
 import type { HostGuard } from './host-guard.ts';
 import { readJson } from './json.ts';
@@ -45,6 +45,10 @@ export function prepareHttpEdge(app: NestFastifyApplication, { identity, guard }
       const caller = await identity.authenticate(headerOf(request, 'x-auth-token'));
       reply.header('cache-control', 'no-store');
       keepCall(request, readCall(request, caller, OLDEST));
+      return;
+    }
+    if (isLegacy(request)) {
+      keepCall(request, readCall(request, await identity.authenticate(headerOf(request, 'x-auth-token')), OLDEST));
       return;
     }
     const caller = isOpen(request) ? null : await identity.authenticate(headerOf(request, 'x-auth-token'));

@@ -3,13 +3,14 @@ import { KEY_PAIRS_PAGE_MAX, KeyPairs } from '../key-pairs.ts';
 import { Call } from './api-call.ts';
 import type { ApiCall } from './api-call.ts';
 import type { JsonObject, JsonValue } from './json.ts';
-import { createKeyPairBody, listKeyPairsQuery, oneKeyPairQuery } from './key-pair-schemas.ts';
-import type { KeyPairQuery } from './key-pair-schemas.ts';
+import { createKeyPairBody, legacyKeyPairBody, listKeyPairsQuery, oneKeyPairQuery } from './key-pair-schemas.ts';
+import type { CreateKeyPairBody, KeyPairQuery } from './key-pair-schemas.ts';
 import { createdKeyPair, listedKeyPair, shownKeyPair } from './key-pair-view.ts';
-import { API_PREFIXES } from './prefixes.ts';
+import { API_PREFIXES, LEGACY_PREFIXES } from './prefixes.ts';
 import type { Reply } from './reply.ts';
+import type { RequestCheck } from './request-schema.ts';
 
-@Controller(API_PREFIXES.map((prefix) => `${prefix}/os-keypairs`))
+@Controller([...API_PREFIXES, ...LEGACY_PREFIXES].map((prefix) => `${prefix}/os-keypairs`))
 export class KeyPairsController {
   readonly #keyPairs: KeyPairs;
 
@@ -19,8 +20,8 @@ export class KeyPairsController {
 
   @Post()
   async create(@Call() call: ApiCall, @Body() body: JsonValue, @Res({ passthrough: true }) reply: Reply): Promise<JsonObject> {
-    const { name, type = 'ssh', public_key: publicKey, user_id: asked } = createKeyPairBody(call.version)(body).keypair;
-    const userId = asked ?? ownUserId(call);
+    const { name, type = 'ssh', public_key: publicKey, user_id: asked } = bodyCheck(call)(body).keypair;
+    const userId = ownUnless(asked, call);
     const { keyPair, privateKey } = await this.#keyPairs.create(call.context, { userId, name, type, publicKey });
     reply.status(call.version >= 2 ? HttpStatus.CREATED : HttpStatus.OK);
     return createdKeyPair(keyPair, privateKey, call.version);
@@ -53,13 +54,18 @@ export class KeyPairsController {
   }
 }
 
-function ownUserId(call: ApiCall): string {
-  return call.context.userId ?? '';
+function bodyCheck({ isLegacy, version }: ApiCall): RequestCheck<CreateKeyPairBody> {
+  return isLegacy ? legacyKeyPairBody : createKeyPairBody(version);
+}
+
+/** An empty user id is one's own, as in Nova. */
+function ownUnless(asked: string | undefined, { context }: ApiCall): string {
+  return asked === undefined || asked === '' ? (context.userId ?? '') : asked;
 }
 
 /** Another user's keys can be asked for from 2.10 on; before, the parameter was passed over. Of several, Nova takes the first. */
 function userIdOf(call: ApiCall, query: KeyPairQuery): string {
-  return (call.version >= 10 ? query.user_id?.[0] : undefined) ?? ownUserId(call);
+  return ownUnless(call.version >= 10 ? query.user_id?.[0] : undefined, call);
 }
 
 /** Of several limits Nova takes the last. */
@@ -68,15 +74,16 @@ function limitOf(query: KeyPairQuery): number {
   return text === undefined ? KEY_PAIRS_PAGE_MAX : Math.min(Number(text), KEY_PAIRS_PAGE_MAX);
 }
 
-const PAGED_BY: ReadonlySet<string> = new Set(['limit', 'user_id']);
-
-/** The same request from the given name on: a full page always names a next one, which may be empty. */
+/**
+ * The same request from the given name on: a full page always names a next one, which may be empty. The parameters stand
+ * in the order of Nova's: by name, a marker that is new at the end.
+ */
 function nextPage(call: ApiCall, marker: string): string {
+  const { limit, user_id: userId, marker: before } = call.query;
   const query = new URLSearchParams();
-  for (const [name, values] of Object.entries(call.query)) {
-    const last = values.at(-1);
-    if (PAGED_BY.has(name) && last !== undefined) query.append(name, last);
-  }
-  query.append('marker', marker);
+  if (limit !== undefined) query.append('limit', limit.at(-1) ?? '');
+  if (before !== undefined) query.append('marker', marker);
+  if (userId !== undefined) query.append('user_id', userId.at(-1) ?? '');
+  if (before === undefined) query.append('marker', marker);
   return `${call.rootUrl}${call.prefix}/os-keypairs?${query.toString()}`;
 }

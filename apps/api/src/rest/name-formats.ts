@@ -25,6 +25,10 @@ export const NAME_FORMATS: Readonly<Record<string, NameFormat>> = {
     check: (name) => PRINTABLE.test(name) && !OUTER_SPACE.test(name) && [...name].every((char) => char.length === 1),
     expected: 'printable characters. Can not start or end with whitespace.',
   },
+  'spaced-name': {
+    check: (name) => PRINTABLE.test(name.trim()) && name.trim() !== '' && [...name].every((char) => char.length === 1),
+    expected: 'printable characters with at least one non space character',
+  },
   'key-pair-name-2.1': onlyOf('_- '),
   'key-pair-name-2.92': onlyOf('@._- '),
 };

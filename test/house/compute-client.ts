@@ -16,6 +16,8 @@ export interface ServerView {
   readonly 'OS-EXT-SRV-ATTR:host'?: string;
 }
 
+export type Protocol = 'vnc' | 'serial' | 'spice';
+
 export class ComputeClient {
   readonly #base: string;
   readonly #token: string;
@@ -60,12 +62,12 @@ export class ComputeClient {
     }
   }
 
-  requestConsole(id: string, protocol: 'vnc' | 'serial'): Promise<Answer> {
-    const type = protocol === 'vnc' ? 'novnc' : 'serial';
+  requestConsole(id: string, protocol: Protocol): Promise<Answer> {
+    const type = { vnc: 'novnc', serial: 'serial', spice: 'spice-html5' }[protocol];
     return this.request('POST', `/servers/${id}/remote-consoles`, { remote_console: { protocol, type } });
   }
 
-  async consoleUrl(id: string, protocol: 'vnc' | 'serial'): Promise<string> {
+  async consoleUrl(id: string, protocol: Protocol): Promise<string> {
     const { status, body } = await this.requestConsole(id, protocol);
     assert.equal(status, 200, JSON.stringify(body));
     return (body['remote_console'] as { url: string }).url;

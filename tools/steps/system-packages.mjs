@@ -22,6 +22,7 @@ const PACKAGES = [
   { name: 'redis-server', file: '/usr/bin/redis-server', classes: ['e2e'] },
   { name: 'memcached', file: '/usr/bin/memcached', classes: ['e2e'] },
   { name: 'novnc', file: '/usr/share/novnc/vnc_lite.html', classes: ['e2e'] },
+  { name: 'spice-html5', file: '/usr/share/spice-html5/spice_auto.html', classes: ['e2e'] },
   { name: 'chromium', file: '/usr/bin/chromium', classes: ['e2e'] },
   { name: 'qemu-system-x86', file: '/usr/bin/qemu-system-x86_64', classes: ['e2e'] },
   { name: 'tigervnc-standalone-server', file: '/usr/bin/Xtigervnc', classes: ['e2e'] },

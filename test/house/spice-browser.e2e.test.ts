@@ -1,0 +1,154 @@
+/** SPICE from a real QEMU to a real browser: our page, and the client that Nova serves. All links open once. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Browser, BrowserContext, Page, WebSocket } from 'playwright-core';
+import { artifactPath } from '../servers/artifacts.ts';
+import { launchChromium } from '../servers/chromium.ts';
+import { serveFolder } from '../servers/folder-server.ts';
+import { makeSmallLinux } from '../servers/small-linux.ts';
+import { ComputeClient } from './compute-client.ts';
+import { awaitWords, canvasPicture } from './console-page.ts';
+import { coloursOf } from './screen-text.ts';
+import { SessionsClient, type SessionView } from './sessions-client.ts';
+import { StandaloneProcess } from './standalone-process.ts';
+
+const BOOT_MS_MAX = 120_000;
+/** Of a client without sound: main, display, inputs, cursor. */
+const SOCKETS = 4;
+
+describe('a screen by SPICE, in Chromium', function () {
+  this.timeout(240_000);
+  let folder: string;
+  let standalone: StandaloneProcess;
+  let compute: ComputeClient;
+  let sessions: SessionsClient;
+  let browser: Browser;
+  let serverId: string;
+  const contexts: BrowserContext[] = [];
+
+  before(async () => {
+    // Short: the path of a unix socket has at most 107 characters.
+    folder = mkdtempSync('/tmp/gh-spice-');
+    const linux = await makeSmallLinux(folder);
+    standalone = await StandaloneProcess.start({
+      GATEHOUSE_DRIVER: 'qemu', GATEHOUSE_QEMU_SPICE: 'unix', GATEHOUSE_STATE_DIR: join(folder, 'm'),
+      GATEHOUSE_QEMU_KERNEL: linux.kernel, GATEHOUSE_QEMU_INITRD: linux.initrd, GATEHOUSE_QEMU_APPEND: linux.append,
+      GATEHOUSE_CONSOLE_TOKEN_SINGLE_USE: 'true',
+    });
+    compute = new ComputeClient(standalone.apiUrl, 'demo:demo');
+    sessions = new SessionsClient(standalone.apiUrl, 'demo:demo');
+    const demos = await compute.listServers();
+    for (const demo of demos.slice(1)) await compute.request('DELETE', `/servers/${demo.id}`);
+    serverId = demos[0]?.id ?? assert.fail('no demo instance');
+    browser = await launchChromium();
+  });
+
+  afterEach(async () => {
+    for (const context of contexts.splice(0)) await context.close();
+  });
+
+  after(async () => {
+    await browser?.close();
+    // A machine outlives its agent, so the test ends it by name.
+    for (const server of await (compute?.listServers() ?? [])) await compute.request('DELETE', `/servers/${server.id}`);
+    await standalone?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  interface Tab {
+    readonly page: Page;
+    readonly sockets: WebSocket[];
+    /** What a browser complains of: errors of scripts, and of the page's policy. */
+    readonly complaints: string[];
+  }
+
+  async function open(url: string, colorScheme: 'light' | 'dark' = 'light'): Promise<Tab> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme });
+    contexts.push(context);
+    const page = await context.newPage();
+    const tab: Tab = { page, sockets: [], complaints: [] };
+    page.on('websocket', (socket) => tab.sockets.push(socket));
+    page.on('console', (message) => message.type() === 'error' && tab.complaints.push(message.text()));
+    page.on('pageerror', (error) => tab.complaints.push(error.message));
+    await page.goto(url);
+    return tab;
+  }
+
+  async function openScreen(colorScheme: 'light' | 'dark' = 'light'): Promise<Tab> {
+    const tab = await open(await compute.consoleUrl(serverId, 'spice'), colorScheme);
+    await awaitWords(tab.page, /connected/i);
+    await until(async () => coloursOf(await canvasPicture(tab.page)) > 1, 'a screen of more than one colour', BOOT_MS_MAX);
+    return tab;
+  }
+
+  const spiceSessions = async (): Promise<readonly SessionView[]> => (await sessions.list('?state=open')).filter(({ console_type: type }) => type === 'spice-html5');
+
+  async function printed(): Promise<string> {
+    const { body } = await compute.request('POST', `/servers/${serverId}/action`, { 'os-getConsoleOutput': {} });
+    return String(body['output'] ?? '');
+  }
+
+  it('shows the machine\'s boot and takes what is typed; its four sockets are one session', async () => {
+    const { page, sockets, complaints } = await openScreen();
+    await until(async () => /small-linux ready on ttyS0/.test(await printed()), 'the machine has booted', BOOT_MS_MAX);
+    // By the panel, whose strokes hold Shift where a key needs it, and by the real keyboard.
+    await page.locator('#type-text').click();
+    await page.locator('#type-what').fill('echo typed-$((6*7)) > /dev/ttyS0');
+    await page.locator('#type-go').click();
+    await page.locator('#type-progress').waitFor({ state: 'hidden' });
+    await page.locator('#spice-screen').click();
+    await page.keyboard.press('Enter');
+    await until(async () => (await printed()).includes('typed-42'), 'what was typed arrives');
+    await page.screenshot({ path: artifactPath('spice-connected-light.png') });
+    assert.equal(sockets.length, SOCKETS);
+    await until(async () => ((await spiceSessions())[0]?.bytes_out ?? 0) > 50_000, 'the picture is counted');
+    assert.equal((await spiceSessions()).length, 1);
+
+    // Back from a loaded page: the same session, on new sockets.
+    const [before] = await spiceSessions();
+    await page.reload();
+    await awaitWords(page, /connected/i);
+    await until(async () => coloursOf(await canvasPicture(page)) > 1, 'the screen is back');
+    assert.deepEqual((await spiceSessions()).map(({ id }) => id), [before?.id]);
+    assert.equal(sockets.length, 2 * SOCKETS);
+    assert.deepEqual(complaints, []);
+  });
+
+  it('ends for who reads that another opened it, and with all its sockets when it is ended', async () => {
+    const first = await openScreen('dark');
+    const second = await openScreen();
+    await awaitWords(first.page, /opened this screen anew/);
+    await first.page.screenshot({ path: artifactPath('spice-taken-dark.png') });
+    await until(async () => first.sockets.every((socket) => socket.isClosed()), 'the first one\'s sockets are closed');
+    const [session, ...others] = await spiceSessions();
+    assert.deepEqual(others, []);
+    await sessions.request('DELETE', `/${session?.id}`);
+    await awaitWords(second.page, /ended this session/);
+    await until(async () => second.sockets.length === SOCKETS && second.sockets.every((socket) => socket.isClosed()), 'the second one\'s sockets are closed');
+    await second.page.screenshot({ path: artifactPath('spice-ended-light.png') });
+    assert.deepEqual([...first.complaints, ...second.complaints], []);
+  });
+
+  it('is shown by the client that Nova serves, on all of whose sockets is one token', async () => {
+    const files = await serveFolder('/usr/share/spice-html5');
+    try {
+      const { hostname, port, hash } = new URL(await compute.consoleUrl(serverId, 'spice'));
+      const token = new URLSearchParams(hash.slice(1)).get('token');
+      const { page, sockets } = await open(`${files.url}/spice_auto.html?host=${hostname}&port=${port}&token=${token}`);
+      await until(async () => coloursOf(await canvasPicture(page)) > 1, 'a screen of more than one colour');
+      assert.equal(sockets.length, SOCKETS);
+      assert.equal((await spiceSessions()).length, 1);
+      await page.screenshot({ path: artifactPath('spice-stock.png') });
+    } finally {
+      files.close();
+    }
+  });
+
+  async function until(condition: () => Promise<boolean>, what: string, timeoutMs = 30_000): Promise<void> {
+    for (const deadline = Date.now() + timeoutMs; !(await condition()); await pause(150)) {
+      assert.ok(Date.now() < deadline, `waited ${timeoutMs} ms in vain: ${what}`);
+    }
+  }
+});

@@ -88,7 +88,7 @@ interface ProcessStat {
 }
 
 /** Of the processes that this one has started, and theirs. */
-function readCpu(): Cpu {
+export function readCpu(): Cpu {
   const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => statOf(Number(pid)) ?? []);
   const cpu = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<Part, number>;
   const add = ({ pid, cpuMs }: ProcessStat, part: Part): void => {

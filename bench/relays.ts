@@ -61,7 +61,7 @@ export class Relays {
   }
 
   stop(): void {
-    for (const { processes } of this.#running.values()) for (const each of processes) each.kill();
+    for (const { processes } of this.#running.values()) for (const each of processes) if (each.connected) each.disconnect(); else each.kill();
   }
 
   /** One at a time: the next guest that comes is taken for this client's. */

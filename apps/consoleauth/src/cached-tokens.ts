@@ -13,7 +13,7 @@
  * The cache is called before and after transactions, never within one.
  */
 import { randomBytes } from 'node:crypto';
-import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { NewToken, StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -44,13 +44,13 @@ export class CachedTokens implements TokenBackend {
     this.#clock = clock;
   }
 
-  async issue<T>(work: (stores: CellStores) => Promise<Issued<T>>, { replaces } = { replaces: false }): Promise<T> {
-    const { token, answer } = await this.#db.transaction(work);
+  async issue<T>(work: (stores: ConsoleStores) => Promise<Issued<T>>, { replaces } = { replaces: false }): Promise<T> {
+    const { token, answer } = await this.#db.consoleTransaction(work);
     await this.#keep(token, replaces);
     return answer;
   }
 
-  async use<T>(tokenHash: string, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T> {
+  async use<T>(tokenHash: string, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
     const cached = await this.#read(tokenHash);
     if (cached === null || !cached.token.singleUse) return this.#open(cached?.token ?? null, work);
     const spent = await this.#spend(cached);
@@ -65,8 +65,8 @@ export class CachedTokens implements TokenBackend {
     return withConnection(token, token.connectionId === null ? null : await this.#db.consoleConnections.find(token.connectionId));
   }
 
-  async revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>, stored?: (answer: T) => void): Promise<T> {
-    const answer = await this.#db.transaction(async (stores) => {
+  async revoke<T>(instanceUuid: string, work: (stores: ConsoleStores) => Promise<T>, stored?: (answer: T) => void): Promise<T> {
+    const answer = await this.#db.consoleTransaction(async (stores) => {
       // Those of before the cache was chosen: who goes back to the database must not find them alive.
       await stores.consoleTokens.deleteForInstance(instanceUuid);
       return work(stores);
@@ -122,7 +122,7 @@ export class CachedTokens implements TokenBackend {
   }
 
   /** A token that was spent for a connect which was then refused is given back. */
-  async #openOnce<T>(cached: CachedToken, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T> {
+  async #openOnce<T>(cached: CachedToken, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
     // Whether the transaction was ended by `work` itself: after any other failure it may have been committed.
     let isRefused = false;
     try {
@@ -144,11 +144,10 @@ export class CachedTokens implements TokenBackend {
     await this.#cache.delete(spentKey(token.tokenHash));
   }
 
-  #open<T>(token: StoredToken | null, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T> {
-    return this.#db.transaction(async (stores) => {
-      if (token === null || token.connectionId === null) return work(stores, token);
-      const connection = await stores.consoleConnections.lock(token.connectionId);
-      return work(stores, withConnection(token, connection) && token);
+  #open<T>(token: StoredToken | null, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+    return this.#db.consoleTransaction(async (stores) => {
+      if (token === null) return work(stores, null);
+      return work(stores, withConnection(token, token.connectionId === null ? null : await stores.consoleConnections.lock(token.connectionId)));
     });
   }
 

@@ -64,10 +64,7 @@ export class ConsoleAdmission {
    * @throws ServiceError UNAUTHENTICATED
    */
   async attach(sessionId: string, attachSecret: string, host: string): Promise<ConsoleConnection> {
-    const session = await this.#db.consoleSessions.useAttachSecret(sessionId, hashSecret(attachSecret), host);
-    // A console that was revoked has no row any more; a session that must end opens nothing new.
-    const isOpen = session?.connectionId != null && session.endingAt === null;
-    const connection = isOpen ? await this.#db.consoleConnections.find(session.connectionId) : null;
+    const connection = await this.#db.consoleSessions.useAttachSecret(sessionId, hashSecret(attachSecret), host);
     if (connection === null) {
       throw new ServiceError('UNAUTHENTICATED', 'this session is not open here, or its attach secret was used before; connect again');
     }

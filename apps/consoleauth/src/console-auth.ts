@@ -3,7 +3,7 @@
  * token's hash. Who comes with a token meets console-admission.ts.
  */
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
-import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
 import { consoleConnectionOf } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
@@ -81,7 +81,7 @@ export class ConsoleAuth {
   /** Revokes an instance's tokens and notes that its sessions must end. `tell` never rejects. @returns those that are open still */
   async revokeInstance(instanceUuid: string, reason: string, tell: Tell = async () => {}): Promise<readonly StoredSession[]> {
     let telling: Promise<unknown> = Promise.resolve();
-    const work = async (stores: CellStores): Promise<readonly StoredSession[]> => {
+    const work = async (stores: ConsoleStores): Promise<readonly StoredSession[]> => {
       await stores.consoleConnections.deleteForInstance(instanceUuid);
       await stores.consoleSessionEnds.mark({ instanceUuid }, reason, this.#clock.now(), SESSIONS_MAX);
       return stores.consoleSessions.listOpenByInstance(instanceUuid);
@@ -121,14 +121,14 @@ export class ConsoleAuth {
   }
 
   /** Locked, so that a revocation that comes meanwhile waits, and takes this token away too. */
-  async #hold({ consoleConnections }: CellStores, [first]: readonly StoredConnection[]): Promise<StoredConnection> {
+  async #hold({ consoleConnections }: ConsoleStores, [first]: readonly StoredConnection[]): Promise<StoredConnection> {
     const held = first === undefined ? null : await consoleConnections.lock(first.id);
     if (held === null) throw new ServiceError('UNAVAILABLE', 'the consoles of this instance are changing; ask again');
     return held;
   }
 
   /** Under the lock of the instance, which keeps others who choose away, and of its ports, which keeps those who connect away. */
-  async #reserve(stores: CellStores, known: readonly StoredConnection[], { userId, tokenHash }: Asker, now: Date): Promise<StoredConnection> {
+  async #reserve(stores: ConsoleStores, known: readonly StoredConnection[], { userId, tokenHash }: Asker, now: Date): Promise<StoredConnection> {
     const locked = new Map((await stores.consoleConnections.lockAll(known.map(({ id }) => id))).map((row) => [row.id, row]));
     const live = await this.#leases.listLive(stores, known[0]?.instanceUuid ?? '', now);
     const inUse = new Map(live.map(({ connectionId, startedAt }) => [connectionId, startedAt]));

@@ -6,9 +6,12 @@
  * Locks are taken in one order everywhere: instance, token, connection, counts, session.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
 import type { NewSession, StoredSession } from '@gatehouse/cell-db/console-session-row';
-import type { StoredToken } from '@gatehouse/cell-db/console-tokens-store';
+import type { CountedSessions } from '@gatehouse/cell-db/console-session-claims-store';
+import type { StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import type { InstanceHead } from '@gatehouse/cell-db/instance-heads-store';
+import type { StoredService } from '@gatehouse/cell-db/services-store';
 import type { ConsoleType } from '@gatehouse/objects/console-connection';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAuthConfig } from './config.ts';
@@ -17,9 +20,9 @@ import { reachHistoric } from './historic-tokens.ts';
 import type { ReachedConnection } from './historic-tokens.ts';
 import { refusePortInUse } from './port-choice.ts';
 import { isResumedBy, resumeHashOf } from './resume-grant.ts';
-import { liveEndpoint } from './service-directory.ts';
-import { refuseOverCap } from './session-caps.ts';
-import type { SessionLeases } from './session-leases.ts';
+import { endpointOf, findAgent } from './service-directory.ts';
+import { countUnderCaps, refuseOverCap } from './session-caps.ts';
+import type { Holder, SessionLeases } from './session-leases.ts';
 import type { TokenBackend } from './token-backend.ts';
 
 export interface ConnectRequest {
@@ -58,6 +61,7 @@ export interface Attempt {
 type Way = Pick<Claim, 'instanceName' | 'endpoint'>;
 type ShownToken = StoredToken & { readonly connection: ReachedConnection };
 
+const NOBODY: Holder = { session: null, ended: [] };
 /** Console types as people call them. */
 const NOUNS: Partial<Record<ConsoleType, string>> = { novnc: 'screen', serial: 'serial console' };
 
@@ -104,16 +108,15 @@ export class ConsoleClaims {
     const { connectionId } = shown;
     attempt.session = shown;
     const attachSecret = mintSecret();
-    return this.#db.transaction(async (stores) => {
+    return this.#db.consoleTransaction(async (stores) => {
       const connection = await stores.consoleConnections.lock(connectionId);
       // Only now is it certain whose the session is.
       const former = connection === null ? null : await stores.consoleSessionClaims.lock(shown.id);
       const now = this.#clock.now();
       if (connection === null || former === null || !isResumedBy(former, hash) || this.#leases.hasRunOut(former, now)) return null;
-      const way = await wayTo(stores, connection, now);
       // The session itself is no further one; its new proxy has one more.
-      const proxy = former.proxy === request.proxy ? null : request.proxy;
-      await refuseOverCap(stores.consoleSessionClaims, this.#config, { instanceUuid: null, userId: null, proxy }, this.#leases.liveAfter(now));
+      const counted = { instanceUuid: null, userId: null, proxy: former.proxy === request.proxy ? null : request.proxy };
+      const way = await this.#look(stores, connection, counted, now);
       const session = await stores.consoleSessionClaims.takeOver(former.id, {
         ...{ claim: request.sessionId, proxy: request.proxy, clientAddress: request.clientAddress },
         attachSecretHash: way.endpoint === null ? null : hashSecret(attachSecret),
@@ -133,20 +136,24 @@ export class ConsoleClaims {
       const now = this.#clock.now();
       const token = await this.#validToken(stores, shown, request, now);
       const { connection, userId } = token;
-      const way = await wayTo(stores, connection, now);
       const counted = { instanceUuid: connection.instanceUuid, userId, proxy: request.proxy };
-      await refuseOverCap(stores.consoleSessionClaims, this.#config, counted, this.#leases.liveAfter(now));
-      ended = connection.exclusive ? await this.#refuseIfTaken(stores, token, now) : [];
+      const [way, holder] = await Promise.all([
+        this.#look(stores, connection, counted, now),
+        connection.exclusive ? this.#leases.holderOf(stores, connection, now) : NOBODY,
+      ]);
+      if (connection.exclusive) refusePortInUse({ ...connection, inUseSince: holder.session?.startedAt ?? null }, token, now);
+      ended = holder.ended;
 
       // A console that no row here stands for cannot be held while its session is carried on.
       const resumeGrant = connection.id === null ? null : grant;
-      const session = await stores.consoleSessionClaims.open({
+      const opened = stores.consoleSessionClaims.open({
         ...sessionOf(token, request, now),
         attachSecretHash: way.endpoint === null ? null : hashSecret(attachSecret),
         resumeHash: resumeHashOf(resumeGrant ?? undefined),
         leaseExpires: this.#leases.from(now),
       });
-      if (connection.id !== null && connection.reservedUntil !== null) await stores.consoleConnections.deleteReservation(connection.id);
+      const isReserved = connection.id !== null && connection.reservedUntil !== null;
+      const [session] = await Promise.all([opened, isReserved && stores.consoleConnections.deleteReservation(connection.id)]);
       return { ...this.#won(way, attachSecret), session, connection, resumeGrant, former: null };
     });
     this.#leases.noteEnds(ended);
@@ -157,7 +164,22 @@ export class ConsoleClaims {
     return { ...way, attachSecret: way.endpoint === null ? null : attachSecret, leaseSeconds: this.#config.consoleLease };
   }
 
-  async #validToken(stores: CellStores, token: StoredToken | null, { consoleTypes }: ConnectRequest, now: Date): Promise<ShownToken> {
+  /**
+   * What stands in the way of a console that is held, all of it asked for at once.
+   * @throws ServiceError as wayOf and refuseOverCap, in this order
+   */
+  async #look({ instances, services, consoleSessionClaims }: ConsoleStores, connection: ReachedConnection, counted: CountedSessions, now: Date): Promise<Way> {
+    const [instance, agent, caps] = await Promise.all([
+      instances.find(connection.instanceUuid),
+      isDialled(connection) ? null : findAgent(services, connection.host, now),
+      countUnderCaps(consoleSessionClaims, this.#config, counted, this.#leases.liveAfter(now)),
+    ]);
+    const way = wayOf(connection, instance, agent);
+    refuseOverCap(caps, this.#config);
+    return way;
+  }
+
+  async #validToken(stores: ConsoleStores, token: TokenWithConnection | null, { consoleTypes }: ConnectRequest, now: Date): Promise<ShownToken> {
     const connection = token === null || token.expires <= now ? null : await this.#lockConsole(stores, token);
     if (token === null || connection === null) {
       throw new ServiceError('UNAUTHENTICATED', 'this console link is unknown or has expired; ask for a new one');
@@ -172,20 +194,13 @@ export class ConsoleClaims {
   }
 
   /** The console that a token opens, held until the transaction ends; null when it is gone. */
-  async #lockConsole(stores: CellStores, token: StoredToken): Promise<ReachedConnection | null> {
-    if (token.connectionId !== null) return stores.consoleConnections.lock(token.connectionId);
+  async #lockConsole(stores: ConsoleStores, token: TokenWithConnection): Promise<ReachedConnection | null> {
+    if (token.connectionId !== null) return token.connection;
     const reached = await reachHistoric(stores, token, this.#config.consoleExclusive);
     if (reached?.id == null) return reached;
     const locked = await stores.consoleConnections.lock(reached.id);
     // It may have moved before it was held.
     return locked?.address === reached.address && locked.port === reached.port ? locked : null;
-  }
-
-  /** @returns who held it with a lease that had run out, and has been ended */
-  async #refuseIfTaken(stores: CellStores, token: ShownToken, now: Date): Promise<readonly StoredSession[]> {
-    const { session, ended } = await this.#leases.holderOf(stores, token.connection, now);
-    refusePortInUse({ ...token.connection, inUseSince: session?.startedAt ?? null }, token, now);
-    return ended;
   }
 }
 
@@ -193,12 +208,15 @@ export class ConsoleClaims {
  * What the machine is called, and where the stream of its host is.
  * @throws ServiceError NOT_FOUND when it was deleted meanwhile, UNAVAILABLE when its host's agent is away
  */
-async function wayTo({ instances, services }: CellStores, connection: ReachedConnection, now: Date): Promise<Way> {
-  const { id, instanceUuid, host, options } = connection;
-  const instance = await instances.find(instanceUuid);
+function wayOf(connection: ReachedConnection, instance: InstanceHead | null, agent: StoredService | null): Way {
+  const { id, instanceUuid, host } = connection;
   if (instance === null && id !== null) throw new ServiceError('NOT_FOUND', 'the instance of this console is gone');
-  const endpoint = options['transport'] === 'tcp' ? null : await liveEndpoint(services, host, now);
-  return { instanceName: instance?.displayName ?? instanceUuid, endpoint };
+  return { instanceName: instance?.displayName ?? instanceUuid, endpoint: isDialled(connection) ? null : endpointOf(agent, host) };
+}
+
+/** By the proxy itself, not through its host's stream. */
+function isDialled({ options }: ReachedConnection): boolean {
+  return options['transport'] === 'tcp';
 }
 
 function sessionOf(token: ShownToken, request: ConnectRequest, now: Date): Omit<NewSession, 'attachSecretHash' | 'resumeHash' | 'leaseExpires'> {

@@ -1,6 +1,6 @@
 /** Tokens in the cell database, in the same transactions as ports and sessions. */
-import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
-import type { StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
+import type { TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Issued, TokenBackend } from './token-backend.ts';
 
@@ -14,8 +14,8 @@ export class DatabaseTokens implements TokenBackend {
     this.#clock = clock;
   }
 
-  issue<T>(work: (stores: CellStores) => Promise<Issued<T>>, { replaces } = { replaces: false }): Promise<T> {
-    return this.#db.transaction(async (stores) => {
+  issue<T>(work: (stores: ConsoleStores) => Promise<Issued<T>>, { replaces } = { replaces: false }): Promise<T> {
+    return this.#db.consoleTransaction(async (stores) => {
       const { token, answer } = await work(stores);
       if (replaces) await stores.consoleTokens.deleteByHash(token.tokenHash);
       await stores.consoleTokens.save(token);
@@ -23,8 +23,8 @@ export class DatabaseTokens implements TokenBackend {
     });
   }
 
-  use<T>(tokenHash: string, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T> {
-    return this.#db.transaction(async (stores) => {
+  use<T>(tokenHash: string, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+    return this.#db.consoleTransaction(async (stores) => {
       const token = await stores.consoleTokens.lockByHash(tokenHash);
       const answer = await work(stores, token);
       // The row is locked: nobody can have spent it since.
@@ -37,8 +37,8 @@ export class DatabaseTokens implements TokenBackend {
     return this.#db.consoleTokens.findByHash(tokenHash);
   }
 
-  async revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>, stored?: (answer: T) => void): Promise<T> {
-    const answer = await this.#db.transaction(async (stores) => {
+  async revoke<T>(instanceUuid: string, work: (stores: ConsoleStores) => Promise<T>, stored?: (answer: T) => void): Promise<T> {
+    const answer = await this.#db.consoleTransaction(async (stores) => {
       await stores.consoleTokens.deleteForInstance(instanceUuid);
       return work(stores);
     });

@@ -4,7 +4,7 @@
  * of ports, and what a dead one left behind must not keep the guests of a living one from their consoles. A console of a
  * living host stays; that is told to who claims its place.
  */
-import type { CellStores } from '@gatehouse/cell-db/cell-db';
+import type { ConsoleStores } from '@gatehouse/cell-db/cell-db';
 import type { ConsoleConnectionsStore, StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
 import { SERVICE_SILENCE_MS_MAX } from '@gatehouse/contracts/consoleauth';
@@ -16,7 +16,7 @@ const SESSIONS_MAX = 10_000;
 
 /** Those in the place of one of these that have to make room; all that are on `host`, whose agent knows better than what was said before. */
 export async function listDisplaced(
-  { consoleConnections, instances, services }: CellStores, connections: readonly ConsoleConnection[], now: Date, host: string | null = null,
+  { consoleConnections, instances, services }: ConsoleStores, connections: readonly ConsoleConnection[], now: Date, host: string | null = null,
 ): Promise<readonly StoredConnection[]> {
   const since = new Date(now.getTime() - SERVICE_SILENCE_MS_MAX);
   const displaced: StoredConnection[] = [];
@@ -28,7 +28,7 @@ export async function listDisplaced(
 }
 
 /** Tokens before connections, in the order in which whoever connects takes them. @returns the sessions that must end now */
-export async function removeConsoles(stores: CellStores, gone: readonly StoredConnection[], now: Date): Promise<readonly StoredSession[]> {
+export async function removeConsoles(stores: ConsoleStores, gone: readonly StoredConnection[], now: Date): Promise<readonly StoredSession[]> {
   for (const { id } of gone) await stores.consoleTokens.deleteForConnection(id);
   await stores.consoleConnections.deleteAll(gone.map(({ id }) => id));
   const ending: StoredSession[] = [];

@@ -7,7 +7,7 @@
  * another machine that got the port later (CVE-2013-0335). Here, of an instance that is known, the address must be one
  * of its consoles. Of an unknown one nobody can say, but the address must not be that of a known instance.
  */
-import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredToken } from '@gatehouse/cell-db/console-tokens-store';
 import type { ConsoleType } from '@gatehouse/objects/console-connection';
@@ -87,7 +87,7 @@ export class HistoricTokens {
 
 /** The console of a token that names no connection; null when the token must not open it. */
 export async function reachHistoric(
-  { instances, consoleConnections }: Pick<CellStores, 'instances' | 'consoleConnections'>,
+  { instances, consoleConnections }: Pick<ConsoleStores, 'instances' | 'consoleConnections'>,
   { instanceUuid, consoleType, host, port, internalAccessPath, createdAt }: StoredToken,
   exclusive: readonly ConsoleType[],
 ): Promise<ReachedConnection | null> {

@@ -8,7 +8,7 @@
  * on another host whoever is no more (displaced-consoles.ts).
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
 import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
@@ -59,14 +59,14 @@ export class RegisteredConsoles {
 
   async #store(registration: Registration): Promise<readonly StoredSession[]> {
     try {
-      return await this.#db.transaction((stores) => this.#replace(stores, registration));
+      return await this.#db.consoleTransaction((stores) => this.#replace(stores, registration));
     } catch (error) {
       throw await inWords(error, this.#db.consoleConnections, registration.connections);
     }
   }
 
   /** @returns the sessions that must end now */
-  async #replace(stores: CellStores, { host, instanceUuid, connections }: Registration): Promise<readonly StoredSession[]> {
+  async #replace(stores: ConsoleStores, { host, instanceUuid, connections }: Registration): Promise<readonly StoredSession[]> {
     const now = this.#clock.now();
     const instance = await stores.instances.lock(instanceUuid);
     const named = new Set(instance === null ? [] : connections.map(keyOf));

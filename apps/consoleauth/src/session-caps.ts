@@ -16,16 +16,30 @@ const CAPS = [
   { cap: 'proxy', whose: 'proxy', setting: 'consoleSessionsPerProxy', words: 'this console proxy has' },
 ] as const;
 
+/** How many there are of each whose cap counts. */
+export interface CountedCaps {
+  readonly asked: readonly (typeof CAPS)[number][];
+  readonly counts: Readonly<Record<keyof CountedSessions, number>>;
+}
+
 /**
  * Only inside a transaction that then makes the session. `counted`: whose sessions become one more, null where none do.
  * @param liveAfter sessions whose lease ends later than this are live
- * @throws ServiceError RESOURCE_EXHAUSTED: it would be one too many (details.cap, details.sessionsMax)
  */
-export async function refuseOverCap(sessions: ConsoleSessionClaimsStore, caps: SessionCaps, counted: CountedSessions, liveAfter: Date): Promise<void> {
+export async function countUnderCaps(sessions: ConsoleSessionClaimsStore, caps: SessionCaps, counted: CountedSessions, liveAfter: Date): Promise<CountedCaps> {
   const asked = CAPS.filter(({ whose, setting }) => counted[whose] !== null && caps[setting] > 0);
-  if (asked.length === 0) return;
-  await sessions.lockCounts(asked.map(({ cap, whose }) => `${cap} ${counted[whose]}`));
-  const counts = await sessions.countLive(counted, liveAfter);
+  if (asked.length === 0) return { asked, counts: { instanceUuid: 0, userId: 0, proxy: 0 } };
+  const of = (whose: keyof CountedSessions): string | null => (asked.some((each) => each.whose === whose) ? counted[whose] : null);
+  // They travel together; the count is taken when the locks are held.
+  const [, counts] = await Promise.all([
+    sessions.lockCounts(asked.map(({ cap, whose }) => `${cap} ${counted[whose]}`)),
+    sessions.countLive({ instanceUuid: of('instanceUuid'), userId: of('userId'), proxy: of('proxy') }, liveAfter),
+  ]);
+  return { asked, counts };
+}
+
+/** @throws ServiceError RESOURCE_EXHAUSTED: it would be one too many (details.cap, details.sessionsMax) */
+export function refuseOverCap({ asked, counts }: CountedCaps, caps: SessionCaps): void {
   for (const { cap, whose, setting, words } of asked) {
     const sessionsMax = caps[setting];
     if (counts[whose] < sessionsMax) continue;

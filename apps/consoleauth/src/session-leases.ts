@@ -2,7 +2,7 @@
  * A session lives while its proxy renews its lease. What this file knows and nothing else: when a lease counts as
  * run out. While nobody could renew (see outages.ts) none has.
  */
-import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
+import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredSession } from '@gatehouse/cell-db/console-session-row';
 import type { ConsoleSessionUse } from '@gatehouse/objects/console-session-use';
 import type { Audit } from '@gatehouse/runtime/audit';
@@ -48,13 +48,13 @@ export class SessionLeases {
   }
 
   /** The open sessions of an instance whose lease holds. */
-  async listLive(stores: CellStores, instanceUuid: string, now: Date): Promise<readonly StoredSession[]> {
+  async listLive(stores: ConsoleStores, instanceUuid: string, now: Date): Promise<readonly StoredSession[]> {
     const open = await stores.consoleSessions.listOpenByInstance(instanceUuid);
     return open.filter((session) => !this.hasRunOut(session, now));
   }
 
   /** The live session that holds an exclusive connection; one whose lease has run out is ended on the way. */
-  async holderOf(stores: CellStores, { id, host, port }: ReachedConnection, now: Date): Promise<Holder> {
+  async holderOf(stores: ConsoleStores, { id, host, port }: ReachedConnection, now: Date): Promise<Holder> {
     const { consoleSessions, consoleSessionEnds } = stores;
     const session = id === null ? await consoleSessions.findOpenForAddress(host, port) : await consoleSessions.findOpenForConnection(id);
     if (session === null || !this.hasRunOut(session, now)) return { session, ended: [] };

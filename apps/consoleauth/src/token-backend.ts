@@ -6,8 +6,8 @@
  * Revocation has one fence for all: a token that names a connection opens nothing once that connection's row is gone,
  * and whoever connects holds the row until its session is stored.
  */
-import type { CellStores } from '@gatehouse/cell-db/cell-db';
-import type { NewToken, StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
+import type { ConsoleStores } from '@gatehouse/cell-db/cell-db';
+import type { NewToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
 
 export const TOKENS_BACKENDS = ['database', 'redis', 'memcached'] as const;
 export type TokensBackendName = (typeof TOKENS_BACKENDS)[number];
@@ -26,14 +26,14 @@ export interface TokenBackend {
    * Runs `work` in one transaction and keeps the token that it names.
    * @throws ServiceError ALREADY_EXISTS: this hash is known (and, where `replaces` is true, cannot be replaced)
    */
-  issue<T>(work: (stores: CellStores) => Promise<Issued<T>>, options?: { readonly replaces: boolean }): Promise<T>;
+  issue<T>(work: (stores: ConsoleStores) => Promise<Issued<T>>, options?: { readonly replaces: boolean }): Promise<T>;
 
   /**
-   * Runs `work` in one transaction with the token of that hash (null: unknown, revoked or evicted), expired or not. A
-   * revocation that comes meanwhile waits, and then sees what `work` did. A single-use token is spent when `work` succeeds and
+   * Runs `work` in one transaction with the token of that hash (null: unknown, revoked or evicted), expired or not, and its
+   * connection, both held until the transaction ends. A revocation that comes meanwhile waits, and then sees what `work` did. A single-use token is spent when `work` succeeds and
    * not otherwise; one that was spent before comes with `usedAt`, and `work` must refuse it. Of those who race one succeeds.
    */
-  use<T>(tokenHash: string, work: (stores: CellStores, token: StoredToken | null) => Promise<T>): Promise<T>;
+  use<T>(tokenHash: string, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T>;
 
   /** The token, expired or not, used or not; nothing is locked or spent. */
   find(tokenHash: string): Promise<TokenWithConnection | null>;
@@ -42,7 +42,7 @@ export interface TokenBackend {
    * Runs `work` in one transaction that takes all tokens of the instance away. `stored` is called once that is so in the
    * database: it need not wait for a cache.
    */
-  revoke<T>(instanceUuid: string, work: (stores: CellStores) => Promise<T>, stored?: (answer: T) => void): Promise<T>;
+  revoke<T>(instanceUuid: string, work: (stores: ConsoleStores) => Promise<T>, stored?: (answer: T) => void): Promise<T>;
 
   /** Resolves when tokens can be kept and found now. */
   check(): Promise<void>;

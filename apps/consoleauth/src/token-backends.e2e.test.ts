@@ -2,15 +2,20 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CellStores } from '@gatehouse/cell-db/cell-db';
-import type { NewToken, StoredToken } from '@gatehouse/cell-db/console-tokens-store';
+import type { ConsoleStores } from '@gatehouse/cell-db/cell-db';
+import type { NewToken, StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
 import { newInstance, newToken, serialPort } from '@gatehouse/cell-db/testing';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { TOKENS_BACKENDS } from './token-backend.ts';
 import { NOW, onEachTokenBackend } from './test-token-backends.ts';
 
 onEachTokenBackend('console tokens', TOKENS_BACKENDS, (backend) => {
-  const seen = async (_: CellStores, token: StoredToken | null) => token;
+  const seen = async (_: ConsoleStores, token: TokenWithConnection | null): Promise<StoredToken | null> => {
+    if (token === null) return null;
+    const { connection, ...stored } = token;
+    assert.equal(connection?.id ?? null, stored.connectionId);
+    return stored;
+  };
   const use = (hash: string): Promise<StoredToken | null> => backend().tokens.use(hash, seen);
 
   async function makePort(): Promise<{ readonly uuid: string; readonly id: number }> {

@@ -13,8 +13,11 @@ import { ConsoleTokensStore } from './console-tokens-store.ts';
 import { PrismaClient } from './generated/client.ts';
 import { MIGRATIONS } from './generated/migrations.ts';
 import { InstanceExtraStore } from './instance-extra-store.ts';
+import { InstanceHeadsStore } from './instance-heads-store.ts';
 import { InstancesStore } from './instances-store.ts';
 import { ServicesStore } from './services-store.ts';
+import { sqlClientOf } from './sql-client.ts';
+import type { SqlClient } from './sql-client.ts';
 
 export interface CellStores {
   readonly instances: InstancesStore;
@@ -28,6 +31,11 @@ export interface CellStores {
   readonly services: ServicesStore;
 }
 
+/** What a transaction about consoles has. The same statements as those of CellStores, at a fraction of the price. */
+export interface ConsoleStores extends Omit<CellStores, 'instances' | 'instanceExtra'> {
+  readonly instances: Pick<InstanceHeadsStore, 'find' | 'lock' | 'isDeleted'>;
+}
+
 /** Every method rejects with a ServiceError: UNAVAILABLE while the database is not there or has no tables yet. */
 export interface CellDb extends CellStores {
   /**
@@ -36,6 +44,8 @@ export interface CellDb extends CellStores {
    * seconds at most, no RPC): it may be done again, at most twice, when another transaction was in its way.
    */
   transaction<T>(work: (stores: CellStores) => Promise<T>): Promise<T>;
+  /** The same for what is done about consoles. Statements that are asked for together travel together, in their order. */
+  consoleTransaction<T>(work: (stores: ConsoleStores) => Promise<T>): Promise<T>;
   /** The database's own time: the one by which all who share it judge what has expired. */
   now(): Promise<Date>;
   /** Applies what is missing of prisma/cell/migrations; safe while others do the same. @returns the names it applied */
@@ -54,10 +64,11 @@ export async function openCellDb(source: DatabaseSource): Promise<CellDb> {
 function cellDbOf(database: Database): CellDb {
   const client = openClient<CellClient>((options) => new PrismaClient(options), database);
   return {
-    ...storesOf(client.root),
-    transaction: (work) => client.transaction((tx) => work(storesOf(tx))),
+    ...storesOf(client.root, sqlClientOf(database.sql.run)),
+    transaction: (work) => client.transaction((tx) => work(storesOf(tx, tx))),
+    consoleTransaction: (work) => database.sql.transaction((run) => work(consoleStoresOf(sqlClientOf(run)))),
     async now() {
-      const [row] = await client.root.$queryRaw<readonly { readonly now: Date }[]>`SELECT (clock_timestamp() AT TIME ZONE 'UTC')::timestamp(3) AS now`;
+      const [row] = await sqlClientOf(database.sql.run).$queryRaw<readonly { readonly now: Date }[]>`SELECT (clock_timestamp() AT TIME ZONE 'UTC')::timestamp(3) AS now`;
       if (row === undefined) throw new ServiceError('INTERNAL', 'the database did not say the time');
       return row.now;
     },
@@ -67,16 +78,19 @@ function cellDbOf(database: Database): CellDb {
   };
 }
 
-function storesOf(client: CellClient): CellStores {
+function storesOf(client: CellClient, sql: SqlClient): CellStores {
+  return { ...consoleStoresOf(sql), instances: new InstancesStore(client), instanceExtra: new InstanceExtraStore(client) };
+}
+
+function consoleStoresOf(sql: SqlClient): ConsoleStores {
   return {
-    instances: new InstancesStore(client),
-    instanceExtra: new InstanceExtraStore(client),
-    consoleConnections: new ConsoleConnectionsStore(client),
-    consoleTokens: new ConsoleTokensStore(client),
-    consoleSessions: new ConsoleSessionsStore(client),
-    consoleSessionClaims: new ConsoleSessionClaimsStore(client),
-    consoleSessionEnds: new ConsoleSessionEndsStore(client),
-    consoleSessionEvents: new ConsoleSessionEventsStore(client),
-    services: new ServicesStore(client),
+    instances: new InstanceHeadsStore(sql),
+    consoleConnections: new ConsoleConnectionsStore(sql),
+    consoleTokens: new ConsoleTokensStore(sql),
+    consoleSessions: new ConsoleSessionsStore(sql),
+    consoleSessionClaims: new ConsoleSessionClaimsStore(sql),
+    consoleSessionEnds: new ConsoleSessionEndsStore(sql),
+    consoleSessionEvents: new ConsoleSessionEventsStore(sql),
+    services: new ServicesStore(sql),
   };
 }

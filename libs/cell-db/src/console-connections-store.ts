@@ -1,8 +1,9 @@
 /** console_connections: the consoles that instances have on their hosts, one row a port. Written by consoleauth. */
 import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-connection';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { CellClient } from './cell-client.ts';
+import { Prisma } from './generated/client.ts';
 import type { ConsoleConnectionRow } from './generated/client.ts';
+import type { SqlClient } from './sql-client.ts';
 
 /** A console as it is stored: the object's own fields, its row's id, and who holds it for the moment. */
 export interface StoredConnection {
@@ -31,13 +32,19 @@ export interface Reservation {
   readonly until: Date;
 }
 
+/** What a statement of ours selects so that `connectionOfRow` can read it. */
+export const CONNECTION_COLUMNS = Prisma.raw(`
+  c.id, c.instance_uuid::text AS "instanceUuid", c.host, c.address, c.port, c.console_type AS "consoleType", c.options, c.exclusive,
+  c.reserved_by AS "reservedBy", c.reserved_until AS "reservedUntil", c.reserved_token_hash AS "reservedTokenHash",
+  c.reserved_token_until AS "reservedTokenUntil", c.created_at AS "createdAt"`);
+
 /** More ports than an instance can have; a longer list is refused. */
 const CONNECTIONS_MAX = 256;
 
 export class ConsoleConnectionsStore {
-  readonly #client: CellClient;
+  readonly #client: SqlClient;
 
-  constructor(client: CellClient) {
+  constructor(client: SqlClient) {
     this.#client = client;
   }
 
@@ -72,14 +79,14 @@ export class ConsoleConnectionsStore {
   }
 
   async find(id: number): Promise<StoredConnection | null> {
-    const row = await this.#client.consoleConnectionRow.findUnique({ where: { id } });
-    return row && connectionOfRow(row);
+    const [found] = await this.#select(Prisma.sql`WHERE c.id = ${id}::bigint`);
+    return found ?? null;
   }
 
   /** Whose console is dialled there, if that of an instance known here is. */
   async findByAddress(address: string, port: number): Promise<StoredConnection | null> {
-    const row = await this.#client.consoleConnectionRow.findFirst({ where: { address, port } });
-    return row && connectionOfRow(row);
+    const [found] = await this.#select(Prisma.sql`WHERE c.address = ${address}::text AND c.port = ${port}::integer`);
+    return found ?? null;
   }
 
   /** @throws ServiceError NOT_FOUND */
@@ -89,13 +96,8 @@ export class ConsoleConnectionsStore {
     return found;
   }
 
-  async listByInstance(instanceUuid: string): Promise<readonly StoredConnection[]> {
-    const rows = await this.#client.consoleConnectionRow.findMany({
-      where: { instanceUuid },
-      orderBy: { id: 'asc' },
-      take: CONNECTIONS_MAX * 4,
-    });
-    return rows.map(connectionOfRow);
+  listByInstance(instanceUuid: string): Promise<readonly StoredConnection[]> {
+    return this.#select(Prisma.sql`WHERE c.instance_uuid = ${instanceUuid}::uuid ORDER BY c.id LIMIT ${CONNECTIONS_MAX * 4}::integer`);
   }
 
   /**
@@ -108,11 +110,8 @@ export class ConsoleConnectionsStore {
   }
 
   /** The same for several, in the order of their ids; those that are gone are left out. */
-  async lockAll(ids: readonly number[]): Promise<readonly StoredConnection[]> {
-    const wanted = [...ids];
-    await this.#client.$queryRaw`SELECT 1 AS locked FROM console_connections WHERE id = ANY(${wanted}::bigint[]) ORDER BY id FOR NO KEY UPDATE`;
-    const rows = await this.#client.consoleConnectionRow.findMany({ where: { id: { in: wanted } }, orderBy: { id: 'asc' } });
-    return rows.map(connectionOfRow);
+  lockAll(ids: readonly number[]): Promise<readonly StoredConnection[]> {
+    return this.#select(Prisma.sql`WHERE c.id = ANY(${[...ids]}::bigint[]) ORDER BY c.id FOR NO KEY UPDATE OF c`);
   }
 
   /**
@@ -120,45 +119,42 @@ export class ConsoleConnectionsStore {
    * @returns false when it is held by another, or gone
    */
   async reserve(id: number, { by, tokenHash, until }: Reservation, now: Date): Promise<boolean> {
-    const { count } = await this.#client.consoleConnectionRow.updateMany({
-      where: { id, OR: [{ reservedUntil: null }, { reservedUntil: { lte: now } }, ...(by === null ? [] : [{ reservedBy: by }])] },
-      data: { reservedBy: by, reservedTokenHash: tokenHash, reservedTokenUntil: until, reservedUntil: until },
-    });
+    const count = await this.#client.$executeRaw`
+      UPDATE console_connections
+      SET reserved_by = ${by}::text, reserved_token_hash = ${tokenHash}::text, reserved_token_until = ${until}::timestamp(3), reserved_until = ${until}::timestamp(3)
+      WHERE id = ${id}::bigint AND (reserved_until IS NULL OR reserved_until <= ${now}::timestamp(3) OR reserved_by = ${by}::text)`;
     return count === 1;
   }
 
   /** @returns 1, or 0 when nobody held it */
-  async deleteReservation(id: number): Promise<number> {
-    const { count } = await this.#client.consoleConnectionRow.updateMany({
-      where: { id, reservedUntil: { not: null } },
-      data: { reservedBy: null, reservedTokenHash: null, reservedUntil: null },
-    });
-    return count;
+  deleteReservation(id: number): Promise<number> {
+    return this.#client.$executeRaw`
+      UPDATE console_connections SET reserved_by = NULL, reserved_token_hash = NULL, reserved_until = NULL
+      WHERE id = ${id}::bigint AND reserved_until IS NOT NULL`;
   }
 
   /** Consoles of other instances that are dialled where one of these is, on whichever host. */
   async listInPlaceOf(connections: readonly ConsoleConnection[]): Promise<readonly StoredConnection[]> {
     const places = connections.flatMap((connection) => {
       const { instanceUuid, address, port } = columnsOf(connection, false);
-      return address === null ? [] : [{ address, port, instanceUuid: { not: instanceUuid } }];
+      return address === null ? [] : [{ address, port, instanceUuid }];
     });
     if (places.length === 0) return [];
-    const rows = await this.#client.consoleConnectionRow.findMany({ where: { OR: places }, orderBy: { id: 'asc' } });
-    return rows.map(connectionOfRow);
+    return this.#select(Prisma.sql`
+      JOIN jsonb_to_recordset(${JSON.stringify(places)}::jsonb) AS p (address text, port integer, "instanceUuid" uuid)
+        ON p.address = c.address AND p.port = c.port AND p."instanceUuid" <> c.instance_uuid
+      ORDER BY c.id`);
   }
 
   /** Their tokens must be gone before: whoever connects locks a token first, then its connection. @returns how many rows went */
   async deleteAll(ids: readonly number[]): Promise<number> {
     if (ids.length === 0) return 0;
-    return (await this.#client.consoleConnectionRow.deleteMany({ where: { id: { in: [...ids] } } })).count;
+    return this.#delete(Prisma.sql`id = ANY(${[...ids]}::bigint[])`);
   }
 
   /** Their tokens go with them. `exceptIds`: what still is. @returns how many rows went */
-  async deleteForInstance(instanceUuid: string, exceptIds: readonly number[] = []): Promise<number> {
-    const { count } = await this.#client.consoleConnectionRow.deleteMany({
-      where: { instanceUuid, ...(exceptIds.length > 0 ? { id: { notIn: [...exceptIds] } } : {}) },
-    });
-    return count;
+  deleteForInstance(instanceUuid: string, exceptIds: readonly number[] = []): Promise<number> {
+    return this.#delete(Prisma.sql`instance_uuid = ${instanceUuid}::uuid AND id <> ALL(${[...exceptIds]}::bigint[])`);
   }
 
   /** Removes at most `limit` of a host's connections that were made before `createdBefore`; their tokens go with them. */
@@ -169,26 +165,33 @@ export class ConsoleConnectionsStore {
         LIMIT ${limit}::integer FOR UPDATE SKIP LOCKED)`;
   }
 
-  async #rowsOf(wanted: readonly Columns[]): Promise<readonly StoredConnection[]> {
-    const rows = await this.#client.consoleConnectionRow.findMany({
-      where: { instanceUuid: { in: [...new Set(wanted.map((each) => each.instanceUuid))] } },
-    });
+  /** In the order of their ids, in which others lock them. */
+  #delete(which: Prisma.Sql): Promise<number> {
+    return this.#client.$executeRaw`
+      DELETE FROM console_connections WHERE id IN (SELECT id FROM console_connections WHERE ${which} ORDER BY id FOR UPDATE)`;
+  }
+
+  #rowsOf(wanted: readonly Columns[]): Promise<readonly StoredConnection[]> {
+    return this.#select(Prisma.sql`WHERE c.instance_uuid = ANY(${[...new Set(wanted.map((each) => each.instanceUuid))]}::uuid[])`);
+  }
+
+  async #select(which: Prisma.Sql): Promise<readonly StoredConnection[]> {
+    const rows = await this.#client.$queryRaw<readonly ConsoleConnectionRow[]>`SELECT ${CONNECTION_COLUMNS} FROM console_connections AS c ${which}`;
     return rows.map(connectionOfRow);
   }
 
   /** One statement, in the order of the unique key, so that two writers of the same rows never wait for each other in a ring. */
   async #write(changed: readonly Columns[], at: Date): Promise<readonly StoredConnection[]> {
     const rows = [...changed].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
-    const written = await this.#client.$queryRaw<readonly { id: bigint }[]>`
-      INSERT INTO console_connections (instance_uuid, host, address, port, console_type, options, exclusive, created_at)
-      SELECT c."instanceUuid", c.host, c.address, c.port, c."consoleType", c.options, c.exclusive, ${at}::timestamp(3)
-      FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS c
+    const written = await this.#client.$queryRaw<readonly ConsoleConnectionRow[]>`
+      INSERT INTO console_connections AS c (instance_uuid, host, address, port, console_type, options, exclusive, created_at)
+      SELECT w."instanceUuid", w.host, w.address, w.port, w."consoleType", w.options, w.exclusive, ${at}::timestamp(3)
+      FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS w
         ("instanceUuid" uuid, host text, address text, port integer, "consoleType" text, options jsonb, exclusive boolean)
       ON CONFLICT (instance_uuid, host, console_type, port) DO UPDATE
         SET address = excluded.address, options = excluded.options, exclusive = excluded.exclusive
-      RETURNING id`;
-    const stored = await this.#client.consoleConnectionRow.findMany({ where: { id: { in: written.map(({ id }) => id) } } });
-    return stored.map(connectionOfRow);
+      RETURNING ${CONNECTION_COLUMNS}`;
+    return written.map(connectionOfRow);
   }
 }
 
@@ -219,13 +222,13 @@ export function consoleConnectionOf(
   return Object.freeze({ instanceUuid, host, port, consoleType, options, ...token });
 }
 
+/** Of what stands beside it in a joined row nothing is taken. */
 export function connectionOfRow(row: ConsoleConnectionRow): StoredConnection {
-  const { id, options, consoleType, reservedTokenHash, reservedTokenUntil, ...rest } = row;
+  const { id, instanceUuid, host, address, port, consoleType, options, exclusive, reservedBy, reservedUntil, reservedTokenHash, reservedTokenUntil, createdAt } = row;
   return Object.freeze({
-    ...rest,
-    id: Number(id),
+    ...{ id: Number(id), instanceUuid, host, address, port, exclusive, reservedBy, reservedUntil, createdAt },
     // The hash of another reservation is what an older consoleauth leaves behind when it reserves.
-    reservedTokenHash: reservedTokenUntil?.getTime() === rest.reservedUntil?.getTime() ? reservedTokenHash : null,
+    reservedTokenHash: reservedTokenUntil?.getTime() === reservedUntil?.getTime() ? reservedTokenHash : null,
     consoleType: consoleType as ConsoleType,
     options: Object.freeze(options as Record<string, string>),
   });

@@ -70,7 +70,7 @@ onEachCellDb('claims of console sessions', (db, kind) => {
   it('let one transaction at a time count and add under a name', async () => {
     const name = randomUUID();
     const steps: string[] = [];
-    const count = (who: string) => db().transaction(async ({ consoleSessionClaims }) => {
+    const count = (who: string) => db().consoleTransaction(async ({ consoleSessionClaims }) => {
       await consoleSessionClaims.lockCounts([name, 'another']);
       steps.push(`${who} in`);
       await new Promise((resolve) => setTimeout(resolve, 20));

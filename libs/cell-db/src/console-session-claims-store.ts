@@ -4,11 +4,11 @@
  * index), whoever races. Written by consoleauth.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { CellClient } from './cell-client.ts';
 import { SESSION_COLUMNS, sessionOfRow } from './console-session-row.ts';
 import type { NewSession, StoredSession } from './console-session-row.ts';
 import { Prisma } from './generated/client.ts';
 import type { ConsoleSessionRow } from './generated/client.ts';
+import type { SqlClient } from './sql-client.ts';
 
 /** The connect that carries a session on. */
 export type Takeover = Pick<NewSession, 'claim' | 'proxy' | 'clientAddress' | 'attachSecretHash' | 'leaseExpires'>;
@@ -24,9 +24,9 @@ export interface CountedSessions {
 const OPEN_ATTEMPTS = 3;
 
 export class ConsoleSessionClaimsStore {
-  readonly #client: CellClient;
+  readonly #client: SqlClient;
 
-  constructor(client: CellClient) {
+  constructor(client: SqlClient) {
     this.#client = client;
   }
 

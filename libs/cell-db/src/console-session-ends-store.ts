@@ -4,11 +4,11 @@
  *
  * Statements that wait for several rows take them in the order of their ids, so that two of them never wait for each other.
  */
-import type { CellClient } from './cell-client.ts';
 import { SESSION_COLUMNS, sessionOfRow, whereOf } from './console-session-row.ts';
 import type { SessionFilter, StoredSession } from './console-session-row.ts';
 import { Prisma } from './generated/client.ts';
 import type { ConsoleSessionRow } from './generated/client.ts';
+import type { SqlClient } from './sql-client.ts';
 
 export interface SessionEnd {
   /** For a session that was not to end for another reason before. */
@@ -23,9 +23,9 @@ export interface SessionEnd {
 }
 
 export class ConsoleSessionEndsStore {
-  readonly #client: CellClient;
+  readonly #client: SqlClient;
 
-  constructor(client: CellClient) {
+  constructor(client: SqlClient) {
     this.#client = client;
   }
 

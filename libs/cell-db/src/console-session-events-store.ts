@@ -8,8 +8,8 @@
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { SessionEventKind } from '@gatehouse/objects/console-session-event';
-import type { CellClient } from './cell-client.ts';
 import type { ConsoleSessionEventRow } from './generated/client.ts';
+import type { SqlClient } from './sql-client.ts';
 
 export interface NewSessionEvent {
   readonly kind: SessionEventKind;
@@ -38,16 +38,19 @@ export interface EventsPage {
 }
 
 export class ConsoleSessionEventsStore {
-  readonly #client: CellClient;
+  readonly #client: SqlClient;
 
-  constructor(client: CellClient) {
+  constructor(client: SqlClient) {
     this.#client = client;
   }
 
   /** In the transaction that makes the change. */
   async add(events: readonly NewSessionEvent[]): Promise<void> {
     if (events.length === 0) return;
-    await this.#client.consoleSessionEventRow.createMany({ data: [...events] });
+    await this.#client.$executeRaw`
+      INSERT INTO console_session_events (at, kind, reason, session_id)
+      SELECT e.at, e.kind, e.reason, e."sessionId"
+      FROM jsonb_to_recordset(${JSON.stringify(events)}::jsonb) AS e (at timestamp(3), kind text, reason text, "sessionId" uuid)`;
   }
 
   /**

@@ -15,7 +15,7 @@ onEachCellDb('console sessions', (db) => {
   it('are refused on an exclusive connection that has one, saying since when, and the transaction goes on', async () => {
     const { uuid, id } = await port();
     const first = await db().consoleSessionClaims.open(newSession(uuid, id));
-    const found = await db().transaction(async ({ consoleSessions, consoleSessionClaims }) => {
+    const found = await db().consoleTransaction(async ({ consoleSessions, consoleSessionClaims }) => {
       await assert.rejects(consoleSessionClaims.open(newSession(uuid, id, { startedAt: seconds(1) })), (error) => {
         assert.ok(error instanceof ServiceError);
         assert.equal(error.code, 'PORT_IN_USE');
@@ -36,7 +36,7 @@ onEachCellDb('console sessions', (db) => {
     const results = await Promise.allSettled(
       Array.from({ length: 10 }, (_, caller) => {
         const session = newSession(uuid, id, { proxy: `proxy-${caller}` });
-        return caller % 2 === 0 ? db().consoleSessionClaims.open(session) : db().transaction((stores) => stores.consoleSessionClaims.open(session));
+        return caller % 2 === 0 ? db().consoleSessionClaims.open(session) : db().consoleTransaction((stores) => stores.consoleSessionClaims.open(session));
       }),
     );
     const codes = results.map((result) => (result.status === 'fulfilled' ? 'opened' : (result.reason as ServiceError).code));

@@ -3,11 +3,13 @@
  * console-session-claims-store.ts and console-session-ends-store.ts. Written by consoleauth.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { CellClient } from './cell-client.ts';
+import { CONNECTION_COLUMNS, connectionOfRow } from './console-connections-store.ts';
+import type { StoredConnection } from './console-connections-store.ts';
 import { SESSION_COLUMNS, sessionOfRow, whereOf } from './console-session-row.ts';
 import type { SessionFilter, SessionViewer, StoredSession } from './console-session-row.ts';
 import { Prisma } from './generated/client.ts';
-import type { ConsoleSessionRow } from './generated/client.ts';
+import type { ConsoleConnectionRow, ConsoleSessionRow } from './generated/client.ts';
+import type { SqlClient } from './sql-client.ts';
 
 export interface SessionUse {
   readonly id: string;
@@ -51,9 +53,9 @@ const STATE_CONDITIONS: Readonly<Record<SessionState, Prisma.Sql>> = {
 const SESSIONS_MAX = 10_000;
 
 export class ConsoleSessionsStore {
-  readonly #client: CellClient;
+  readonly #client: SqlClient;
 
-  constructor(client: CellClient) {
+  constructor(client: SqlClient) {
     this.#client = client;
   }
 
@@ -154,10 +156,8 @@ export class ConsoleSessionsStore {
       RETURNING s.id::text AS id, s.ending_reason AS reason`;
     const open = new Set(renewed.map(({ id }) => id));
     const missing = uses.map(({ id }) => id.toLowerCase()).filter((id) => !open.has(id));
-    const others = missing.length === 0 ? [] : await this.#client.consoleSessionRow.findMany({
-      where: { id: { in: missing } },
-      select: { id: true, endedAt: true, endReason: true },
-    });
+    const others = missing.length === 0 ? [] : await this.#client.$queryRaw<readonly Pick<ConsoleSessionRow, 'id' | 'endedAt' | 'endReason'>[]>`
+      SELECT id::text AS id, ended_at AS "endedAt", end_reason AS "endReason" FROM console_sessions WHERE ${whereOf({ ids: missing })}`;
     return [
       ...renewed.map(({ id, reason }) => ({ id, isOpen: true, reason })),
       ...others.map(({ id, endedAt, endReason }) => ({ id, isOpen: false, reason: endedAt === null ? 'superseded' : endReason })),
@@ -166,24 +166,32 @@ export class ConsoleSessionsStore {
 
   /** Gives an open session a new attach secret, for its next Attach. @returns false when it is not open */
   async replaceAttachSecret(id: string, attachSecretHash: string): Promise<boolean> {
-    const { count } = await this.#client.consoleSessionRow.updateMany({ where: { id, endedAt: null }, data: { attachSecretHash } });
-    return count === 1;
+    return (await this.#client.$executeRaw`
+      UPDATE console_sessions SET attach_secret_hash = ${attachSecretHash}::text WHERE id = ${id}::uuid AND ended_at IS NULL`) === 1;
   }
 
-  /** Spends the attach secret. @returns null when it is wrong, spent, of another host, or the session is not open */
-  async useAttachSecret(id: string, attachSecretHash: string, host: string): Promise<StoredSession | null> {
-    const rows = await this.#client.consoleSessionRow.updateManyAndReturn({
-      where: { id, host, attachSecretHash, endedAt: null },
-      data: { attachSecretHash: null },
-    });
-    return rows[0] === undefined ? null : sessionOfRow(rows[0]);
+  /**
+   * Spends the attach secret.
+   * @returns the console that it opens; null when it is wrong, spent, of another host, the session is not open or is to end, or
+   * its console was revoked
+   */
+  async useAttachSecret(id: string, attachSecretHash: string, host: string): Promise<StoredConnection | null> {
+    const [row] = await this.#client.$queryRaw<readonly ConsoleConnectionRow[]>`
+      WITH used AS (
+        UPDATE console_sessions SET attach_secret_hash = NULL
+        WHERE id = ${id}::uuid AND host = ${host}::text AND attach_secret_hash = ${attachSecretHash}::text AND ended_at IS NULL
+        RETURNING connection_id, ending_at
+      )
+      SELECT ${CONNECTION_COLUMNS} FROM used JOIN console_connections AS c ON c.id = used.connection_id WHERE used.ending_at IS NULL`;
+    return row === undefined ? null : connectionOfRow(row);
   }
 
-  async #findHolder(where: Prisma.ConsoleSessionRowWhereInput): Promise<StoredSession | null> {
-    const row = await this.#client.consoleSessionRow.findFirst({
-      where: { ...where, endedAt: null },
-      orderBy: [{ exclusive: 'desc' }, { startedAt: 'asc' }],
-    });
-    return row && sessionOfRow(row);
+  async #findHolder({ connectionId, host, port }: { readonly connectionId: number | null; readonly host?: string; readonly port?: number }): Promise<StoredSession | null> {
+    const which = connectionId === null
+      ? Prisma.sql`connection_id IS NULL AND host = ${host}::text AND port = ${port}::integer`
+      : Prisma.sql`connection_id = ${connectionId}::bigint`;
+    const [row] = await this.#client.$queryRaw<readonly ConsoleSessionRow[]>`
+      SELECT ${SESSION_COLUMNS} FROM console_sessions WHERE ${which} AND ended_at IS NULL ORDER BY exclusive DESC, started_at LIMIT 1`;
+    return row === undefined ? null : sessionOfRow(row);
   }
 }

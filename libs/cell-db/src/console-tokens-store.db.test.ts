@@ -31,7 +31,7 @@ onEachCellDb('console tokens', (db) => {
     assert.deepEqual(found, { ...token, usedAt: null });
     assert.equal(connection?.id, id);
     assert.equal(await db().consoleTokens.findByHash('0'.repeat(64)), null);
-    assert.equal(await db().transaction((stores) => stores.consoleTokens.lockByHash('0'.repeat(64))), null);
+    assert.equal(await db().consoleTransaction((stores) => stores.consoleTokens.lockByHash('0'.repeat(64))), null);
   });
 
   it('are used for the first time once, whoever races', async () => {
@@ -50,8 +50,9 @@ onEachCellDb('console tokens', (db) => {
     await db().consoleTokens.save(token);
     const order: string[] = [];
     let revocation: Promise<unknown> = Promise.resolve();
-    await db().transaction(async (stores) => {
-      assert.deepEqual(await stores.consoleTokens.lockByHash(token.tokenHash), { ...token, usedAt: null });
+    await db().consoleTransaction(async (stores) => {
+      const connection = await stores.consoleConnections.find(id);
+      assert.deepEqual(await stores.consoleTokens.lockByHash(token.tokenHash), { ...token, usedAt: null, connection });
       revocation = db().consoleTokens.deleteForInstance(uuid).then((count) => order.push(`revoked ${count}`));
       await new Promise((resolve) => setTimeout(resolve, 200));
       order.push('checked');

@@ -2,10 +2,11 @@
 import type { Access } from '@gatehouse/objects/console-session';
 import type { ConsoleType } from '@gatehouse/objects/console-connection';
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { CellClient } from './cell-client.ts';
-import { connectionOfRow } from './console-connections-store.ts';
+import { CONNECTION_COLUMNS, connectionOfRow } from './console-connections-store.ts';
 import type { StoredConnection } from './console-connections-store.ts';
-import type { ConsoleTokenRow } from './generated/client.ts';
+import { Prisma } from './generated/client.ts';
+import type { ConsoleConnectionRow, ConsoleTokenRow } from './generated/client.ts';
+import type { SqlClient } from './sql-client.ts';
 
 export interface NewToken {
   /** Lower-case hex of the token's digest: 64 digits (SHA-256), or 40 (SHA-1). */
@@ -36,13 +37,27 @@ export interface TokenWithConnection extends StoredToken {
   readonly connection: StoredConnection | null;
 }
 
+const TOKEN_COLUMNS = Prisma.raw(`
+  t.token_hash AS "tokenHash", t.connection_id AS "connectionId", t.instance_uuid::text AS "tokenInstanceUuid", t.console_type AS "tokenConsoleType",
+  t.host AS "tokenHost", t.port AS "tokenPort", t.internal_access_path AS "internalAccessPath", t.access_url_base AS "accessUrlBase", t.access,
+  t.single_use AS "singleUse", t.used_at AS "usedAt", t.expires, t.user_id AS "userId", t.project_id AS "projectId", t.created_at AS "tokenCreatedAt"`);
+
+/** A token beside its connection, whose columns have some of the same names. */
+type JoinedRow = Omit<ConsoleTokenRow, 'instanceUuid' | 'consoleType' | 'host' | 'port' | 'createdAt'> & Partial<ConsoleConnectionRow> & {
+  readonly tokenInstanceUuid: string;
+  readonly tokenConsoleType: string;
+  readonly tokenHost: string;
+  readonly tokenPort: number;
+  readonly tokenCreatedAt: Date;
+};
+
 /** Hex of a digest that a token's hash may be; guards the column against a clear token. */
 const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 export class ConsoleTokensStore {
-  readonly #client: CellClient;
+  readonly #client: SqlClient;
 
-  constructor(client: CellClient) {
+  constructor(client: SqlClient) {
     this.#client = client;
   }
 
@@ -53,47 +68,53 @@ export class ConsoleTokensStore {
    */
   async save(token: NewToken): Promise<void> {
     if (!HASH.test(token.tokenHash)) throw new ServiceError('INVALID_ARGUMENT', 'a token is stored as the hex of its SHA-256 or SHA-1, nothing else');
-    await this.#client.consoleTokenRow.create({ data: token, select: { tokenHash: true } });
+    const { tokenHash, connectionId, instanceUuid, consoleType, host, port, internalAccessPath, accessUrlBase } = token;
+    const { access, singleUse, expires, userId, projectId, createdAt } = token;
+    await this.#client.$executeRaw`
+      INSERT INTO console_tokens (token_hash, connection_id, instance_uuid, console_type, host, port, internal_access_path, access_url_base,
+        access, single_use, expires, user_id, project_id, created_at)
+      VALUES (${tokenHash}, ${connectionId}::bigint, ${instanceUuid}::uuid, ${consoleType}, ${host}, ${port}::integer, ${internalAccessPath}, ${accessUrlBase},
+        ${access}, ${singleUse}::boolean, ${expires}::timestamp(3), ${userId}, ${projectId}, ${createdAt}::timestamp(3))`;
   }
 
   /** The token and its connection, expired or not: what has expired is the caller's clock's to say. */
   async findByHash(tokenHash: string): Promise<TokenWithConnection | null> {
-    const row = await this.#client.consoleTokenRow.findUnique({ where: { tokenHash }, include: { connection: true } });
-    if (row === null) return null;
-    const { connection, ...token } = row;
-    return Object.freeze({ ...tokenOfRow(token), connection: connection && connectionOfRow(connection) });
+    const [row] = await this.#client.$queryRaw<readonly JoinedRow[]>`
+      SELECT ${CONNECTION_COLUMNS}, ${TOKEN_COLUMNS} FROM console_tokens AS t LEFT JOIN console_connections AS c ON c.id = t.connection_id
+      WHERE t.token_hash = ${tokenHash}`;
+    return row === undefined ? null : tokenOfRow(row);
   }
 
   /**
-   * The token, its row locked until the transaction ends: a revocation that comes meanwhile waits, and then sees the
-   * session that this transaction opened. Only inside CellDb.transaction.
+   * The token and then its connection, their rows locked until the transaction ends: a revocation that comes meanwhile waits,
+   * and then sees the session that this transaction opened. Only inside a transaction.
    */
-  async lockByHash(tokenHash: string): Promise<StoredToken | null> {
-    // One statement: every connect makes it.
-    const [row] = await this.#client.$queryRaw<readonly ConsoleTokenRow[]>`
-      SELECT token_hash AS "tokenHash", connection_id AS "connectionId", instance_uuid AS "instanceUuid", console_type AS "consoleType",
-        host, port, internal_access_path AS "internalAccessPath", access_url_base AS "accessUrlBase", access, single_use AS "singleUse",
-        used_at AS "usedAt", expires, user_id AS "userId", project_id AS "projectId", created_at AS "createdAt"
-      FROM console_tokens WHERE token_hash = ${tokenHash} FOR UPDATE`;
-    return row === undefined ? null : tokenOfRow(row);
+  async lockByHash(tokenHash: string): Promise<TokenWithConnection | null> {
+    const [row] = await this.#client.$queryRaw<readonly JoinedRow[]>`
+      WITH t AS MATERIALIZED (SELECT * FROM console_tokens WHERE token_hash = ${tokenHash} FOR UPDATE),
+        c AS MATERIALIZED (SELECT k.* FROM t JOIN console_connections AS k ON k.id = t.connection_id FOR NO KEY UPDATE OF k)
+      SELECT ${CONNECTION_COLUMNS}, ${TOKEN_COLUMNS} FROM t LEFT JOIN c ON true`;
+    // It goes with its connection, which went while we waited for it.
+    if (row === undefined || (row.connectionId !== null && row.id == null)) return null;
+    return tokenOfRow(row);
   }
 
   /** @returns false when it was used before, or is gone */
   async markUsed(tokenHash: string, at: Date): Promise<boolean> {
-    const { count } = await this.#client.consoleTokenRow.updateMany({ where: { tokenHash, usedAt: null }, data: { usedAt: at } });
-    return count === 1;
+    return (await this.#client.$executeRaw`
+      UPDATE console_tokens SET used_at = ${at}::timestamp(3) WHERE token_hash = ${tokenHash} AND used_at IS NULL`) === 1;
   }
 
-  async deleteByHash(tokenHash: string): Promise<number> {
-    return (await this.#client.consoleTokenRow.deleteMany({ where: { tokenHash } })).count;
+  deleteByHash(tokenHash: string): Promise<number> {
+    return this.#client.$executeRaw`DELETE FROM console_tokens WHERE token_hash = ${tokenHash}`;
   }
 
-  async deleteForInstance(instanceUuid: string): Promise<number> {
-    return (await this.#client.consoleTokenRow.deleteMany({ where: { instanceUuid } })).count;
+  deleteForInstance(instanceUuid: string): Promise<number> {
+    return this.#delete(Prisma.sql`instance_uuid = ${instanceUuid}::uuid`);
   }
 
-  async deleteForConnection(connectionId: number): Promise<number> {
-    return (await this.#client.consoleTokenRow.deleteMany({ where: { connectionId } })).count;
+  deleteForConnection(connectionId: number): Promise<number> {
+    return this.#delete(Prisma.sql`connection_id = ${connectionId}::bigint`);
   }
 
   /**
@@ -107,13 +128,26 @@ export class ConsoleTokensStore {
         WHERE expires <= ${now}::timestamp(3) AND (${host}::text IS NULL OR host = ${host}::text)
         ORDER BY expires LIMIT ${limit}::integer FOR UPDATE SKIP LOCKED)`;
   }
+
+  /** In one order, so that two who delete the same ones never wait for each other in a ring. */
+  #delete(which: Prisma.Sql): Promise<number> {
+    return this.#client.$executeRaw`
+      DELETE FROM console_tokens WHERE token_hash IN (SELECT token_hash FROM console_tokens WHERE ${which} ORDER BY token_hash FOR UPDATE)`;
+  }
 }
 
-function tokenOfRow({ connectionId, consoleType, access, ...row }: ConsoleTokenRow): StoredToken {
+function tokenOfRow(row: JoinedRow): TokenWithConnection {
+  const { tokenHash, connectionId, internalAccessPath, accessUrlBase, access, singleUse, usedAt, expires, userId, projectId } = row;
   return Object.freeze({
-    ...row,
+    ...{ tokenHash, instanceUuid: row.tokenInstanceUuid, host: row.tokenHost, port: row.tokenPort, createdAt: row.tokenCreatedAt },
+    ...{ internalAccessPath, accessUrlBase, singleUse, usedAt, expires, userId, projectId },
     connectionId: connectionId === null ? null : Number(connectionId),
-    consoleType: consoleType as ConsoleType,
+    consoleType: row.tokenConsoleType as ConsoleType,
     access: access as Access,
+    connection: isConnection(row) ? connectionOfRow(row) : null,
   });
+}
+
+function isConnection(row: Partial<ConsoleConnectionRow>): row is ConsoleConnectionRow {
+  return row.id != null;
 }

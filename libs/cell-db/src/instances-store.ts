@@ -5,6 +5,8 @@
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Instance } from '@gatehouse/objects/instance';
 import type { CellClient } from './cell-client.ts';
+import { ConsoleConnectionsStore } from './console-connections-store.ts';
+import { ConsoleTokensStore } from './console-tokens-store.ts';
 import type { InstanceRow } from './generated/client.ts';
 
 /** An Instance without its key pairs (they are instance_extra's), always with the fields that a row has. */
@@ -217,8 +219,8 @@ export class InstancesStore {
       data: { deletedAt: at, terminatedAt: at, updatedAt: at, vmState: 'deleted', taskState: null, generation: { increment: 1 } },
     });
     if (count === 0) return 0;
-    await this.#client.consoleTokenRow.deleteMany({ where: { instanceUuid: uuid } });
-    await this.#client.consoleConnectionRow.deleteMany({ where: { instanceUuid: uuid } });
+    await new ConsoleTokensStore(this.#client).deleteForInstance(uuid);
+    await new ConsoleConnectionsStore(this.#client).deleteForInstance(uuid);
     return count;
   }
 }

@@ -1,6 +1,6 @@
 /** services: which agents and proxies are there, as each last reported itself. Written by consoleauth. */
-import type { CellClient } from './cell-client.ts';
 import { Prisma } from './generated/client.ts';
+import type { SqlClient } from './sql-client.ts';
 
 export interface StoredService {
   /** gatehouse-compute-agent, gatehouse-console-proxy, ... */
@@ -13,13 +13,15 @@ export interface StoredService {
   readonly lastSeenAt: Date;
 }
 
+const SERVICE_COLUMNS = Prisma.raw('"binary", host, topic, version, endpoint, last_seen_at AS "lastSeenAt"');
+
 /** Services in one list. */
 const SERVICES_MAX = 10_000;
 
 export class ServicesStore {
-  readonly #client: CellClient;
+  readonly #client: SqlClient;
 
-  constructor(client: CellClient) {
+  constructor(client: SqlClient) {
     this.#client = client;
   }
 
@@ -35,43 +37,28 @@ export class ServicesStore {
   }
 
   /** All of them, or of one topic; by topic and host. */
-  async list(topic?: string): Promise<readonly StoredService[]> {
-    const rows = await this.#client.serviceRow.findMany({
-      where: topic === undefined ? {} : { topic },
-      orderBy: [{ topic: 'asc' }, { host: 'asc' }],
-      take: SERVICES_MAX,
-    });
-    return rows.map((row) => Object.freeze(row));
+  list(topic?: string): Promise<readonly StoredService[]> {
+    const which = topic === undefined ? Prisma.empty : Prisma.sql`WHERE topic = ${topic}::text`;
+    return this.#select(Prisma.sql`${which} ORDER BY topic, host LIMIT ${SERVICES_MAX}::integer`);
   }
 
   /** Those of a topic seen at or after `since`, by host. */
-  async listLive(topic: string, since: Date): Promise<readonly StoredService[]> {
-    const rows = await this.#client.serviceRow.findMany({
-      where: { topic, lastSeenAt: { gte: since } },
-      orderBy: { host: 'asc' },
-      take: SERVICES_MAX,
-    });
-    return rows.map((row) => Object.freeze(row));
+  listLive(topic: string, since: Date): Promise<readonly StoredService[]> {
+    return this.#select(Prisma.sql`WHERE topic = ${topic}::text AND last_seen_at >= ${since}::timestamp(3) ORDER BY host LIMIT ${SERVICES_MAX}::integer`);
   }
 
   /** The service of that topic on that host, if it was seen at or after `since`. */
   async findLive(topic: string, host: string, since: Date): Promise<StoredService | null> {
-    const row = await this.#client.serviceRow.findFirst({
-      where: { topic, host, lastSeenAt: { gte: since } },
-      orderBy: { lastSeenAt: 'desc' },
-    });
-    return row && Object.freeze(row);
+    const [found] = await this.#select(Prisma.sql`
+      WHERE host = ${host}::text AND topic = ${topic}::text AND last_seen_at >= ${since}::timestamp(3) ORDER BY last_seen_at DESC LIMIT 1`);
+    return found ?? null;
   }
 
   /** The versions that services seen at or after `since` reported, each once for its topic. */
-  async listLiveVersions(since: Date): Promise<readonly { readonly topic: string; readonly version: string }[]> {
-    const rows = await this.#client.serviceRow.groupBy({
-      by: ['topic', 'version'],
-      where: { lastSeenAt: { gte: since } },
-      orderBy: [{ topic: 'asc' }, { version: 'asc' }],
-      take: SERVICES_MAX,
-    });
-    return rows.map(({ topic, version }) => ({ topic, version }));
+  listLiveVersions(since: Date): Promise<readonly { readonly topic: string; readonly version: string }[]> {
+    return this.#client.$queryRaw`
+      SELECT topic, version FROM services WHERE last_seen_at >= ${since}::timestamp(3)
+      GROUP BY topic, version ORDER BY topic, version LIMIT ${SERVICES_MAX}::integer`;
   }
 
   /** Hosts that console tokens name and on which no service of that topic was seen at or after `since`. */
@@ -85,8 +72,13 @@ export class ServicesStore {
   }
 
   /** Forgets those last seen before `before`. */
-  async deleteUnseen(before: Date): Promise<number> {
-    return (await this.#client.serviceRow.deleteMany({ where: { lastSeenAt: { lt: before } } })).count;
+  deleteUnseen(before: Date): Promise<number> {
+    return this.#client.$executeRaw`DELETE FROM services WHERE last_seen_at < ${before}::timestamp(3)`;
+  }
+
+  async #select(which: Prisma.Sql): Promise<readonly StoredService[]> {
+    const rows = await this.#client.$queryRaw<readonly StoredService[]>`SELECT ${SERVICE_COLUMNS} FROM services ${which}`;
+    return rows.map((row) => Object.freeze(row));
   }
 
   /** From each host's first row to the next host's: the work is that of the hosts, however many rows they have. */

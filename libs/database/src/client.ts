@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PrismaPg } from '@prisma/adapter-pg';
 import type { Database } from './database.ts';
 import { isWriteConflict, toDatabaseError } from './database-error.ts';
+import { TRANSACTION_ATTEMPTS, TRANSACTION_TIMEOUT_MS } from './sql.ts';
 
 /** What both generated clients have; `Tx` is the generated transaction client. */
 export interface PrismaLike<Tx> {
@@ -24,10 +25,6 @@ export interface Client<Tx> {
 
 /** Until a connection is free for the transaction. */
 const TRANSACTION_WAIT_MS = 5_000;
-/** Until it is rolled back if it has not ended. */
-const TRANSACTION_TIMEOUT_MS = 10_000;
-/** How often a transaction is tried when others are in its way (a deadlock, a serialization failure). */
-const TRANSACTION_ATTEMPTS = 3;
 
 /**
  * The transaction that the running code belongs to. PostgreSQL aborts a transaction at its first failed statement and

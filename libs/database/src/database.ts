@@ -11,9 +11,11 @@ import { openEmbeddedPostgresql } from './embedded-postgresql.ts';
 import type { EmbeddedPostgresql } from './embedded-postgresql.ts';
 import { EmbeddedSocket } from './embedded-socket.ts';
 import type { Migration } from './migrations.ts';
+import { openSql } from './sql.ts';
+import type { Sql } from './sql.ts';
 
 export type DatabaseSource =
-  /** postgresql://user:password@host:port/database?sslmode=... */
+  /** postgresql://user:password@host:port/database?sslmode=... and pgbouncer=true where a pooler in between keeps no prepared statements */
   | { readonly url: string; readonly connectionsMax?: number }
   /** A schema of an embedded PostgreSQL that the caller opened, shares and closes. */
   | { readonly embedded: EmbeddedPostgresql }
@@ -29,6 +31,8 @@ export interface DatabaseKind {
 export interface Database {
   /** For a PrismaClient. */
   readonly adapter: PrismaPg;
+  /** For statements without Prisma. */
+  readonly sql: Sql;
   /** @returns the names of the migrations it applied */
   migrate(): Promise<{ readonly applied: readonly string[] }>;
   /** Resolves when a query is answered and all migrations known here are applied. @throws ServiceError UNAVAILABLE */
@@ -56,7 +60,8 @@ const IS_APPLIED = 'SELECT 1 FROM _prisma_migrations WHERE migration_name = $1 A
 export async function openDatabase(source: DatabaseSource, kind: DatabaseKind): Promise<Database> {
   if ('url' in source) {
     const config = { connectionString: checkedUrl(source.url), max: source.connectionsMax ?? CONNECTIONS_MAX };
-    return databaseOf(config, 'public', kind.migrations, async () => {});
+    const isPrepared = new URL(source.url).searchParams.get('pgbouncer') !== 'true';
+    return databaseOf(config, 'public', kind.migrations, { isPrepared, release: async () => {} });
   }
   const server = 'embedded' in source ? source.embedded : await openEmbeddedPostgresql(source.dataDir);
   const config = {
@@ -65,10 +70,16 @@ export async function openDatabase(source: DatabaseSource, kind: DatabaseKind): 
     // Or node-postgres would look for them in the environment.
     host: 'embedded', user: 'postgres', password: '', database: 'postgres', ssl: false,
   };
-  return databaseOf(config, kind.schema, kind.migrations, 'embedded' in source ? async () => {} : () => server.close());
+  return databaseOf(config, kind.schema, kind.migrations, { isPrepared: false, release: 'embedded' in source ? async () => {} : () => server.close() });
 }
 
-function databaseOf(config: pg.PoolConfig, schema: string, migrations: readonly Migration[], release: () => Promise<void>): Database {
+interface Backend {
+  /** Each connection is a session of its own, and may have prepared statements. */
+  readonly isPrepared: boolean;
+  release(): Promise<void>;
+}
+
+function databaseOf(config: pg.PoolConfig, schema: string, migrations: readonly Migration[], backend: Backend): Database {
   const limits = {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
@@ -88,6 +99,7 @@ function databaseOf(config: pg.PoolConfig, schema: string, migrations: readonly 
 
   return {
     adapter: new PrismaPg(pool, { schema }),
+    sql: openSql(pool, backend.isPrepared),
     async migrate() {
       const client = new pg.Client({ ...limits, ...config, query_timeout: 0 });
       client.on('error', () => {});
@@ -107,7 +119,7 @@ function databaseOf(config: pg.PoolConfig, schema: string, migrations: readonly 
       if (rowCount === 0) throw new ServiceError('UNAVAILABLE', `the database lacks the migration ${newest}`);
     },
     close() {
-      closing ??= pool.end().then(release);
+      closing ??= pool.end().then(() => backend.release());
       return closing;
     },
   };

@@ -1,0 +1,136 @@
+/**
+ * What key pairs cost beside the goals: an import, one shown, a list of 100, through the api over HTTP, and how that grows with
+ * the key pairs of others: it must not.
+ *
+ *   npx tsx bench/key-pairs.ts [--count 400] [--rounds 3] [--rows 1000,1000000] [--in-flight 8] [--profile folder]
+ *
+ * CPU is user and system time of the api's process and of PostgreSQL, its backends included; it is the sturdy figure, rates
+ * and milliseconds are those of a machine that does other things too. Every request comes from one of 25 users, by HTTP with
+ * kept connections. The broker is away: key pairs do not need it.
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import pg from 'pg';
+import { buildBundles, bundleOf, FiveProcesses } from '../test/house/five-processes.ts';
+import { startOwnPostgresql } from '../test/servers/postgresql.ts';
+import { runCommand } from '../test/servers/server-process.ts';
+import { cpuPerCall, inFlightOf, quantile, readCpu } from './console-house.ts';
+import type { Run } from './console-house.ts';
+
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '400' },
+    rounds: { type: 'string', default: '3' },
+    rows: { type: 'string', default: '1000,1000000' },
+    'in-flight': { type: 'string', default: '8' },
+    profile: { type: 'string' },
+  },
+});
+const [count, rounds, inFlight] = [values.count, values.rounds, values['in-flight']].map(Number) as [number, number, number];
+const rowCounts = values.rows.split(',').map(Number);
+const USERS = 25;
+/** CPU milliseconds a request, and what Nova spends on it. */
+const GOALS = { import: { cpu: 1.2, nova: '14' }, show: { cpu: 0.6, nova: '5.2' }, 'list of 100': { cpu: 1, nova: '7 to 9.6' } };
+type Step = keyof typeof GOALS;
+const STEPS = Object.keys(GOALS) as Step[];
+
+const PUBLIC_KEY = readFileSync(new URL('../apps/api/test-vectors/keys/rsa2048.pub', import.meta.url), 'utf8');
+const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+
+const [postgresql] = await Promise.all([startOwnPostgresql(), buildBundles()]);
+const [apiDatabaseUrl, cellDatabaseUrl] = [await postgresql.createDatabase(), await postgresql.createDatabase()];
+await runCommand(process.execPath, [bundleOf('migrate')], { env: { GATEHOUSE_API_DATABASE_URL: apiDatabaseUrl, GATEHOUSE_CELL_DATABASE_URL: cellDatabaseUrl } });
+const processes = await FiveProcesses.prepare({ transportUrl: 'amqp://127.0.0.1:1', apiDatabaseUrl, cellDatabaseUrl }, profiled(values.profile));
+const rows = new pg.Pool({ connectionString: apiDatabaseUrl, max: 1 });
+
+try {
+  await processes.start('api');
+  await processes.awaitReady(['api']);
+  await fillUsers();
+  let made = 0;
+  const roundOf = async (): Promise<Record<Step, number>> => {
+    made += 1;
+    const imports = await measured((index) => send('POST', '', `maker-${made}-${index % USERS}`, { keypair: { name: `k${index}`, public_key: PUBLIC_KEY } }));
+    const shows = await measured((index) => send('GET', `/key-${index % 100}`, `user-${index % USERS}`));
+    const lists = await measured((index) => send('GET', '', `user-${index % USERS}`));
+    return { import: imports, show: shows, 'list of 100': lists };
+  };
+  await roundOf(); // everything is loaded and compiled
+  const figures = new Map<Step, number[]>(STEPS.map((step) => [step, []]));
+  for (const rowCount of rowCounts) {
+    await fillOthers(rowCount);
+    const all: Record<Step, number>[] = [];
+    for (let round = 0; round < rounds; round += 1) all.push(await roundOf());
+    for (const step of STEPS) {
+      const cpu = quantile(all.map((each) => each[step]), 0.5);
+      figures.get(step)?.push(cpu);
+      const { cpu: goal, nova } = GOALS[step];
+      console.log(`${step}, beside ${rowCount} key pairs: ${cpu.toFixed(2)} ms of CPU (goal ${goal}: ${cpu <= goal ? 'reached' : 'NOT reached'}; Nova ${nova})`);
+    }
+  }
+  if (rowCounts.length > 1) {
+    const growth = [...figures].map(([step, all]) => `${step} ${((all.at(-1) ?? NaN) / (all[0] ?? NaN)).toFixed(2)} x`);
+    console.log(`CPU beside ${rowCounts.at(-1)} key pairs against that beside ${rowCounts[0]}: ${growth.join(', ')}`);
+  }
+} finally {
+  agent.destroy();
+  await processes.stopAll();
+  await rows.end();
+  await postgresql.stop();
+}
+
+/** CPU milliseconds of one of `count` requests. */
+async function measured(ask: (index: number) => Promise<void>): Promise<number> {
+  const before = readCpu();
+  const run: Run = await inFlightOf(Array.from({ length: count }, (_, index) => index), inFlight, ask);
+  const after = readCpu();
+  if (run.failures.length > 0) throw new Error(`${run.failures.length} of ${count} failed: ${run.failures[0]}`);
+  const parts = (['api', 'database'] as const).map((part) => `${part} ${cpuPerCall(before, after, [part], count).toFixed(2)}`);
+  console.log(`    ${parts.join(', ')}; ${(count / run.seconds).toFixed(0)}/s, p50 ${quantile(run.times, 0.5).toFixed(1)} ms, p95 ${quantile(run.times, 0.95).toFixed(1)} ms`);
+  return cpuPerCall(before, after, ['api', 'database'], count);
+}
+
+function send(method: string, path: string, user: string, body?: object): Promise<void> {
+  const payload = body === undefined ? undefined : JSON.stringify(body);
+  const headers = { 'x-auth-token': `${user}:bench`, 'openstack-api-version': 'compute 2.92', ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }) };
+  return new Promise((done, reject) => {
+    const asked = request(`${processes.apiUrl}/v2.1/os-keypairs${path}`, { method, headers, agent }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      response.on('end', () => ((response.statusCode ?? 500) < 300 ? done() : reject(new Error(text))));
+    });
+    asked.on('error', reject);
+    asked.end(payload);
+  });
+}
+
+/** 100 key pairs for each user that shows and lists. */
+async function fillUsers(): Promise<void> {
+  await rows.query(
+    `INSERT INTO key_pairs (user_id, name, fingerprint, public_key, type, created_at)
+     SELECT 'user-' || u, 'key-' || k, 'aa:bb', $1, 'ssh', now()::timestamp FROM generate_series(0, $2 - 1) AS u, generate_series(0, 99) AS k`,
+    [PUBLIC_KEY, USERS],
+  );
+}
+
+/** Others' key pairs, a hundred each, so that there are `wanted` of them. */
+async function fillOthers(wanted: number): Promise<void> {
+  await rows.query(
+    `INSERT INTO key_pairs (user_id, name, fingerprint, public_key, type, created_at)
+     SELECT 'other-' || n / 100, 'key-' || n % 100, 'aa:bb', 'ssh-ed25519 ' || md5(n::text), 'ssh', now()::timestamp
+     FROM generate_series(1, $1::integer) AS n ON CONFLICT DO NOTHING`,
+    [wanted],
+  );
+  // What autovacuum does elsewhere.
+  await rows.query('VACUUM ANALYZE key_pairs');
+  await rows.query('CHECKPOINT').catch(() => {});
+}
+
+function profiled(folder: string | undefined): Record<string, string> {
+  if (folder === undefined) return {};
+  mkdirSync(folder, { recursive: true });
+  return { NODE_OPTIONS: `--require ${fileURLToPath(new URL('cpu-profile.cjs', import.meta.url))}`, BENCH_PROFILE_DIR: resolve(folder) };
+}

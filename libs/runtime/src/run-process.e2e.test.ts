@@ -130,6 +130,21 @@ describe('the life of a process', function () {
     assert.match(stdout, /"called_off":false/);
   });
 
+  it('reads files again on SIGHUP where the app does and no terminal is there, and drains on it else', async () => {
+    const reloading = await launchUntil(/^started (.*)\n/m, { FIXTURE_MODE: 'reloads' });
+    const read = once(reloading.child.stdout!, 'data');
+    reloading.child.kill('SIGHUP');
+    await read;
+    assert.equal((await fetch(`${reloading.opsUrl}/readyz`)).status, 200);
+    reloading.child.kill('SIGTERM');
+    const { code, stdout } = await reloading.outcome;
+    assert.equal(code, 0);
+    assert.match(stdout, /files were read again[^]*drain ends/);
+    const other = await launchUntil(/^started (.*)\n/m, {});
+    other.child.kill('SIGHUP');
+    assert.match((await other.outcome).stdout, /drain ends/);
+  });
+
   it('says 503 when the app is not ready', async () => {
     const { child, opsUrl, outcome } = await launchUntil(/started (\S+)/, { FIXTURE_MODE: 'unready' });
     const response = await fetch(`${opsUrl}/readyz`);

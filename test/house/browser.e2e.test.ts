@@ -4,8 +4,10 @@ import { artifactPath } from '../servers/artifacts.ts';
 import { launchChromium } from '../servers/chromium.ts';
 import { ComputeClient } from './compute-client.ts';
 import { awaitWords, canvasPicture, terminalText } from './console-page.ts';
-import { coloursOf, showsText } from './screen-text.ts';
+import { coloursOf, showsText, type LetterSize } from './screen-text.ts';
 import { StandaloneProcess } from './standalone-process.ts';
+
+const SYMBOLS = 'P@ss w0rd!"$%^&*(){}|:<>?~';
 
 describe('the consoles that npm start prints, in Chromium', function () {
   this.timeout(120_000);
@@ -52,6 +54,34 @@ describe('the consoles that npm start prints, in Chromium', function () {
     // The caret stands in the last letter's cell.
     await awaitPicture(page, (picture) => showsText(picture, 'Hello, Gatehouse'));
     await page.screenshot({ path: artifactPath('vnc-simulated.png') });
+  });
+
+  it('is typed a text key by key, and sent combinations that a browser keeps to itself', async () => {
+    await page.goto(standalone.printedUrls('vnc')[1] ?? '');
+    await page.click('#type-text:enabled');
+    // The caret stands in the last letter's cell.
+    await page.fill('#type-what', `${SYMBOLS} .`);
+    await page.click('#type-go');
+    await awaitPicture(page, (picture) => showsText(picture, SYMBOLS));
+    await page.screenshot({ path: artifactPath('vnc-typed.png') });
+    await page.click('#keys');
+    await page.getByLabel('Function keys').locator('select').selectOption({ label: 'Ctrl-Alt-F1 to F12' });
+    await page.getByRole('button', { name: 'Ctrl-Alt-F7', exact: true }).click();
+    await awaitPicture(page, (picture) => ['plain', 'large'].some((size) => showsText(picture, 'Ctrl-Alt-F7', size as LetterSize)));
+    await page.getByRole('button', { name: 'Super', exact: true }).click();
+    await page.keyboard.press('r');
+    await awaitPicture(page, (picture) => ['plain', 'large'].some((size) => showsText(picture, 'Super-r', size as LetterSize)));
+    await page.screenshot({ path: artifactPath('vnc-keys.png') });
+  });
+
+  it('takes a text on its serial line as it stands', async () => {
+    await page.goto(standalone.printedUrls('serial')[1] ?? '');
+    await page.click('#type-text:enabled');
+    await page.check('#type-enter');
+    await page.fill('#type-what', `echo '${SYMBOLS}'\necho second`);
+    await page.click('#type-go');
+    await awaitTerminal(page, /^second$/m);
+    assert.ok((await terminalText(page)).includes(`\n${SYMBOLS}\n`), await terminalText(page));
   });
 
   it('answers a command on the serial line, and refuses a second client with words', async () => {

@@ -184,6 +184,22 @@ describe('the console pages in a browser', function () {
     assert.deepEqual(rest.filter((each) => /a-secret|"referer":"[^"]/.test(each)), []);
   });
 
+  it('load themselves again when a proxy of another version refuses them their files, and do nothing by halves meanwhile', async () => {
+    const context = await pages.newContext();
+    let upgraded = false;
+    let sockets = 0;
+    await context.route(/\/assets\/.*(rfb\.js|style\.css)$/, (route) => (upgraded ? route.continue() : route.fulfill({ status: 404, body: 'No such page' })));
+    const page = await context.newPage();
+    page.on('websocket', () => (sockets += 1));
+    await page.goto(`${pages.relay.url}/vnc#token=screen`);
+    await stateIs(page, 'The server is being upgraded. Loading the page again…');
+    await shoot(page, 'upgrading');
+    assert.equal(sockets, 0);
+    upgraded = true;
+    await stateIs(page, 'Connected');
+    assert.equal(await page.evaluate(() => sessionStorage.getItem('gatehouse loading')), null);
+  });
+
   it('scale the screen to the window, or not, and fill the display', async () => {
     const context = await pages.newContext({ viewport: { width: 500, height: 400 } });
     const { page } = await pages.visit('/vnc#token=screen', 'light', context);

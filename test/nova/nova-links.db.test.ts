@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { WebSocket } from 'ws';
+import { RawWebSocket } from './proxy-visitor.ts';
 import { startWholeHouse } from './whole-house.ts';
 import type { WholeHouse } from './whole-house.ts';
 
@@ -65,6 +66,31 @@ describe("Nova's tests of tokens at the proxy", function () {
     assert.equal(code, null, text);
     const page = await fetch(await urlOf('vnc', 'novnc'));
     assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8']);
+  });
+
+  it('test_novnc (frame by frame): as Tempest asks for it, with every step of RFB in a frame of its own', async () => {
+    const url = await urlOf('vnc', 'novnc');
+    const html = await (await fetch(url)).text();
+    for (const part of [/<html.*>/, /<\/html>/, /noVNC/, /<script/]) assert.match(html, part);
+
+    // Its query is sent as a cookie too, for noVNC before 1.1.
+    const headers = { 'Sec-WebSocket-Protocol': 'binary', Cookie: url.search.slice(1) };
+    const { raw, answer } = await RawWebSocket.open(house.proxyUrl, `/${url.searchParams.get('path')}`, headers);
+    assert.match(answer, /^HTTP\/1\.1 101 Switching Protocols\r\n/);
+    assert.match(answer.toLowerCase(), /upgrade: websocket/);
+    const frame = async (): Promise<Buffer> => (await raw.frame()).payload;
+    const version = await frame();
+    assert.equal(version.toString(), 'RFB 003.008\n');
+    raw.say(version);
+    const types = await frame();
+    assert.ok(types.subarray(1, 1 + types[0]!).includes(1));
+    raw.say('\x01');
+    assert.deepEqual(await frame(), Buffer.alloc(4));
+    raw.say('\x01');
+    const init = await frame();
+    assert.ok(init.length > 24);
+    assert.equal(init.length, 24 + init.readUInt32BE(20));
+    raw.destroy();
   });
 
   it('test_new_websocket_client_token_invalid: closed with a code and words, and no byte before', async () => {

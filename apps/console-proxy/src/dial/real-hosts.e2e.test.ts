@@ -17,6 +17,9 @@ import { answerChallenge } from './vnc-password.ts';
 /** With which TigerVNC's password files are written, the same for everybody. */
 const TIGERVNC_KEY = Buffer.from([23, 82, 107, 6, 35, 78, 88, 7]);
 
+/** SpiceLinkMess: protocol 2.2, the main channel, no capabilities. */
+const SPICE_LINK = Buffer.from('52454451020000000200000012000000000000000100000000000000000012000000', 'hex');
+
 describe('the proxy that dials', function () {
   this.timeout(60_000);
   let folder: string;
@@ -119,10 +122,10 @@ describe('the proxy that dials', function () {
   });
 
   describe('to QEMU', () => {
-    let ports: { readonly vnc: number; readonly elsewhere: number; readonly serial: number; readonly secured: number };
+    let ports: { readonly vnc: number; readonly elsewhere: number; readonly serial: number; readonly secured: number; readonly spice: number };
 
     before(async () => {
-      ports = { vnc: await freePort(), elsewhere: await freePort(), serial: await freePort(), secured: await freePort() };
+      ports = { vnc: await freePort(), elsewhere: await freePort(), serial: await freePort(), secured: await freePort(), spice: await freePort() };
       const wrong = makeSignedCertificate(folder, 'elsewhere', authority, 'IP:127.0.0.2');
       writeFileSync(`${folder}/echo.bin`, echoFirmware());
       const credentials = (id: string, files: CertificateFiles): string[] => {
@@ -139,6 +142,7 @@ describe('the proxy that dials', function () {
         ...['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'pc', '-accel', 'tcg', '-m', '16', '-vga', 'std', '-bios', `${folder}/echo.bin`],
         ...[...credentials('right', host), ...credentials('wrong', wrong), ...screen('a', ports.vnc, 'right'), ...screen('b', ports.elsewhere, 'wrong')],
         ...[...chardev('line', ports.serial), ...chardev('secured', ports.secured, ',tls-creds=right')],
+        ...['-spice', `addr=127.0.0.1,tls-port=${ports.spice},x509-dir=${folder}/right,disable-ticketing=on`],
       ];
       const isReady = async (): Promise<boolean> => (await accepts(ports.vnc)) && accepts(ports.elsewhere);
       running.push(await startServer({ name: 'qemu', command: 'qemu-system-x86_64', args, cwd: folder, isReady }));
@@ -178,6 +182,19 @@ describe('the proxy that dials', function () {
       client.socket.close();
     });
 
+    it('carries SPICE in TLS, at its TLS port', async () => {
+      const client = await reach({ consoleType: 'spice-html5', port: -1, options: { tls_port: String(ports.spice) } }, { dialTlsCa: authority.certificate });
+      const answer = await client.answerTo(SPICE_LINK, 20);
+      assert.deepEqual([answer.subarray(0, 4).toString(), answer.readUInt32LE(16)], ['REDQ', 0]);
+      client.socket.close();
+    });
+
+    it('refuses SPICE when another authority is trusted', async () => {
+      const client = await reach({ consoleType: 'spice-html5', port: -1, options: { tls_port: String(ports.spice) } }, { dialTlsCa: other.certificate });
+      client.socket.on('open', () => client.socket.send(SPICE_LINK));
+      assert.deepEqual(await client.closed, { code: 4503, reason: "The console's host could not prove that it is the right one." });
+    });
+
     it('is refused a serial line without a certificate of its own', async () => {
       const client = await reach({ consoleType: 'serial', port: ports.secured }, { dialTls: 'required', dialTlsCa: authority.certificate });
       assert.deepEqual(await client.closed, { code: 4503, reason: "The console's host did not accept this proxy." });
@@ -197,6 +214,12 @@ class Client {
     this.socket.on('message', (bytes: Buffer) => (this.heard = Buffer.concat([this.heard, bytes])));
     this.socket.on('error', () => {});
     this.closed = new Promise((resolve) => this.socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() })));
+  }
+
+  async answerTo(question: Buffer, bytes: number): Promise<Buffer> {
+    await until(() => this.socket.readyState === WebSocket.OPEN, 'the upgrade', 20_000);
+    this.socket.send(question);
+    return this.#take(bytes, 'the answer');
   }
 
   /** Letter by letter: QEMU 7.2 leaves the rest of a TLS record that its serial port cannot take at once until the next one comes. */

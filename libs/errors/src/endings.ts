@@ -45,7 +45,7 @@ export const ENDINGS: Readonly<Record<EndReason, Ending>> = Object.freeze({
   instance_stopped: { close: 4021, words: 'The instance was stopped.' },
   ended_by_operator: { close: 4022, words: 'An operator ended this session.' },
   superseded: { close: 4023, words: 'A newer session took over this port.' },
-  screen_taken: { close: 4023, words: 'Somebody opened this screen anew; by SPICE it is shown to one at a time.' },
+  screen_taken: { close: 4034, words: 'Somebody opened this screen anew; by SPICE it is shown to one at a time.' },
   ended_by_user: { close: 4022, words: 'A user of this project ended this session.' },
   lease_lost: { close: 4024, words: 'The session was no longer known; open the console again.' },
   idle_timeout: { close: 4025, words: 'Nothing was typed for too long.' },

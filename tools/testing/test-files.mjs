@@ -10,7 +10,9 @@ export const FILE_TIME_LIMIT_MS = { unit: 90_000, db: 180_000, broker: 240_000, 
 /** End-to-end files that mostly wait, for leases and outages of whole minutes: they run beside the others. */
 export const PATIENT = new Set([
   'apps/console-proxy/src/console-pages-return.e2e.test.ts',
+  'apps/console-proxy/src/console-proxy-tls.e2e.test.ts',
   'apps/consoleauth/src/outages.e2e.test.ts',
+  'test/house/behind-balancers.e2e.test.ts',
   'test/house/console-outages.e2e.test.ts',
   'test/house/console-skew.e2e.test.ts',
   'test/house/half-open.e2e.test.ts',

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { openDatabase } from './database.ts';
+import type { Database } from './database.ts';
+import type { Sql } from './sql.ts';
+import { START_TIMEOUT_MS, TEST_DATABASES } from './testing.ts';
+
+const KIND = { schema: 'sql_test', migrations: [] };
+
+for (const kind of TEST_DATABASES) {
+  describe(`statements without Prisma on ${kind.name}`, function () {
+    this.timeout(30_000);
+    let database: Database;
+    let sql: Sql;
+    let stop = async (): Promise<void> => {};
+    const run = (text: string, ...values: readonly unknown[]) => sql.run({ text, values });
+    const values = async (): Promise<unknown> => (await run('SELECT v FROM sql_things ORDER BY v')).rows.map(({ v }) => v);
+
+    before(async function () {
+      this.timeout(START_TIMEOUT_MS);
+      const server = await kind.start();
+      stop = server.stop;
+      database = await openDatabase(await server.source(), KIND);
+      await database.migrate();
+      sql = database.sql;
+      await run('CREATE TABLE sql_things (v integer PRIMARY KEY)');
+    });
+    beforeEach(() => run('DELETE FROM sql_things'));
+    after(async () => {
+      await run('DROP TABLE IF EXISTS sql_things');
+      await database?.close();
+      await stop();
+    });
+
+    it('that fail say so in words of ours, and the next one works, prepared or not', async () => {
+      const insert = () => run('INSERT INTO sql_things (v) VALUES ($1::integer)', 1);
+      await insert();
+      for (let n = 0; n < 3; n += 1) await assert.rejects(insert(), { name: 'ServiceError', code: 'ALREADY_EXISTS' });
+      // One that fails before it was ever answered is prepared all the same.
+      for (let n = 0; n < 3; n += 1) await assert.rejects(run('SELECT 1 / (v - $1::integer) AS x FROM sql_things', 1), { code: 'INTERNAL' }).catch(() => {});
+      assert.equal((await run('SELECT 1 / (v - $1::integer) AS x FROM sql_things', 0)).rows[0]?.['x'], 1);
+      await assert.rejects(run('SELECT v FROM sql_nothing'), { code: 'UNAVAILABLE' });
+      await assert.rejects(run('SELECT $1::text AS x', { an: 'object' }));
+      assert.deepEqual(await values(), [1]);
+    });
+
+    it('take and give the types of our columns, whatever zone this process is in', async () => {
+      const at = new Date('2026-03-01T12:00:00.123Z');
+      const texts = ['plain', 'with "quotes"', 'back\\slash', '{a,b}', ''];
+      const text = 'SELECT $1::boolean AS b, $2::bigint AS big, $3::integer AS n, $4::timestamp(3) AS at, $5::jsonb AS json, $6::text AS t, $7::text[] AS texts, $8::text AS nothing';
+      for (let n = 0; n < 2; n += 1) {
+        const { rows } = await run(text, true, 2n ** 60n, 7, at, JSON.stringify({ a: [1] }), 'Ällo', texts, null);
+        assert.deepEqual(rows, [{ b: true, big: 2n ** 60n, n: 7, at, json: { a: [1] }, t: 'Ällo', texts, nothing: null }]);
+      }
+    });
+
+    it('are counted: what was written, what was found', async () => {
+      assert.equal((await run('INSERT INTO sql_things (v) SELECT generate_series(1, 5)')).count, 5);
+      assert.equal((await run('DELETE FROM sql_things WHERE v > $1::integer', 3)).count, 2);
+      assert.equal((await run('DELETE FROM sql_things WHERE v > $1::integer', 3)).count, 0);
+    });
+
+    it('in a transaction are all done or none, also when its caller caught the error', async () => {
+      const insert = (v: number) => ({ text: 'INSERT INTO sql_things (v) VALUES ($1::integer)', values: [v] });
+      const mine = new TypeError('mine');
+      await assert.rejects(sql.transaction(async (ask) => {
+        await ask(insert(1));
+        throw mine;
+      }), (error) => error === mine);
+      await assert.rejects(sql.transaction(async (ask) => {
+        await ask(insert(2));
+        await ask(insert(2)).catch(() => {});
+        return 'believed to be written';
+      }), { code: 'ALREADY_EXISTS' });
+      assert.deepEqual(await values(), []);
+      assert.equal(await sql.transaction(async () => 'nothing asked'), 'nothing asked');
+      await sql.transaction((ask) => ask(insert(3)));
+      assert.deepEqual(await values(), [3]);
+    });
+
+    it('asked together in a transaction are done in their order, each with its own answer', async () => {
+      const answers = await sql.transaction((ask) => Promise.all([
+        ask({ text: 'INSERT INTO sql_things (v) VALUES (1)', values: [] }),
+        ask({ text: 'SELECT v FROM sql_things', values: [] }),
+        ask({ text: 'UPDATE sql_things SET v = v + 1', values: [] }),
+        ask({ text: 'SELECT v AS w FROM sql_things', values: [] }),
+      ]));
+      assert.deepEqual(answers.map(({ rows }) => rows), [[], [{ v: 1 }], [], [{ w: 2 }]]);
+      assert.deepEqual(await values(), [2]);
+    });
+
+    it('asked when their transaction has failed or ended are not done', async () => {
+      let late: Promise<unknown> = Promise.resolve();
+      const write = { text: 'INSERT INTO sql_things (v) VALUES (9)', values: [] };
+      await assert.rejects(sql.transaction(async (ask) => {
+        await ask({ text: 'SELECT 1 AS one', values: [] });
+        late = new Promise((resolve) => setTimeout(resolve, 20)).then(() => ask(write));
+        late.catch(() => {});
+        throw new Error('mine');
+      }), { message: 'mine' });
+      await assert.rejects(late);
+      assert.deepEqual(await values(), []);
+    });
+
+    it('of a transaction that takes too long are taken back, and its connection is not used again', async function () {
+      this.timeout(40_000);
+      await assert.rejects(sql.transaction(async (ask) => {
+        await ask({ text: 'INSERT INTO sql_things (v) VALUES (1)', values: [] });
+        await new Promise((resolve) => setTimeout(resolve, 10_500));
+        await ask({ text: 'SELECT 1 AS one', values: [] });
+      }), { code: 'UNAVAILABLE', message: /too busy/ });
+      assert.deepEqual(await values(), []);
+    });
+  });
+}

@@ -64,8 +64,8 @@ describe('a screen by SPICE, in Chromium', function () {
     readonly complaints: string[];
   }
 
-  async function open(url: string, colorScheme: 'light' | 'dark' = 'light'): Promise<Tab> {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme });
+  async function open(url: string): Promise<Tab> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
     contexts.push(context);
     const page = await context.newPage();
     const tab: Tab = { page, sockets: [], complaints: [] };
@@ -76,8 +76,15 @@ describe('a screen by SPICE, in Chromium', function () {
     return tab;
   }
 
-  async function openScreen(colorScheme: 'light' | 'dark' = 'light'): Promise<Tab> {
-    const tab = await open(await compute.consoleUrl(serverId, 'spice'), colorScheme);
+  async function takePictures(page: Page, state: string): Promise<void> {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.screenshot({ path: artifactPath(`spice-${state}-${colorScheme}.png`) });
+    }
+  }
+
+  async function openScreen(): Promise<Tab> {
+    const tab = await open(await compute.consoleUrl(serverId, 'spice'));
     await awaitWords(tab.page, /connected/i);
     await until(async () => coloursOf(await canvasPicture(tab.page)) > 1, 'a screen of more than one colour', BOOT_MS_MAX);
     return tab;
@@ -101,7 +108,7 @@ describe('a screen by SPICE, in Chromium', function () {
     await page.locator('#spice-screen').click();
     await page.keyboard.press('Enter');
     await until(async () => (await printed()).includes('typed-42'), 'what was typed arrives');
-    await page.screenshot({ path: artifactPath('spice-connected-light.png') });
+    await takePictures(page, 'connected');
     assert.equal(sockets.length, SOCKETS);
     await until(async () => ((await spiceSessions())[0]?.bytes_out ?? 0) > 50_000, 'the picture is counted');
     assert.equal((await spiceSessions()).length, 1);
@@ -117,17 +124,17 @@ describe('a screen by SPICE, in Chromium', function () {
   });
 
   it('ends for who reads that another opened it, and with all its sockets when it is ended', async () => {
-    const first = await openScreen('dark');
+    const first = await openScreen();
     const second = await openScreen();
     await awaitWords(first.page, /opened this screen anew/);
-    await first.page.screenshot({ path: artifactPath('spice-taken-dark.png') });
+    await takePictures(first.page, 'taken');
     await until(async () => first.sockets.every((socket) => socket.isClosed()), 'the first one\'s sockets are closed');
     const [session, ...others] = await spiceSessions();
     assert.deepEqual(others, []);
     await sessions.request('DELETE', `/${session?.id}`);
     await awaitWords(second.page, /ended this session/);
     await until(async () => second.sockets.length === SOCKETS && second.sockets.every((socket) => socket.isClosed()), 'the second one\'s sockets are closed');
-    await second.page.screenshot({ path: artifactPath('spice-ended-light.png') });
+    await takePictures(second.page, 'ended');
     assert.deepEqual([...first.complaints, ...second.complaints], []);
   });
 

@@ -1,0 +1,39 @@
+/**
+ * What a console costs while nobody uses it: memory of all of a relay's processes, and CPU, ours beside others in one run.
+ *
+ *   npx tsx bench/idle-consoles.ts [consoles, 2000]      or --quick
+ *
+ * The goals: 15 KB (at most 20) and no CPU. websockify runs a process for each connection and is asked for fewer.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Relays, type RelayName } from './relays.ts';
+
+/** Those open before the counting begins: the first ones find memory that the start has left behind. */
+const FLOOR_SHARE = 0.25;
+const FEW = 50;
+const QUIET_MS = 5_000;
+
+async function idle(relays: Relays, name: RelayName, consoles: number): Promise<{ readonly kb: number; readonly usPerSecond: number }> {
+  const grow = async (count: number): Promise<number> => {
+    for (let i = 0; i < count; i++) await relays.open(name);
+    await pause(500);
+    return relays.memoryKb(name);
+  };
+  const some = await grow(Math.ceil(consoles * FLOOR_SHARE));
+  const many = await grow(consoles);
+  const before = relays.cpuSeconds(name);
+  await pause(QUIET_MS);
+  const spent = relays.cpuSeconds(name) - before;
+  return { kb: (many - some) / consoles, usPerSecond: (spent / (QUIET_MS / 1_000) / (consoles * (1 + FLOOR_SHARE))) * 1e6 };
+}
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { quick: { type: 'boolean', default: false } } });
+const [consoles = values.quick ? 100 : 2_000] = positionals.map(Number);
+const relays = await Relays.start(['ours', 'ws + net', 'websockify']);
+for (const name of relays.names) {
+  const { kb, usPerSecond } = await idle(relays, name, name === 'websockify' ? Math.min(FEW, consoles) : consoles);
+  console.log(`${name.padEnd(14)} ${kb.toFixed(1).padStart(8)} KB   ${usPerSecond.toFixed(1).padStart(6)} us of CPU a second`);
+}
+relays.stop();
+process.exit();

@@ -130,4 +130,23 @@ describe("Nova's tests of its proxies' start", function () {
     assert.equal(data.toString(), 'hello');
     socket.terminate();
   });
+
+  it('test_new_websocket_client_http_forwarded_proto_https (by TLS): the header of a trusted proxy replaces the scheme of the Origin, of others it is nothing', async () => {
+    const opens = async (url: string, headers: Readonly<Record<string, string>>): Promise<boolean> => {
+      const socket = new WebSocket(`${url.replace('https', 'wss')}/?token=good`, ['binary'], { ca: readFileSync(pair.certificate), headers });
+      socket.on('error', () => {});
+      socket.on('open', () => socket.send(Buffer.from('hello')));
+      const heard = once(socket, 'message').then(() => true);
+      const closed = once(socket, 'close').then(([code]: unknown[]) => (assert.equal(code, 4403), false));
+      const isOpen = await Promise.race([heard, closed]);
+      socket.terminate();
+      return isOpen;
+    };
+    const inClear = { origin: 'http://example.net:6080', host: 'example.net:6080' };
+    const forwarded = { ...inClear, 'x-forwarded-proto': 'https' };
+    const direct = await startTls('direct');
+    assert.deepEqual([await opens(direct, inClear), await opens(direct, forwarded)], [false, false]);
+    const behind = await startTls('behind', { trustedProxies: ['127.0.0.1'] });
+    assert.deepEqual([await opens(behind, inClear), await opens(behind, forwarded)], [false, true]);
+  });
 });

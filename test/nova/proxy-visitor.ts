@@ -73,12 +73,6 @@ export class Incoming {
     return this.take(this.#held.indexOf(words) + words.length);
   }
 
-  /** What is left when the other side closes. */
-  async rest(): Promise<Buffer> {
-    await this.#until(() => false).catch(() => {});
-    return this.take(this.#held.length);
-  }
-
   async #until(condition: () => boolean): Promise<void> {
     const given = new AbortController();
     const timer = setTimeout(() => given.abort(), TIMEOUT_MS);

@@ -2,8 +2,8 @@
  * A user's public keys. Reads and writes go to the API database; what a key may be is decided here, how it is
  * read in ssh-public-key.ts and x509-certificate.ts.
  */
-import { ServiceError } from '@gatehouse/errors/service-error';
-import type { ApiDb, ApiStores } from '@gatehouse/api-db/api-db';
+import { isServiceError, ServiceError } from '@gatehouse/errors/service-error';
+import type { ApiDb } from '@gatehouse/api-db/api-db';
 import type { KeyPair } from '@gatehouse/objects/key-pair';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
@@ -68,11 +68,10 @@ export class KeyPairs {
     const { userId, name, type } = wanted;
     const { publicKey, privateKey } = await this.#material(wanted);
     const fingerprint = await this.#fingerprint(wanted, publicKey);
-    const keyPair = await this.#apiDb.transaction(async (stores) => {
-      await stores.keyPairs.lockUser(userId);
-      await this.#checkQuota(stores, userId);
-      return stores.keyPairs.create({ userId, name, type, publicKey, fingerprint, createdAt: this.#clock.now() });
-    });
+    const { keyPairsMax } = this.#rules;
+    const max = keyPairsMax < 0 ? Number.MAX_SAFE_INTEGER : keyPairsMax;
+    const keyPair = await this.#apiDb.keyPairs.createWithin({ userId, name, type, publicKey, fingerprint, createdAt: this.#clock.now() }, max);
+    if (keyPair === null) throw overQuota();
     return { keyPair, privateKey };
   }
 
@@ -91,12 +90,13 @@ export class KeyPairs {
   async list(context: RequestContext, userId: string, page: KeyPairPage): Promise<readonly KeyPair[]> {
     permit(context, userId, 'index');
     const { marker, limit } = page;
-    if (marker !== undefined && (await this.#apiDb.keyPairs.find(userId, marker)) === null) {
-      throw new ServiceError('INVALID_ARGUMENT', `Marker ${marker} could not be found.`);
-    }
-    if (limit === 0) return [];
     const from = marker === undefined ? {} : { marker };
-    return this.#apiDb.keyPairs.list(userId, { limit: Math.min(limit, KEY_PAIRS_PAGE_MAX), ...from });
+    try {
+      return await this.#apiDb.keyPairs.list(userId, { limit: Math.min(limit, KEY_PAIRS_PAGE_MAX), ...from });
+    } catch (cause) {
+      if (!isServiceError(cause) || cause.code !== 'NOT_FOUND') throw cause;
+      throw new ServiceError('INVALID_ARGUMENT', `Marker ${marker} could not be found.`, { cause });
+    }
   }
 
   /** Throws PERMISSION_DENIED, NOT_FOUND. */
@@ -112,16 +112,16 @@ export class KeyPairs {
     throw new ServiceError('NOT_FOUND', `Keypair ${name} not found for user ${userId}`);
   }
 
-  async #checkQuota(stores: ApiStores, userId: string): Promise<void> {
+  async #checkQuota(userId: string): Promise<void> {
     const { keyPairsMax } = this.#rules;
-    if (keyPairsMax < 0 || (await stores.keyPairs.count(userId)) < keyPairsMax) return;
-    throw new ServiceError('PERMISSION_DENIED', 'Quota exceeded, too many key pairs.');
+    if (keyPairsMax < 0 || (await this.#apiDb.keyPairs.count(userId)) < keyPairsMax) return;
+    throw overQuota();
   }
 
   async #material({ userId, type, publicKey }: NewKeyPair): Promise<{ publicKey: string; privateKey: string | null }> {
     if (publicKey !== undefined) return { publicKey, privateKey: null };
     // Nobody waits for a key that could not be stored.
-    await this.#checkQuota(this.#apiDb, userId);
+    await this.#checkQuota(userId);
     return type === 'ssh' ? this.#generator.ssh() : this.#generator.x509(userId, this.#clock.now());
   }
 
@@ -129,7 +129,7 @@ export class KeyPairs {
     try {
       return this.#acceptedFingerprint(type, publicKey);
     } catch (refusal) {
-      await this.#checkQuota(this.#apiDb, userId);
+      await this.#checkQuota(userId);
       throw refusal;
     }
   }
@@ -139,6 +139,10 @@ export class KeyPairs {
     if (key.weakness !== null && !this.#rules.allowWeakKeys) throw new ServiceError('INVALID_ARGUMENT', `Keypair data is invalid: ${key.weakness}`);
     return 'fingerprintMd5' in key ? key.fingerprintMd5 : key.fingerprint;
   }
+}
+
+function overQuota(): ServiceError {
+  return new ServiceError('PERMISSION_DENIED', 'Quota exceeded, too many key pairs.');
 }
 
 /** Policy of os-keypairs: one's own, or the administrator. */

@@ -8,6 +8,7 @@ import { PrismaClient } from './generated/client.ts';
 import { MIGRATIONS } from './generated/migrations.ts';
 import { InstanceMappingsStore } from './instance-mappings-store.ts';
 import { KeyPairsStore } from './key-pairs-store.ts';
+import { sqlClientOf } from './sql-client.ts';
 
 export interface ApiStores {
   readonly keyPairs: KeyPairsStore;
@@ -39,17 +40,17 @@ export async function openApiDb(source: DatabaseSource): Promise<ApiDb> {
 function apiDbOf(database: Database): ApiDb {
   const client = openClient<ApiClient>((options) => new PrismaClient(options), database);
   return {
-    ...storesOf(client.root),
-    transaction: (work) => client.transaction((tx) => work(storesOf(tx))),
+    ...storesOf(client.root, new KeyPairsStore(sqlClientOf(database.sql.run), (work) => database.sql.transaction((run) => work(sqlClientOf(run))))),
+    transaction: (work) => client.transaction((tx) => work(storesOf(tx, new KeyPairsStore(tx, (inTx) => inTx(tx))))),
     migrate: () => database.migrate(),
     check: () => database.check(),
     close: () => client.close(),
   };
 }
 
-function storesOf(client: ApiClient): ApiStores {
+function storesOf(client: ApiClient, keyPairs: KeyPairsStore): ApiStores {
   return {
-    keyPairs: new KeyPairsStore(client),
+    keyPairs,
     cellMappings: new CellMappingsStore(client),
     instanceMappings: new InstanceMappingsStore(client),
   };

@@ -64,17 +64,19 @@ onEachApiDb('key pairs', (db) => {
     await assert.rejects(db().keyPairs.list(user, { marker: 'c' }), { code: 'NOT_FOUND' });
   });
 
+  it('are refused under a name of the same user within a quota too, and a full quota is told first', async () => {
+    const user = randomUUID();
+    await db().keyPairs.createWithin(keyPair(user, 'one'), 2);
+    await assert.rejects(db().keyPairs.createWithin(keyPair(user, 'one'), 2), { code: 'ALREADY_EXISTS', message: "Key pair 'one' already exists." });
+    assert.equal(await db().keyPairs.createWithin(keyPair(user, 'one'), 1), null);
+    await db().transaction(async ({ keyPairs }) => void (await keyPairs.createWithin(keyPair(user, 'two'), 2)));
+    assert.equal(await db().keyPairs.count(user), 2);
+  });
+
   it('stay within a quota that is counted under the user\'s lock', async function () {
     this.timeout(30_000);
     const user = randomUUID();
-    const imports = Array.from({ length: 9 }, (_, index) =>
-      db().transaction(async ({ keyPairs }) => {
-        await keyPairs.lockUser(user);
-        if ((await keyPairs.count(user)) >= 3) return false;
-        await keyPairs.create(keyPair(user, `key ${index}`));
-        return true;
-      }),
-    );
+    const imports = Array.from({ length: 9 }, (_, index) => db().keyPairs.createWithin(keyPair(user, `key ${index}`), 3));
     const made = await Promise.all(imports);
     assert.equal(made.filter(Boolean).length, 3);
     assert.equal(await db().keyPairs.count(user), 3);

@@ -1,8 +1,12 @@
-/** key_pairs: users' public keys under the users' own names for them. Written by the api. */
-import { ServiceError } from '@gatehouse/errors/service-error';
+/**
+ * key_pairs: users' public keys under the users' own names for them. Written by the api. Its statements go to the database
+ * without Prisma, whose engine costs several times what they do.
+ */
+import { isServiceError, ServiceError } from '@gatehouse/errors/service-error';
 import type { KeyPair } from '@gatehouse/objects/key-pair';
-import type { ApiClient } from './api-client.ts';
+import { Prisma } from './generated/client.ts';
 import type { KeyPairRow } from './generated/client.ts';
+import type { Atomically, SqlClient } from './sql-client.ts';
 
 export interface NewKeyPair {
   readonly userId: string;
@@ -26,29 +30,48 @@ export interface StoredKeyPair extends KeyPair {
 }
 
 const PAGE_MAX = 1_000;
+/** Above every count that there could be. */
+const NO_LIMIT = 2 ** 31;
+/** Of the advisory locks that hold a user's quota. */
+const LOCK_SEED = 7230;
+
+const COLUMNS = Prisma.sql`id, user_id AS "userId", name, fingerprint, public_key AS "publicKey", type, created_at AS "createdAt", updated_at AS "updatedAt"`;
 
 export class KeyPairsStore {
-  readonly #client: ApiClient;
+  readonly #client: SqlClient;
+  readonly #atomically: Atomically;
 
-  constructor(client: ApiClient) {
+  constructor(client: SqlClient, atomically: Atomically) {
     this.#client = client;
+    this.#atomically = atomically;
   }
 
   /** @throws ServiceError ALREADY_EXISTS: the user has one of this name; inside a transaction this ends it */
   async create(keyPair: NewKeyPair): Promise<StoredKeyPair> {
-    try {
-      return keyPairOfRow(await this.#client.keyPairRow.create({ data: keyPair }));
-    } catch (cause) {
-      if (cause instanceof ServiceError && cause.code === 'ALREADY_EXISTS') {
-        throw new ServiceError('ALREADY_EXISTS', `Key pair '${keyPair.name}' already exists.`, { cause });
-      }
-      throw cause;
-    }
+    const [row] = await insert(this.#client, keyPair, NO_LIMIT).catch(alreadyExists(keyPair));
+    return keyPairOfRow(row as KeyPairRow);
+  }
+
+  /**
+   * The same unless the user has `max` or more already: then null. Counting and creating are one step, for all services on
+   * this database: a lock on the user holds back every other such step until this one's transaction ends.
+   */
+  async createWithin(keyPair: NewKeyPair, max: number): Promise<StoredKeyPair | null> {
+    const rows = await this.#atomically(async (client) => {
+      // Sent together. The second sees what was there when the lock was given: each statement reads anew.
+      const [, inserted] = await Promise.all([
+        client.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${keyPair.userId}::text, ${LOCK_SEED}::bigint))`,
+        insert(client, keyPair, max),
+      ]);
+      return inserted;
+    }).catch(alreadyExists(keyPair));
+    return rows[0] === undefined ? null : keyPairOfRow(rows[0]);
   }
 
   async find(userId: string, name: string): Promise<StoredKeyPair | null> {
-    const row = await this.#client.keyPairRow.findUnique({ where: { userId_name: { userId, name } } });
-    return row && keyPairOfRow(row);
+    const [row] = await this.#client.$queryRaw<readonly KeyPairRow[]>`
+      SELECT ${COLUMNS} FROM key_pairs WHERE user_id = ${userId}::text AND name = ${name}::text`;
+    return row === undefined ? null : keyPairOfRow(row);
   }
 
   /** @throws ServiceError NOT_FOUND */
@@ -64,29 +87,39 @@ export class KeyPairsStore {
    */
   async list(userId: string, page: { readonly limit?: number; readonly marker?: string } = {}): Promise<readonly StoredKeyPair[]> {
     if (page.marker !== undefined) await this.get(userId, page.marker);
-    const rows = await this.#client.keyPairRow.findMany({
-      where: { userId, ...(page.marker === undefined ? {} : { name: { gt: page.marker } }) },
-      orderBy: { name: 'asc' },
-      take: Math.min(page.limit ?? PAGE_MAX, PAGE_MAX),
-    });
+    const after = page.marker === undefined ? Prisma.empty : Prisma.sql`AND name > ${page.marker}::text`;
+    const rows = await this.#client.$queryRaw<readonly KeyPairRow[]>`
+      SELECT ${COLUMNS} FROM key_pairs WHERE user_id = ${userId}::text ${after}
+      ORDER BY name LIMIT ${Math.min(page.limit ?? PAGE_MAX, PAGE_MAX)}::integer`;
     return rows.map(keyPairOfRow);
   }
 
   async count(userId: string): Promise<number> {
-    return this.#client.keyPairRow.count({ where: { userId } });
-  }
-
-  /**
-   * Holds back every other transaction that locks the same user until this one ends: counting against a quota
-   * and creating become one step. Only inside ApiDb.transaction.
-   */
-  async lockUser(userId: string): Promise<void> {
-    await this.#client.$queryRaw`SELECT 1 AS locked FROM (SELECT pg_advisory_xact_lock(hashtextextended(${userId}, 7230))) AS l`;
+    const [row] = await this.#client.$queryRaw<readonly { readonly count: number }[]>`
+      SELECT count(*)::integer AS count FROM key_pairs WHERE user_id = ${userId}::text`;
+    return row?.count ?? 0;
   }
 
   async delete(userId: string, name: string): Promise<number> {
-    return (await this.#client.keyPairRow.deleteMany({ where: { userId, name } })).count;
+    return this.#client.$executeRaw`DELETE FROM key_pairs WHERE user_id = ${userId}::text AND name = ${name}::text`;
   }
+}
+
+function insert(client: SqlClient, keyPair: NewKeyPair, max: number): Promise<readonly KeyPairRow[]> {
+  const { userId, name, fingerprint, publicKey, type, createdAt } = keyPair;
+  return client.$queryRaw<readonly KeyPairRow[]>`
+    INSERT INTO key_pairs (user_id, name, fingerprint, public_key, type, created_at)
+    SELECT ${userId}::text, ${name}::text, ${fingerprint}::text, ${publicKey}::text, ${type}::text, ${createdAt}::timestamp
+    WHERE (SELECT count(*) FROM key_pairs WHERE user_id = ${userId}::text) < ${max}::bigint
+    RETURNING ${COLUMNS}`;
+}
+
+/** Rethrows what a failed insert threw, in words where the name was taken. */
+function alreadyExists({ name }: NewKeyPair): (cause: unknown) => never {
+  return (cause) => {
+    if (!isServiceError(cause) || cause.code !== 'ALREADY_EXISTS') throw cause;
+    throw new ServiceError('ALREADY_EXISTS', `Key pair '${name}' already exists.`, { cause });
+  };
 }
 
 function notFound(userId: string, name: string): ServiceError {

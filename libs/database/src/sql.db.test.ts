@@ -4,7 +4,7 @@ import type { Database } from './database.ts';
 import type { Sql } from './sql.ts';
 import { START_TIMEOUT_MS, TEST_DATABASES } from './testing.ts';
 
-const KIND = { schema: 'sql_test', migrations: [] };
+const KIND = { schema: 'sql_test', migrations: [{ name: '1_things', sql: 'CREATE TABLE sql_things (v integer PRIMARY KEY);' }] };
 
 for (const kind of TEST_DATABASES) {
   describe(`statements without Prisma on ${kind.name}`, function () {
@@ -22,7 +22,6 @@ for (const kind of TEST_DATABASES) {
       database = await openDatabase(await server.source(), KIND);
       await database.migrate();
       sql = database.sql;
-      await run('CREATE TABLE sql_things (v integer PRIMARY KEY)');
     });
     beforeEach(() => run('DELETE FROM sql_things'));
     after(async () => {

@@ -7,7 +7,7 @@ import { isLoopback, parseAddress } from './address.ts';
 import { createChannel } from './attach-channel.ts';
 import type { Channel } from './attach-channel.ts';
 import { ATTACH_PATH, decodeResponse, encodeRequest } from './attach-messages.ts';
-import type { AttachRequest, AttachResponse, Opened } from './attach-messages.ts';
+import type { AttachResponse, Opened } from './attach-messages.ts';
 import { streamEnding } from './console-ended.ts';
 import type { StreamEnding } from './console-ended.ts';
 import { takeConnection } from './connections.ts';
@@ -50,7 +50,7 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
     return Promise.reject(refusal);
   }
   const connection = takeConnection(options.endpoint, options.tls);
-  const call = connection.client.makeBidiStreamRequest(ATTACH_PATH, encodeRequest, (bytes: Buffer) => bytes);
+  const call = connection.client.makeBidiStreamRequest(ATTACH_PATH, (bytes: Buffer) => bytes, (bytes: Buffer) => bytes);
   const windowBytes = options.windowBytes ?? OUTPUT_WINDOW_BYTES;
 
   return new Promise((resolve, reject) => {
@@ -95,11 +95,11 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
     });
 
     const { sessionId, attachSecret, offset = null } = options;
-    call.write({ open: { sessionId, attachSecret, offset, windowBytes } });
+    call.write(encodeRequest({ open: { sessionId, attachSecret, offset, windowBytes } }));
   });
 }
 
-type Call = ClientDuplexStream<AttachRequest, Buffer>;
+type Call = ClientDuplexStream<Buffer, Buffer>;
 
 function openedOf(message: AttachResponse): Opened {
   if ('opened' in message) return message.opened;
@@ -122,9 +122,10 @@ function openChannel(call: Call, opened: Opened, windowBytes: number): Channel {
   return createChannel({
     wire: {
       sendData(data) {
-        if (!over) call.write({ data });
+        // Encoded, and so copied, at once: what was written counts as taken, and its memory is used again while gRPC still queues.
+        if (!over) call.write(encodeRequest({ data }));
       },
-      sendEnd: (end) => finish(() => { call.write({ end }); call.end(); }),
+      sendEnd: (end) => finish(() => { call.write(encodeRequest({ end })); call.end(); }),
       abort() {
         // Also after our own end: its user has waited long enough for the host's.
         over = true;

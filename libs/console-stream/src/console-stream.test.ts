@@ -175,6 +175,21 @@ describe('the console stream', () => {
     assert.equal(seen.digest(), digest(up));
   });
 
+  it('has copied what was taken: the writer may use the memory again', async () => {
+    const seen: Buffer[] = [];
+    const guest = new Duplex({ read() {}, write(chunk: Buffer, _encoding, done) { seen.push(Buffer.from(chunk)); done(); } });
+    const console = await attach(await serveGuest(guest));
+    const memory = Buffer.alloc(4_096);
+    const sent: Buffer[] = [];
+    for (let i = 0; i < 40 && console.writableLength === 0; i += 1) {
+      sent.push(Buffer.from(memory.fill(i + 1)));
+      console.write(memory);
+    }
+    assert.ok(sent.length > 10);
+    await until(() => Buffer.concat(seen).length === sent.length * memory.length);
+    assert.equal(digest(Buffer.concat(seen)), digest(Buffer.concat(sent)));
+  });
+
   it('stops the guest when nobody reads, without holding more than the windows', async () => {
     let produced = 0;
     const guest = new Duplex({

@@ -30,7 +30,7 @@ export const ENDINGS = {
   4031: ['The machine has moved', OPEN_AGAIN, 'none'],
   4032: ['The machine has moved', `Its former host was given up. ${OPEN_AGAIN}`, 'none'],
   4033: ['This console is gone', `The machine has other consoles now. ${OPEN_AGAIN}`, 'none'],
-  4034: ['This screen was opened anew', `It is shown to one at a time. To take it back, reconnect. ${WHILE_VALID}`, 'perhaps'],
+  4034: ['This screen was opened anew', `Reconnect takes it back. When the link has expired: ${NEW_LINK.toLowerCase()}`, 'perhaps'],
   4400: ['This link is for another page', 'Open it as it is, without changing its address.', 'none'],
   4401: ['This link no longer works', `Console links work for a limited time. ${NEW_LINK}`, 'none'],
   4403: ['This page may not open the console', 'It is served under a name that the console proxy does not know. Whoever runs the service can allow it.', 'perhaps'],

@@ -1,6 +1,7 @@
 /** The screen of a machine: noVNC's core on our channel. */
 import RFB from '../novnc/core/rfb.js';
 import { runConsolePage } from './console-page.js';
+import { keepPicture } from './last-picture.js';
 import { screenKeyboard } from './screen-keyboard.js';
 
 runConsolePage({
@@ -31,20 +32,10 @@ runConsolePage({
       sendKey: (keysym, code, down) => screen.sendKey(keysym, code, down),
       close() {
         screen.blur();
-        keepPicture(element, screen);
+        const picture = keepPicture(element);
+        // It takes its own away a moment later.
+        if (picture !== null) screen.addEventListener('disconnect', () => element.replaceChildren(picture), { once: true });
       },
     };
   },
 });
-
-/** The last picture stays, behind the message that says why there is no new one. */
-function keepPicture(element, screen) {
-  const picture = element.querySelector('canvas');
-  if (picture === null || picture.width === 0) return;
-  const copy = document.createElement('canvas');
-  copy.className = 'last-picture';
-  copy.width = picture.width;
-  copy.height = picture.height;
-  copy.getContext('2d').drawImage(picture, 0, 0);
-  screen.addEventListener('disconnect', () => element.replaceChildren(copy), { once: true });
-}

@@ -1,0 +1,29 @@
+/** The proxy of idle-consoles.test.ts, in a process of its own so that what it costs is its own. */
+import { readFileSync } from 'node:fs';
+import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
+import { noAudit } from '@gatehouse/runtime/audit';
+import { systemClock } from '@gatehouse/runtime/clock';
+import { silentLogger } from '@gatehouse/runtime/logger';
+import { createMetrics } from '@gatehouse/runtime/metrics';
+import { startConsoleProxy } from './app.module.ts';
+import { consoleProxyConfig } from './config.ts';
+import { TestConsoleAuth } from './test-console-auth.ts';
+
+const transport = createMemoryTransport();
+const auth = new TestConsoleAuth();
+await auth.serve(transport);
+auth.consoles.set('idle', { instanceName: 'idle', consoleType: 'serial', port: Number(process.argv[2]) });
+const parsed = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'idle', proxyDrain: '0' });
+// All come from one address here.
+const config = Object.fromEntries(Object.entries(parsed).map(([name, value]) => [name, /PerAddress/.test(name) ? 100_000 : value])) as typeof parsed;
+const app = await startConsoleProxy({ config, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('idle'), clock: systemClock });
+
+process.on('message', (wanted) => {
+  if (wanted === 'drain') return void app.drain();
+  if (wanted === 'memory') globalThis.gc?.();
+  const { user, system } = process.cpuUsage();
+  const memoryKb = Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1]);
+  process.send?.({ sessions: auth.open.size, cpuMs: (user + system) / 1_000, memoryKb });
+});
+process.on('disconnect', () => process.exit(0));
+process.send?.(Number(new URL(app.addresses[0]!.url).port));

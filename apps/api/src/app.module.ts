@@ -41,6 +41,7 @@ import { ServerActionsController } from './rest/server-actions.controller.ts';
 import { ServersController } from './rest/servers.controller.ts';
 import { ConsoleSessionsController } from './rest/v1/console-sessions.controller.ts';
 import { OpenApiController } from './rest/v1/openapi.controller.ts';
+import { V1KeyPairsController } from './rest/v1/key-pairs.controller.ts';
 import { isV1, problemOf } from './rest/v1/problem.ts';
 import { VersionsController } from './rest/versions.controller.ts';
 import { SessionFeed } from './session-feed.ts';
@@ -74,7 +75,7 @@ export class ApiModule {
       module: ApiModule,
       controllers: [
         ...[VersionsController, KeyPairsController, ConsolesController, ServerActionsController, ServersController],
-        ...[KeyPairQuotaController, ConsoleAuthTokensController, OpenApiController, ConsoleSessionsController],
+        ...[KeyPairQuotaController, ConsoleAuthTokensController, OpenApiController, ConsoleSessionsController, V1KeyPairsController],
       ],
       providers: [
         { provide: KeyPairs, useValue: keyPairs },

@@ -134,6 +134,21 @@ describe('key pairs', function () {
     assert.ok(!JSON.stringify(await api.apiDb.keyPairs.get('alice', 'made')).includes(secret));
   });
 
+  it('have SHA-256 fingerprints under /v1, in pages, and only there', async () => {
+    for (const [name, more] of [['a', {}], ['b', { type: 'x509', public_key: vector('x509.pem') }]] as const) await send(name, more, { token: 'fay:p' });
+    await api.apiDb.keyPairs.create({ userId: 'fay', name: 'old', type: 'ssh', publicKey: 'ssh-ed25519 x', fingerprint: 'x', createdAt: new Date() });
+    const { keypair } = (await api.ask('GET', '/v1/keypairs/a', { token: 'fay:p' })).json as Shown;
+    assert.deepEqual([keypair['fingerprint_sha256'], keypair['algorithm'], keypair['bits']], ['SHA256:ZEZvByDqAYTsvE6wr/4o9cTL5wSHYpWDh3umb/f7oRM', 'ssh-ed25519', 256]);
+    const page = (await api.ask('GET', '/v1/keypairs?limit=2', { token: 'fay:p' })).json as { keypairs: Record<string, unknown>[]; next_marker: string };
+    assert.match(String(page.keypairs[1]?.['fingerprint_sha256']), /^([0-9a-f]{2}:){31}[0-9a-f]{2}$/);
+    const rest = (await api.ask('GET', `/v1/keypairs?marker=${page.next_marker}`, { token: 'fay:p' })).json as { keypairs: Record<string, unknown>[]; next_marker: null };
+    assert.deepEqual([rest.keypairs.length, rest.keypairs[0]?.['fingerprint_sha256'], rest.next_marker], [1, null, null]);
+    refused(await api.ask('GET', '/v1/keypairs/none', { token: 'fay:p' }), 404, /"code":"NOT_FOUND"/);
+    refused(await api.ask('GET', '/v1/keypairs?user_id=fay'), 403, /PERMISSION_DENIED/);
+    refused(await api.ask('GET', '/v1/keypairs?x=1'), 400, /'x' was unexpected/);
+    refused(await api.ask('DELETE', '/v1/keypairs/a', { token: 'fay:p' }), 405, /GET, HEAD is/);
+  });
+
   it('may be on FIDO tokens', async () => {
     for (const [name, ...fields] of [['sk-ssh-ed25519@openssh.com', Buffer.alloc(32, 7), 'ssh:'], ['sk-ecdsa-sha2-nistp256@openssh.com', 'nistp256', Buffer.from(vector('ecdsa256.pub').split(' ')[1] ?? '', 'base64').subarray(-65), 'ssh:']] as const) {
       const blob = Buffer.concat([name, ...fields].map((field) => Buffer.concat([Buffer.from([0, 0, 0, field.length]), Buffer.from(field)])));

@@ -65,6 +65,16 @@ const SCHEMAS: Readonly<Record<string, JsonObject>> = {
     session: { ...ref('Session'), description: 'The session as it is now, which may be later than the event.' },
   }),
   Events: record({ events: { type: 'array', items: ref('Event') }, cursor: { ...TEXT, description: 'Where to go on from: the next `after`.' } }),
+  KeyPair: record({
+    ...{ name: TEXT, type: { enum: ['ssh', 'x509'] }, user_id: TEXT, public_key: TEXT },
+    fingerprint: { ...TEXT, description: 'As Nova shows it: MD5 of an ssh key, SHA-1 of a certificate.' },
+    fingerprint_sha256: { ...orNull(TEXT), description: 'As ssh-keygen and openssl show it; null for a key that cannot be read.' },
+    algorithm: orNull(TEXT),
+    bits: orNull({ type: 'integer' }),
+    created_at: MOMENT,
+  }),
+  KeyPairPage: record({ keypairs: { type: 'array', items: ref('KeyPair') }, next_marker: orNull(TEXT) }),
+  KeyPairAnswer: record({ keypair: ref('KeyPair') }),
   Problem: record({
     type: { const: 'about:blank' },
     title: TEXT,
@@ -92,6 +102,8 @@ function operation(operationId: string, { summary, parameters = [], answers }: O
 const json = (description: string, name: string): JsonObject => ({ description, content: { 'application/json': { schema: ref(name) } } });
 const ID: JsonObject = { name: 'id', in: 'path', required: true, schema: UUID };
 const LAST_EVENT_ID: JsonObject = { name: 'Last-Event-ID', in: 'header', required: false, schema: TEXT, description: 'The id of the last event that was read, as browsers send it by themselves.' };
+
+const KEY_PAIR_QUERY: readonly JsonObject[] = ['user_id', 'limit', 'marker'].map((name) => ({ name, in: 'query', required: false, schema: TEXT }));
 
 const PATHS: Readonly<Record<string, Readonly<Record<string, JsonObject>>>> = {
   '/v1/console-sessions': {
@@ -125,6 +137,13 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, JsonObject>>>> = {
       parameters: ['reason'],
       answers: { 202: json('It is still being ended.', 'SessionAnswer'), 204: { description: 'It has ended.' } },
     }, [ID]),
+  },
+  '/v1/keypairs': {
+    get: operation('listKeyPairs', { summary: 'Key pairs of oneself, or of `user_id` for the administrator, by name; `next_marker` is the `marker` of the next page.', answers: { 200: json('One page.', 'KeyPairPage') } },
+      KEY_PAIR_QUERY),
+  },
+  '/v1/keypairs/{name}': {
+    get: operation('showKeyPair', { summary: 'One key pair.', answers: { 200: json('The key pair.', 'KeyPairAnswer') } }, [{ name: 'name', in: 'path', required: true, schema: TEXT }, ...KEY_PAIR_QUERY.slice(0, 1)]),
   },
   '/v1/openapi.json': {
     get: { operationId: 'openapi', summary: 'This document; needs no token.', security: [], responses: { 200: { description: 'OpenAPI 3.1.', content: { 'application/json': { schema: { type: 'object' } } } } } },

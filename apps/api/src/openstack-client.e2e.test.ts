@@ -126,6 +126,20 @@ describe('the openstack command', function () {
     assert.deepEqual(paged.map(({ Name }) => Name), ['a', 'b', 'c']);
   });
 
+  it('has an older brother, nova, which imports, makes, lists and deletes key pairs too', async () => {
+    const nova = (...args: readonly string[]): Promise<Outcome> =>
+      new Promise((resolve) => {
+        const env = { PATH: process.env['PATH'] ?? '/usr/bin', HOME: '/nonexistent', LANG: 'C.UTF-8', OS_USERNAME: 'x', OS_PROJECT_NAME: 'y', OS_AUTH_URL: 'http://unused.invalid' };
+        const all = ['--os-auth-type', 'admin_token', '--os-token', 'nina:p', '--os-endpoint', `${api.url}/v2.1`, ...args];
+        execFile('/usr/bin/nova', all, { env, timeout: 60_000 }, (error, stdout, stderr) => resolve({ code: error === null ? 0 : 1, stdout, stderr }));
+      });
+    const added = await nova('keypair-add', '--pub-key', KEY_FILE, 'n@one');
+    assert.equal(added.code, 0, added.stderr);
+    assert.match((await nova('--os-compute-api-version', '2.2', 'keypair-add', '--key-type', 'x509', 'win')).stdout, /^MII[A-Za-z0-9+/]+=*\s*$/);
+    assert.match((await nova('keypair-list')).stdout, new RegExp(`n@one +\\| ssh +\\| ${FINGERPRINT}[^]*win +\\| x509`));
+    assert.equal((await nova('keypair-delete', 'win')).code, 0);
+  });
+
   it('lists and shows servers', async () => {
     const servers = await json('server', 'list') as { Name: string; Status: string }[];
     assert.deepEqual(servers.map(({ Name, Status }) => `${Name} ${Status}`).sort(), ['db ACTIVE', 'web ACTIVE']);

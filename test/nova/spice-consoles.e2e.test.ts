@@ -10,12 +10,13 @@ const HOST = 'compute-1';
 
 describe("Nova's SPICE consoles, on QEMU", function () {
   this.timeout(60_000);
-  // Short: the path of a unix socket has at most 107 characters.
-  const stateDir = mkdtempSync('/tmp/gh-nova-spice-');
+  let stateDir = '';
   let house: WholeHouse;
   let server = '';
 
   before(async () => {
+    // Short: the path of a unix socket has at most 107 characters.
+    stateDir = mkdtempSync('/tmp/gh-nova-spice-');
     const qemu = { driver: 'qemu', stateDir, qemuAccelerator: 'tcg', qemuMemoryMb: '64', qemuSpice: 'unix' };
     house = await startWholeHouse([HOST], { ...qemu, consoleUrlStyle: 'nova' });
     server = await house.boot(HOST);

@@ -32,6 +32,15 @@ describe('the token', () => {
   for (const [what, given, expected] of table) {
     it(what, () => assert.equal(readToken(places(given)), expected));
   }
+
+  it('is looked for in a time that grows with the length of the head alone', () => {
+    const startedMs = performance.now();
+    for (const spaces of [' '.repeat(16_000), '" '.repeat(8_000), ';='.repeat(8_000)]) {
+      assert.equal(readToken(places({ cookie: `token=${spaces}a b` })), null);
+      assert.equal(readToken(places({ cookie: `token${spaces}` })), null);
+    }
+    assert.ok(performance.now() - startedMs < 300);
+  });
 });
 
 describe('what the asking page can show', () => {

@@ -54,9 +54,13 @@ function lastToken(query: URLSearchParams): string | null {
 }
 
 function cookieToken(header: string | undefined): string | null {
-  const found = header
-    ?.split(';')
-    .map((part) => /^\s*token\s*=\s*"?([^";\s]*)"?\s*$/.exec(part)?.[1])
-    .findLast((value) => value !== undefined);
-  return found ?? null;
+  return header?.split(';').map(tokenOfPart).findLast((value) => value !== undefined) ?? null;
+}
+
+/** Without a pattern over the whole: one that may skip spaces in two places takes a second for a head that is full of them. */
+function tokenOfPart(part: string): string | undefined {
+  const equals = part.indexOf('=');
+  if (equals < 0 || part.slice(0, equals).trim() !== 'token') return undefined;
+  const value = part.slice(equals + 1).trim().replace(/^"/, '').replace(/"$/, '');
+  return /["\s]/.test(value) ? undefined : value;
 }

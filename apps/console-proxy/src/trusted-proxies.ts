@@ -91,7 +91,8 @@ function hopsOf(headers: IncomingHttpHeaders): readonly Hop[] {
   return (addresses ?? '').split(',').map((address) => ({ address, ...reached }));
 }
 
-const PAIR = /\s*([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*(?:;|(,)|$)/gy;
+/** Every space can be skipped in one place only: a head full of them must not take a second to read. */
+const PAIR = /\s*([A-Za-z]+)\s*=(?:\s*"((?:[^"\\]|\\.)*)"|\s*([^\s;,"]+)|)\s*(?:;|(,)|$)/gy;
 
 /** The elements of a Forwarded header, in their order; none when any of it cannot be read, for that may hide where the client's own word ends. */
 function forwardedHops(header: string): readonly Hop[] {

@@ -84,6 +84,19 @@ describe('the frame parser', () => {
     assert.equal(listen(bytes.subarray(0, bytes.length - 2)).data.toString(), 'hel');
   });
 
+  it('keeps nothing of the empty fragments of a text, however many come', () => {
+    let heard = '';
+    const parser = new FrameParser({ data() {}, text: (message) => void (heard = message), ping() {}, pong() {}, close() {} }, { textAllowed: true });
+    const empty = Buffer.concat(Array.from({ length: 10_000 }, () => clientFrame({ opcode: 0, final: false })));
+    parser.push(clientFrame({ opcode: 1, payload: 'whole', final: false }));
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < 50; i++) parser.push(Buffer.from(empty));
+    // Each of them as a buffer of its own would be a hundred megabytes.
+    assert.ok(process.memoryUsage().heapUsed - before < 50e6);
+    assert.equal(parser.push(clientFrame({ opcode: 0, payload: '!' })), null);
+    assert.equal(heard, 'whole!');
+  });
+
   it('joins the fragments of a text, with a ping and a pong between them', () => {
     const heard = hear({ opcode: 1, payload: 'gr', final: false }, { opcode: 9, payload: '?' }, { opcode: 10 }, { opcode: 0, payload: 'üß' });
     assert.deepEqual(heard.events, ['ping ?', 'pong', 'text grüß']);

@@ -163,6 +163,8 @@ export class FrameParser {
 
   /** Control frames may come between the fragments of a text, so each gathers in a place of its own. */
   #gather(piece: Buffer): void {
+    // A message may have any number of empty fragments, and they count towards no limit: nothing of them is kept.
+    if (piece.length === 0) return;
     if (isData(this.#opcode)) {
       this.#text.push(Buffer.from(piece));
       this.#textBytes += piece.length;

@@ -3,6 +3,7 @@
  * processes for one round trip, and how long it took, ours beside others in one run.
  *
  *   npx tsx bench/keystrokes.ts [consoles, 200] [seconds, 8]      or --quick
+ *   npx tsx bench/keystrokes.ts --only 'ours,ws + net'
  *
  * The goals: at most 60 us of CPU, p99 at most 5 ms on a machine that does nothing else.
  */
@@ -44,10 +45,11 @@ async function typed(relays: Relays, name: RelayName, consoles: number, seconds:
   return { us: (spent / sorted.length) * 1e6, p50: sorted[Math.floor(sorted.length * 0.5)]!, p99: sorted[Math.floor(sorted.length * 0.99)]! };
 }
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { quick: { type: 'boolean', default: false } } });
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } });
 const [consoles = values.quick ? 20 : 200, seconds = values.quick ? 1 : 8] = positionals.map(Number);
 // Nova's proxy takes 30 MB and seconds for each of 200 processes: it is measured by hand.
-const relays = await Relays.start(['ours', 'ours + agent', 'ws + net', 'websockify', 'socat']);
+const names = (['ours', 'ours + agent', 'ws + net', 'websockify', 'socat'] as const).filter((name) => values.only === undefined || values.only.split(',').includes(name));
+const relays = await Relays.start(names);
 console.log(`${consoles} consoles, ${1_000 / EVERY_MS} keystrokes a second each`);
 let first = 0;
 for (const name of relays.names) {

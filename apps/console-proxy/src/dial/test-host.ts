@@ -17,7 +17,7 @@ export interface TestHost extends TestGuest {
 }
 
 /** After its part it stays connected, and silent. */
-export async function startHost(...parts: readonly Part[]): Promise<TestHost> {
+export async function startHost(...parts: Part[]): Promise<TestHost> {
   let heard: Buffer = Buffer.alloc(0);
   const guest = await startGuest((socket) => {
     let waitsFor = 0;

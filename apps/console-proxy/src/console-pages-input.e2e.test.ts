@@ -205,14 +205,52 @@ describe('typing on the console pages in a browser', function () {
     assert.equal(await focused(page), 'phone-keyboard');
   });
 
-  it('move the picture under a finger where it is larger than the window', async () => {
+  it('move the picture under a finger where it is larger than the window, and the pointer where not asked to', async () => {
     const page = await open('/vnc#token=screen', 'phone');
+    const touches = await page.context().newCDPSession(page);
+    const middleLine = (): Promise<string> => page.evaluate(() => {
+      const canvas = document.querySelector('canvas')!;
+      return canvas.getContext('2d')!.getImageData(0, canvas.height >> 1, canvas.width, 1).data.join();
+    });
+    const drag = async (from: number, to: number): Promise<void> => {
+      for (let step = 0; step <= 10; step++) {
+        const touchPoints = [{ x: from + ((to - from) * step) / 10, y: 600 }];
+        await touches.send('Input.dispatchTouchEvent', { type: step === 0 ? 'touchStart' : 'touchMove', touchPoints });
+      }
+      await touches.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+    };
     await page.tap('#menu');
     await page.tap('#fit');
+    await page.waitForFunction(() => document.querySelector('canvas')?.width === 360);
+    const left = await middleLine();
+    await drag(300, 50);
+    assert.equal(await middleLine(), left);
     await page.tap('#pan');
     assert.equal(await page.getAttribute('#pan', 'aria-pressed'), 'true');
+    await drag(300, 50);
+    for (let attempts = 0; (await middleLine()) === left; attempts++) assert.ok(attempts < 100, 'shows the part that was hidden');
     await shoot(page, 'vnc-own-size-phone');
+    await drag(50, 350);
+    for (let attempts = 0; (await middleLine()) !== left; attempts++) assert.ok(attempts < 100, 'shows the part that was there first');
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360));
+  });
+
+  it('stay in what can be seen where a phone lays its keyboard over the page', async () => {
+    const page = await open('/vnc#token=screen', 'phone-light');
+    // As iOS does: the window is as high as before, less of it is seen.
+    const seen = (height: number | null): Promise<number> => page.evaluate((of) => {
+      if (of === null) delete (visualViewport as { height?: number }).height;
+      else Object.defineProperty(visualViewport, 'height', { value: of, configurable: true });
+      visualViewport!.dispatchEvent(new Event('resize'));
+      return document.getElementById('stage')!.getBoundingClientRect().bottom;
+    }, height);
+    await page.tap('#menu');
+    await page.tap('#type-text');
+    assert.equal(await seen(400), 400);
+    assert.ok(await page.evaluate(() => document.getElementById('stage')!.clientHeight > 120));
+    assert.equal(await page.evaluate(() => getComputedStyle(document.getElementById('type-what')!).fontSize), '16px');
+    await shoot(page, 'covered-by-keyboard');
+    assert.equal(await seen(null), 740);
   });
 
   it('can be used, left and entered again by keyboard alone', async () => {

@@ -164,6 +164,26 @@ describe('the console pages in a browser', function () {
     await shoot(page, 'screen-refuses');
   });
 
+  it('say what a screen says that refuses them behind an agent, where nobody has spoken with it before', async () => {
+    const refusals = [
+      ['light', Buffer.from([0, 0, 0, 0, 13]), /The screen of this machine refused the console: No more seats\./],
+      ['dark', Buffer.from([1, 2]), /The screen of this machine asks for a password that the console proxy was not given\./],
+    ] as const;
+    for (const [look, refusal, words] of refusals) {
+      const context = await pages.newContext(LOOKS[look]);
+      await context.routeWebSocket(/websockify/, (socket) => {
+        const answers = [refusal.length > 2 ? Buffer.concat([refusal, Buffer.from('No more seats')]) : refusal, Buffer.alloc(16)];
+        socket.onMessage(() => void (answers.length > 0 && socket.send(answers.shift()!)));
+        socket.send(JSON.stringify({ type: 'session', id: 'a-session', instance: { name: 'demo-2' }, access: 'full', resume: null }));
+        socket.send(Buffer.from('RFB 003.008\n'));
+      });
+      const { page } = await pages.visit('/vnc#token=screen', look, context);
+      await stateIs(page, 'Closed');
+      assert.match((await page.textContent('#message-reason')) ?? '', words);
+      await shoot(page, `screen-refuses-${look}`);
+    }
+  });
+
   it('take the token out of the address, keep it for a reload of this tab only, and tell it to nobody', async () => {
     const { consoles } = pages.proxies.auth;
     consoles.set('a-secret', consoles.get('screen')!);

@@ -24,6 +24,7 @@ import { InputTools } from './input-tools.js';
 import { keepGrant, readLink } from './link.js';
 import { Notices } from './notices.js';
 import { Reconnection } from './reconnection.js';
+import { keepInVisibleArea } from './visible-area.js';
 
 const NEW_SESSION_SAID_MS = 20_000;
 
@@ -122,7 +123,15 @@ export function runConsolePage({ kind, consoleType, input, keyboard, fit = true,
     viewer?.focus();
   });
   byId('console').addEventListener('focusin', () => bar.fold());
-  for (const id of ['type-text', 'keys', 'keyboard']) byId(id).addEventListener('click', () => bar.fold());
+  for (const id of ['type-text', 'keys', 'keyboard']) {
+    byId(id).addEventListener('click', () => {
+      bar.fold();
+      bar.hint('');
+    });
+  }
+  // Whoever types knows how, and may need the screen's last line, where a prompt often is.
+  byId('console').addEventListener('keydown', () => bar.hint(''), true);
+  keepInVisibleArea();
   // Another link pasted into the same tab changes the fragment without loading the page anew.
   addEventListener('hashchange', () => {
     if (location.hash.includes('token=')) location.reload();

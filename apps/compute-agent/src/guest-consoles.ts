@@ -65,7 +65,8 @@ export class GuestConsoles {
     if (!(await this.confirm(connection))) {
       throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} has no ${consoleType} console ${port} any more`);
     }
-    if (joined === null) log.info({ sessionId, instanceUuid, consoleType, port }, 'a console session attaches');
+    // The session's lines are its proxy's.
+    if (joined === null) log.debug({ sessionId, instanceUuid, consoleType, port }, 'a console session attaches');
     const opened = consoleType === 'serial'
       ? await lines.attach(instanceUuid, port, offset)
       : { stream: await driver.open(instanceUuid, consoleType, port, { signal }), offset: 0 };

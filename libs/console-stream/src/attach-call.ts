@@ -72,6 +72,8 @@ const WINDOW_BYTES_MIN = 4 * 1024;
 const WINDOW_BYTES_MAX = 4 * 1024 * 1024;
 /** How long a guest may take for the last input of a session that has ended. */
 const LAST_INPUT_TIMEOUT_MS = 1_000;
+/** Why an open's signal is aborted: made once, because AbortController would make an error with its stack for each console that ends. */
+const CALLER_GONE = new ServiceError('CANCELLED', 'the caller is gone');
 
 export function serveAttachCall(call: AttachServerCall, { limits, log, calls, attach }: AttachCallOptions): void {
   const gone = new AbortController();
@@ -91,7 +93,7 @@ export function serveAttachCall(call: AttachServerCall, { limits, log, calls, at
     closed = true;
     clearTimeout(timer);
     calls.delete(entry);
-    gone.abort();
+    gone.abort(CALLER_GONE);
   }
 
   function fail(error: ServiceError): void {
@@ -207,7 +209,7 @@ function joinGuest(call: AttachServerCall, open: Open, guest: GuestConsole, inpu
 function pipeBothWays(guest: Duplex, channel: Duplex): void {
   guest.on('error', (error) => channel.destroy(guestFault(error)));
   guest.on('close', () => {
-    if (!guest.readableEnded) channel.destroy(new ConsoleEnded('guest_closed'));
+    if (!guest.readableEnded && !channel.destroyed) channel.destroy(new ConsoleEnded('guest_closed'));
   });
   channel.on('error', () => {}); // the wire has been told
   channel.on('end', () => guest.unpipe(channel));

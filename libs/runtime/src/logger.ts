@@ -106,6 +106,14 @@ function lineFields(fields: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(clean).map(([name, value]) => [snakeCase(name), value]));
 }
 
+/** Field names are the code's own and so few; what comes beyond that (a header's name) is not remembered. */
+const SNAKE_NAMES_MAX = 1_000;
+const snakeNames = new Map<string, string>();
+
 function snakeCase(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const known = snakeNames.get(name);
+  if (known !== undefined) return known;
+  const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  if (snakeNames.size < SNAKE_NAMES_MAX) snakeNames.set(name, snake);
+  return snake;
 }

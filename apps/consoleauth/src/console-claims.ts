@@ -139,9 +139,9 @@ export class ConsoleClaims {
       const counted = { instanceUuid: connection.instanceUuid, userId, proxy: request.proxy };
       const [way, holder] = await Promise.all([
         this.#look(stores, connection, counted, now),
-        connection.exclusive ? this.#leases.holderOf(stores, connection, now) : NOBODY,
+        waitsForOthers(token) ? this.#leases.holderOf(stores, connection, now) : NOBODY,
       ]);
-      if (connection.exclusive) refusePortInUse({ ...connection, inUseSince: holder.session?.startedAt ?? null }, token, now);
+      if (waitsForOthers(token)) refusePortInUse({ ...connection, inUseSince: holder.session?.startedAt ?? null }, token, now);
       ended = holder.ended;
 
       // A console that no row here stands for cannot be held while its session is carried on.
@@ -212,6 +212,14 @@ function wayOf(connection: ReachedConnection, instance: InstanceHead | null, age
   const { id, instanceUuid, host } = connection;
   if (instance === null && id !== null) throw new ServiceError('NOT_FOUND', 'the instance of this console is gone');
   return { instanceName: instance?.displayName ?? instanceUuid, endpoint: isDialled(connection) ? null : endpointOf(agent, host) };
+}
+
+/**
+ * Whether the console cannot be opened while somebody has it. QEMU's SPICE has one client and lets the one before go: whoever may
+ * only look shall not take the screen from a user who works there.
+ */
+function waitsForOthers({ connection, consoleType, access }: ShownToken): boolean {
+  return connection.exclusive || (consoleType === 'spice-html5' && access === 'view');
 }
 
 /** By the proxy itself, not through its host's stream. */

@@ -52,6 +52,19 @@ describe('the ports of a machine, given out by two consoleauths', function () {
     }
   });
 
+  it('of SPICE are taken by who may work there, and not by who may only look while somebody has the screen', async () => {
+    const uuid = await bench.makeInstance();
+    const viewer = await bench.mint(ports(uuid, 'spice-html5'), 'bob', 0, 'view');
+    const worker = await bench.mint(ports(uuid, 'spice-html5'), 'alice');
+    await bench.connect({ token: viewer.token });
+    const { session } = await bench.connect({ token: worker.token });
+    await assert.rejects(bench.connect({ token: viewer.token }), refused('PORT_IN_USE', /in use since/));
+    await bench.revoke(session.instanceUuid);
+    const screen = await bench.makeInstance();
+    await bench.connect({ token: (await bench.mint(ports(screen, 'novnc'), 'alice')).token });
+    await bench.connect({ token: (await bench.mint(ports(screen, 'novnc'), 'bob', 0, 'view')).token });
+  });
+
   it('open to one of two who come with the same link at once', async () => {
     const uuid = await bench.makeInstance();
     const { token } = await bench.mint(ports(uuid, 'serial'));

@@ -10,6 +10,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ErrorCode } from '@gatehouse/errors/service-error';
 import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-connection';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
+import type { Access } from '@gatehouse/objects/console-session';
 import { createClient } from '@gatehouse/rpc/client';
 import { newContext } from '@gatehouse/rpc/context';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
@@ -88,8 +89,8 @@ export async function startConsoleAuths(settings: Readonly<Record<string, string
       return uuid;
     },
     /** An access URL's token; asked of the given consoleauth. */
-    async mint(connections: readonly ConsoleConnection[], userId: string | null = 'alice', of = 0): Promise<{ readonly token: string; readonly port: number }> {
-      const { accessUrl, port } = await client.authorize({ connections, access: 'full' }, newContext({ userId, projectId: 'blue' }), server(of));
+    async mint(connections: readonly ConsoleConnection[], userId: string | null = 'alice', of = 0, access: Access = 'full'): Promise<{ readonly token: string; readonly port: number }> {
+      const { accessUrl, port } = await client.authorize({ connections, access }, newContext({ userId, projectId: 'blue' }), server(of));
       return { token: /token=([\w-]{43})$/.exec(accessUrl ?? '')?.[1] ?? assert.fail('no token in the access URL'), port };
     },
     connect({ token = 'none', proxy = PROXIES[0], claim = randomUUID(), resumeGrant = null, consoleTypes, of = 0 }: ConnectOptions): Promise<ConsoleGrant> {

@@ -29,6 +29,10 @@ const NEEDS: Partial<Record<RelayName, string>> = {
   socat: '/usr/bin/socat',
 };
 
+/** With BENCH_PROFILE_DIR set, each of our processes leaves a CPU profile there. */
+const { BENCH_PROFILE_DIR: profiles } = process.env;
+const PROFILED = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
+
 /** A console through a relay: the client's raw socket and the guest's. */
 export interface Joined {
   readonly client: Socket;
@@ -98,7 +102,7 @@ export class Relays {
     if (name === 'ours' || name === 'ours + agent' || name === 'ws + net') {
       const processes: ChildProcess[] = [];
       const run = async (role: string, port: number): Promise<number> => {
-        const child = fork(import.meta.filename, ['--relay', role, String(port)], { execArgv: ['--expose-gc', '--import=tsx'] });
+        const child = fork(import.meta.filename, ['--relay', role, String(port)], { execArgv: [...PROFILED, '--expose-gc', '--import=tsx'] });
         processes.push(child);
         return Number((await once(child, 'message'))[0]);
       };

@@ -6,6 +6,7 @@
  */
 import protobuf from 'protobufjs';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { decodeData, encodeData } from './data-message.ts';
 import { consoleStreamDescriptor } from './generated/console-stream-descriptor.ts';
 
 export interface Open {
@@ -48,15 +49,17 @@ const requestType = root.lookupType('gatehouse.console.v1.AttachRequest');
 const responseType = root.lookupType('gatehouse.console.v1.AttachResponse');
 
 export function encodeRequest(message: AttachRequest): Buffer {
-  return encode(requestType, message);
+  return 'data' in message ? encodeData(message.data) : encode(requestType, message);
 }
 
 export function encodeResponse(message: AttachResponse): Buffer {
-  return encode(responseType, message);
+  return 'data' in message ? encodeData(message.data) : encode(responseType, message);
 }
 
 /** Throws ServiceError INVALID_ARGUMENT for bytes that are no AttachRequest with exactly one message in it. */
 export function decodeRequest(bytes: Buffer): AttachRequest {
+  const data = decodeData(bytes);
+  if (data !== null) return { data };
   const raw = decode(requestType, bytes);
   if (raw.open) return { open: openFrom(raw.open) };
   return dataOrEnd(raw);
@@ -64,6 +67,8 @@ export function decodeRequest(bytes: Buffer): AttachRequest {
 
 /** Throws ServiceError INVALID_ARGUMENT for bytes that are no AttachResponse with exactly one message in it. */
 export function decodeResponse(bytes: Buffer): AttachResponse {
+  const data = decodeData(bytes);
+  if (data !== null) return { data };
   const raw = decode(responseType, bytes);
   if (raw.opened) return { opened: openedFrom(raw.opened) };
   return dataOrEnd(raw);

@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
+import { dropGuest } from './guest-connection.ts';
 import type { OpenStream } from './open-stream.ts';
 import type { ProxiedSession } from './proxied-session.ts';
 import { readSpiceLink, type SpiceLink } from './spice-link.ts';
@@ -68,7 +69,7 @@ export class ChannelSockets {
     if (main.joined >= JOINED_MAX) throw new ServiceError('RESOURCE_EXHAUSTED', `A SPICE session has at most ${JOINED_MAX} channels besides its first.`);
     const stream = await this.#openStream(grant);
     if (client.endReason !== null || main.endReason !== null) {
-      stream.on('error', () => {}).destroy();
+      dropGuest(stream);
       throw new ServiceError('CANCELLED', 'The SPICE session of this channel has ended.');
     }
     client.join(main, grant, stream);

@@ -16,6 +16,7 @@ import { newContext, type RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import { CarriedSessions, type CarriedSession } from './carried-sessions.ts';
 import { ChannelSockets } from './channel-sockets.ts';
+import { dropGuest } from './guest-connection.ts';
 import { lastWordsFor, type OpenStream } from './open-stream.ts';
 import type { ProxiedSession } from './proxied-session.ts';
 import { isRemoteWord, type ProxyRecord, type VisitFacts } from './proxy-record.ts';
@@ -180,7 +181,7 @@ export class ConsoleProxy {
     await this.#channels.checkBeginning(client, grant);
     const stream = await this.#openStream(grant);
     if (client.endReason !== null) {
-      stream.destroy();
+      dropGuest(stream);
       throw goneBefore();
     }
     client.begin(grant, stream, this.#timers);

@@ -1,9 +1,14 @@
 /**
  * The guest's side of a console: any duplex, whether dialled or attached, with the same back-pressure both ways as the
- * client's WebSocket has (web-socket-connection.ts).
+ * client's WebSocket has (web-socket-connection.ts). Where a client must be greeted first, nothing of the host is read until it is
+ * through; a client that does not get through in time, or says what is no RFB, ends it with words.
  */
 import type { Duplex } from 'node:stream';
 import { readBytes, type ByteReader } from './byte-reader.ts';
+import { GreetedHost } from './dial/greeted-host.ts';
+import type { RfbGreeting } from './dial/rfb-greeting.ts';
+
+export type Guest = Duplex | GreetedHost;
 
 export interface GuestEvents {
   /**
@@ -23,23 +28,41 @@ const LAST_INPUT_TIMEOUT_MS = 1_000;
 export class GuestConnection {
   readonly #stream: Duplex;
   readonly #events: GuestEvents;
-  readonly #reader: ByteReader;
+  /** Null until the client has been greeted. */
+  #reader: ByteReader | null = null;
+  #greeting: RfbGreeting | null = null;
+  #greetingTimer: NodeJS.Timeout | undefined;
   #isAwaited = false;
 
-  constructor(stream: Duplex, events: GuestEvents) {
-    this.#stream = stream;
+  /** What a client is greeted with is told before this returns; all else comes later. */
+  constructor(guest: Guest, events: GuestEvents) {
+    this.#stream = streamOf(guest);
     this.#events = events;
-    this.#reader = readBytes(stream, (whole, start) => events.output(whole, start));
+    this.#listen();
+    if (guest instanceof GreetedHost) this.#startGreeting(guest);
+    else this.#read();
+  }
+
+  #listen(): void {
+    const [stream, events] = [this.#stream, this.#events];
+    // It may have gone while it was handed over, and then tells nobody any more.
+    if (stream.closed || stream.readableEnded) process.nextTick(() => events.over(endingNamedBy(stream) ?? 'host_unreachable'));
     stream.on('end', () => events.over(endingNamedBy(stream) ?? 'guest_closed'));
     stream.on('error', () => events.over('host_unreachable'));
     stream.on('close', () => {
+      clearTimeout(this.#greetingTimer);
       events.over(endingNamedBy(stream) ?? 'host_unreachable');
       this.#settle();
     });
   }
 
+  #read(): void {
+    this.#reader = readBytes(this.#stream, (whole, start) => this.#events.output(whole, start));
+  }
+
   /** True: taken. False: the bytes are still needed, and `taken` will be called. */
   send(bytes: Buffer): boolean {
+    if (this.#greeting !== null) return this.#greet(this.#greeting, bytes);
     this.#stream.write(bytes, this.#written);
     this.#isAwaited = this.#stream.writableLength > 0;
     return !this.#isAwaited;
@@ -47,7 +70,7 @@ export class GuestConnection {
 
   /** What was not taken is not needed any more: read on. */
   resume(): void {
-    this.#reader.resume();
+    this.#reader?.resume();
   }
 
   /** What the client sent last before it left is on its way to the guest: it gets a moment to arrive. */
@@ -63,6 +86,33 @@ export class GuestConnection {
     this.#stream.destroy();
   }
 
+  #startGreeting({ greeting, timeoutMs }: GreetedHost): void {
+    this.#greeting = greeting;
+    this.#greetingTimer = setTimeout(() => {
+      this.#events.output(greeting.giveUp(), 0);
+      this.#refuse();
+    }, timeoutMs).unref();
+    // A few dozen bytes in all, which may wait in the client's socket.
+    this.#events.output(greeting.first, 0);
+  }
+
+  #greet(greeting: RfbGreeting, bytes: Buffer): boolean {
+    const { say, rest, state } = greeting.take(bytes);
+    if (say.length > 0) this.#events.output(say, 0);
+    if (state === 'failed') this.#refuse();
+    if (state !== 'done') return true;
+    clearTimeout(this.#greetingTimer);
+    this.#greeting = null;
+    this.#read();
+    return rest.length === 0 || this.send(rest);
+  }
+
+  #refuse(): void {
+    clearTimeout(this.#greetingTimer);
+    this.#stream.destroy();
+    this.#events.over('protocol_error');
+  }
+
   readonly #written = (): void => {
     if (this.#stream.writableLength === 0) this.#settle();
   };
@@ -73,6 +123,13 @@ export class GuestConnection {
     this.#events.taken();
   }
 }
+
+/** For one that nobody is joined to. */
+export function dropGuest(guest: Guest): void {
+  streamOf(guest).on('error', () => {}).destroy();
+}
+
+const streamOf = (guest: Guest): Duplex => (guest instanceof GreetedHost ? guest.stream : guest);
 
 /** An attached console knows why its host ended it. */
 function endingNamedBy(stream: Duplex): string | null {

@@ -1,5 +1,4 @@
 /** The way to a console that was granted: through its host's agent (Attach), or by TCP as Nova's proxies dial. */
-import type { Duplex } from 'node:stream';
 import { attachConsole } from '@gatehouse/console-stream/attach-console';
 import type { TlsFiles } from '@gatehouse/console-stream/tls-files';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -7,8 +6,9 @@ import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { dialConsole, isVnc } from './dial/dial-console.ts';
 import type { DialMeans } from './dial/dial-settings.ts';
 import { rfbRefusal } from './dial/rfb-words.ts';
+import type { Guest } from './guest-connection.ts';
 
-export type OpenStream = (grant: ConsoleGrant) => Promise<Duplex>;
+export type OpenStream = (grant: ConsoleGrant) => Promise<Guest>;
 
 /** What a client of this type understands of a refusal before its console is open; null where it has no words for that. */
 export function lastWordsFor(consoleType: string | undefined, words: string): Buffer | null {

@@ -8,7 +8,7 @@ import { endingOf, type EndReason } from '@gatehouse/errors/endings';
 import { ERRORS } from '@gatehouse/errors/error-table';
 import type { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
-import { GuestConnection, type GuestEvents } from './guest-connection.ts';
+import { GuestConnection, type Guest, type GuestEvents } from './guest-connection.ts';
 import { personInputOf, type PersonInput } from './person-input.ts';
 import { SessionTimers, type Timed, type TimedReason, type TimerSettings } from './session-timers.ts';
 import { inputFilterOf, type InputFilter } from './view-only/input-filter.ts';
@@ -132,22 +132,22 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
   }
 
   /** A further socket of the session that `main` began, on a stream of its own: it counts there, and ends with it. */
-  join(main: ProxiedSession, grant: ConsoleGrant, stream: Duplex): void {
+  join(main: ProxiedSession, grant: ConsoleGrant, guest: Guest): void {
     main.#joined.add(this);
     this.#carried = main.#carried;
     this.#timers = main.#timers;
     this.#input = main.#input === null ? null : personInputOf(grant.session.consoleType);
     this.#carrier = { isResumed: false, ...this.#carried, onEnded: () => void main.#joined.delete(this) };
-    this.begin({ ...grant, resumeGrant: null }, stream, NO_TIMERS);
+    this.begin({ ...grant, resumeGrant: null }, guest, NO_TIMERS);
   }
 
   /** Join the client to the console it was granted. */
-  begin(grant: ConsoleGrant, stream: Duplex, timers: TimerSettings): void {
-    this.#guest = new GuestConnection(stream, this);
+  begin(grant: ConsoleGrant, guest: Guest, timers: TimerSettings): void {
     this.#filter = inputFilterOf(grant.session);
     this.#startTimers(grant, timers);
     this.#tell(sessionMessage(grant));
     if (this.#controlled && grant.resumeGrant !== null) this.#canReturn = true;
+    this.#guest = new GuestConnection(guest, this);
     const early = this.#early.splice(0);
     const taken = early.map((bytes) => this.data(bytes));
     if (taken.every((each) => each)) this.#connection.resume();

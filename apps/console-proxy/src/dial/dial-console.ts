@@ -1,6 +1,6 @@
 /**
  * A console that is reached by TCP, as Nova's proxies reach all of theirs: dialled, led through what stands before it (an access
- * path, TLS, VNC's security), and handed out as the plain stream that the splice takes. All of it happens within one time limit.
+ * path, TLS, VNC's security), and handed out as the splice takes it: a plain stream, before which a VNC client is greeted. All of it happens within one time limit.
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -8,7 +8,7 @@ import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import { passAccessPath } from './access-path.ts';
 import type { DialMeans } from './dial-settings.ts';
 import { dialTcp } from './dial-tcp.ts';
-import { greetedStream } from './greeted-stream.ts';
+import { GreetedHost } from './greeted-host.ts';
 import { hostRefusal, lateAt, refusalAt, WORDS } from './host-refusal.ts';
 import { enterVncHost } from './rfb-host.ts';
 
@@ -25,7 +25,7 @@ interface Target {
 }
 
 /** @throws ServiceError UNAVAILABLE or DEADLINE_EXCEEDED with short words; the cause says where it failed, and why */
-export async function dialConsole(connection: ConsoleConnection, means: DialMeans, timeoutMs: number): Promise<Duplex> {
+export async function dialConsole(connection: ConsoleConnection, means: DialMeans, timeoutMs: number): Promise<Duplex | GreetedHost> {
   const target = targetOf(connection, means);
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(), timeoutMs);
@@ -39,7 +39,7 @@ export async function dialConsole(connection: ConsoleConnection, means: DialMean
   }
 }
 
-async function open(target: Target, means: DialMeans, signal: AbortSignal): Promise<Duplex> {
+async function open(target: Target, means: DialMeans, signal: AbortSignal): Promise<Duplex | GreetedHost> {
   const socket = await dialTcp(target.address, target.port, signal);
   // What waits for the host then finds its stream closed.
   signal.addEventListener('abort', () => socket.destroy(), { once: true });
@@ -51,10 +51,10 @@ async function open(target: Target, means: DialMeans, signal: AbortSignal): Prom
   }
 }
 
-async function enter(socket: Socket, target: Target, { tls, vnc }: DialMeans): Promise<Duplex> {
+async function enter(socket: Socket, target: Target, { tls, vnc }: DialMeans): Promise<Duplex | GreetedHost> {
   const { isTls, names, accessPath } = target;
   if (accessPath !== undefined) await passAccessPath(socket, accessPath, authorityOf(target));
-  if (target.isVnc) return greetedStream(await enterVncHost(socket, vnc, names));
+  if (target.isVnc) return new GreetedHost(await enterVncHost(socket, vnc, names));
   if (!isTls) return socket;
   if (tls === null) throw hostRefusal(WORDS.setup, 'it takes TLS, and GATEHOUSE_DIAL_TLS_CA is not set');
   return tls.secureAndSettle(socket, names);

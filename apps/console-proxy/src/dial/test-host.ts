@@ -1,12 +1,14 @@
 /** A host of tests that plays a part byte by byte, and a dial to it, as consoleauth would have granted it. */
 import { randomUUID } from 'node:crypto';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { isServiceError, type ServiceError } from '@gatehouse/errors/service-error';
 import { ConsoleConnection, type ConsoleType } from '@gatehouse/objects/console-connection';
 import { silentLogger } from '@gatehouse/runtime/logger';
+import { GuestConnection } from '../guest-connection.ts';
 import { startGuest, type TestGuest } from '../test-guests.ts';
 import { dialConsole } from './dial-console.ts';
 import { readDialMeans, type DialConfig } from './dial-settings.ts';
+import { GreetedHost } from './greeted-host.ts';
 
 /** What the host says (text, byte for byte), how many bytes it waits for, or that it closes. */
 export type Part = string | Buffer | number | 'end';
@@ -56,7 +58,46 @@ export async function dial({ consoleType = 'novnc', port, host = 'compute-1', op
     ...{ instanceUuid: randomUUID(), host, port, consoleType, tokenHash: null, accessUrl: null, expires: null },
     options: { transport: 'tcp', address: '127.0.0.1', ...options },
   });
-  return dialConsole(connection, readDialMeans({ ...PLAIN, ...config }, silentLogger), timeoutMs);
+  const guest = await dialConsole(connection, readDialMeans({ ...PLAIN, ...config }, silentLogger), timeoutMs);
+  return guest instanceof GreetedHost ? clientOf(guest) : guest;
+}
+
+/** `ending`: why it ended, where that was neither side's own will. */
+export type GreetedClient = Duplex & { ending: { readonly reason: string } | null };
+
+/** A host as the client has it that the relay joins to it: what is written here it says, what is read here it hears. */
+export function clientOf(host: GreetedHost): GreetedClient {
+  let taken = (): void => {};
+  const stream = new Duplex({
+    allowHalfOpen: false,
+    read: () => guest.resume(),
+    write: (bytes: Buffer, _encoding, done) => {
+      taken = done;
+      if (guest.send(bytes)) done();
+    },
+    final(done) {
+      guest.letGo();
+      done();
+    },
+    destroy(error, done) {
+      guest.destroy();
+      done(error);
+    },
+  });
+  const client = Object.assign(stream, { ending: null }) as GreetedClient;
+  let isOver = false;
+  const guest: GuestConnection = new GuestConnection(host, {
+    output: (whole, start) => stream.push(Buffer.from(whole.subarray(start))),
+    taken: () => taken(),
+    over(reason) {
+      if (isOver) return;
+      isOver = true;
+      if (reason === 'host_unreachable') return void stream.destroy();
+      if (reason !== 'guest_closed') client.ending = { reason };
+      stream.push(null);
+    },
+  });
+  return client;
 }
 
 export interface Refusal {

@@ -38,13 +38,16 @@ interface Hop {
 
 export class TrustedProxies {
   readonly #networks = new BlockList();
+  readonly #isEmpty: boolean;
 
   /** @throws ServiceError INVALID_ARGUMENT naming an entry that is no address and no network */
   constructor(entries: readonly string[]) {
     for (const entry of entries) addNetwork(this.#networks, entry);
+    this.#isEmpty = entries.length === 0;
   }
 
   trusts(address: string): boolean {
+    if (this.#isEmpty) return false;
     const family = isIP(address);
     return family !== 0 && this.#networks.check(address, family === 6 ? 'ipv6' : 'ipv4');
   }

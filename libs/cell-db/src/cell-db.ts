@@ -79,7 +79,7 @@ function cellDbOf(database: Database): CellDb {
 }
 
 function storesOf(client: CellClient, sql: SqlClient): CellStores {
-  return { ...consoleStoresOf(sql), instances: new InstancesStore(client), instanceExtra: new InstanceExtraStore(client) };
+  return { ...consoleStoresOf(sql), instances: new InstancesStore(client, sql), instanceExtra: new InstanceExtraStore(client) };
 }
 
 function consoleStoresOf(sql: SqlClient): ConsoleStores {

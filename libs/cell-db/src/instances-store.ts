@@ -7,7 +7,9 @@ import type { Instance } from '@gatehouse/objects/instance';
 import type { CellClient } from './cell-client.ts';
 import { ConsoleConnectionsStore } from './console-connections-store.ts';
 import { ConsoleTokensStore } from './console-tokens-store.ts';
+import { Prisma } from './generated/client.ts';
 import type { InstanceRow } from './generated/client.ts';
+import type { SqlClient } from './sql-client.ts';
 
 /** An Instance without its key pairs (they are instance_extra's), always with the fields that a row has. */
 export interface StoredInstance extends Instance {
@@ -87,11 +89,21 @@ export interface InstancePage {
 
 const PAGE_MAX = 1_000;
 
+/** What a statement of ours selects so that `instanceOfRow` can read it. */
+const INSTANCE_COLUMNS = Prisma.raw(`
+  uuid::text AS uuid, id, project_id AS "projectId", user_id AS "userId", display_name AS "displayName", hostname, host,
+  availability_zone AS "availabilityZone", vm_state AS "vmState", task_state AS "taskState", key_name AS "keyName", key_data AS "keyData",
+  user_data AS "userData", metadata, system_metadata AS "systemMetadata", image_ref AS "imageRef", flavor, launch_index AS "launchIndex",
+  generation, created_at AS "createdAt", updated_at AS "updatedAt", launched_at AS "launchedAt", deleted_at AS "deletedAt"`);
+
 export class InstancesStore {
   readonly #client: CellClient;
+  readonly #sql: SqlClient;
 
-  constructor(client: CellClient) {
+  /** `sql`: for what is asked at every console; the same transaction as the client's, if that is one. */
+  constructor(client: CellClient, sql: SqlClient) {
     this.#client = client;
+    this.#sql = sql;
   }
 
   /** @throws ServiceError ALREADY_EXISTS: this uuid is known, even of a deleted instance */
@@ -101,8 +113,9 @@ export class InstancesStore {
 
   /** Never a deleted one. */
   async find(uuid: string): Promise<StoredInstance | null> {
-    const row = await this.#client.instanceRow.findUnique({ where: { uuid } });
-    return row === null || row.deletedAt !== null ? null : instanceOfRow(row);
+    const [row] = await this.#sql.$queryRaw<readonly SelectedRow[]>`
+      SELECT ${INSTANCE_COLUMNS} FROM instances WHERE uuid = ${uuid}::uuid AND deleted_at IS NULL`;
+    return row === undefined ? null : instanceOfRow(row);
   }
 
   /** @throws ServiceError NOT_FOUND: unknown or deleted */
@@ -255,7 +268,9 @@ function notFound(uuid: string): ServiceError {
   return new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);
 }
 
-function instanceOfRow(row: InstanceRow): StoredInstance {
+type SelectedRow = Omit<InstanceRow, 'node' | 'network' | 'reservationId' | 'configDrive' | 'terminatedAt'>;
+
+function instanceOfRow(row: SelectedRow): StoredInstance {
   const { uuid, id, projectId, userId, displayName, hostname, host, vmState, taskState, keyName, keyData, userData } = row;
   const { createdAt, updatedAt, launchedAt, deletedAt, availabilityZone, imageRef, launchIndex, generation } = row;
   return Object.freeze({

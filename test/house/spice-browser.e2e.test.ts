@@ -14,6 +14,8 @@ import { coloursOf } from './screen-text.ts';
 import { SessionsClient, type SessionView } from './sessions-client.ts';
 import { StandaloneProcess } from './standalone-process.ts';
 
+/** Of a machine without hardware's help. */
+const ANSWER_MS_MAX = 15_000;
 const BOOT_MS_MAX = 120_000;
 /** Of a client without sound: main, display, inputs, cursor. */
 const SOCKETS = 4;
@@ -97,17 +99,28 @@ describe('a screen by SPICE, in Chromium', function () {
     return String(body['output'] ?? '');
   }
 
+  /** An emulated machine that is starved of time loses keys, as a real one does: then it is typed again, as a person would. */
+  async function typeUntilItArrives(page: Page, text: string, answer: string): Promise<void> {
+    for (let attempt = 1; attempt <= 4 && !(await printed()).includes(answer); attempt += 1) {
+      await page.locator('#type-text').click();
+      await page.locator('#type-slow').check();
+      await page.locator('#type-what').fill(text);
+      await page.locator('#type-go').click();
+      await page.locator('#type-progress').waitFor({ state: 'hidden' });
+      await page.locator('#type-close').click();
+      await page.locator('#spice-screen').click();
+      await page.keyboard.press('Enter');
+      await until(async () => (await printed()).includes(answer), 'what was typed arrives', ANSWER_MS_MAX).catch((error: unknown) => {
+        if (attempt === 4) throw error;
+      });
+    }
+  }
+
   it('shows the machine\'s boot and takes what is typed; its four sockets are one session', async () => {
     const { page, sockets, complaints } = await openScreen();
     await until(async () => /small-linux ready on ttyS0/.test(await printed()), 'the machine has booted', BOOT_MS_MAX);
     // By the panel, whose strokes hold Shift where a key needs it, and by the real keyboard.
-    await page.locator('#type-text').click();
-    await page.locator('#type-what').fill('echo typed-$((6*7)) > /dev/ttyS0');
-    await page.locator('#type-go').click();
-    await page.locator('#type-progress').waitFor({ state: 'hidden' });
-    await page.locator('#spice-screen').click();
-    await page.keyboard.press('Enter');
-    await until(async () => (await printed()).includes('typed-42'), 'what was typed arrives');
+    await typeUntilItArrives(page, 'echo typed-$((6*7)) > /dev/ttyS0', 'typed-42');
     await takePictures(page, 'connected');
     assert.equal(sockets.length, SOCKETS);
     await until(async () => ((await spiceSessions())[0]?.bytes_out ?? 0) > 50_000, 'the picture is counted');
@@ -129,8 +142,8 @@ describe('a screen by SPICE, in Chromium', function () {
     await awaitWords(first.page, /opened this screen anew/);
     await takePictures(first.page, 'taken');
     await until(async () => first.sockets.every((socket) => socket.isClosed()), 'the first one\'s sockets are closed');
-    const [session, ...others] = await spiceSessions();
-    assert.deepEqual(others, []);
+    await until(async () => (await spiceSessions()).length === 1, 'one session is left');
+    const [session] = await spiceSessions();
     await sessions.request('DELETE', `/${session?.id}`);
     await awaitWords(second.page, /ended this session/);
     await until(async () => second.sockets.length === SOCKETS && second.sockets.every((socket) => socket.isClosed()), 'the second one\'s sockets are closed');
@@ -140,6 +153,8 @@ describe('a screen by SPICE, in Chromium', function () {
 
   it('is shown to who may only look, of whom the machine hears what that takes and no more', async () => {
     const body = { remote_console: { protocol: 'spice', type: 'spice-html5', access: 'view' } };
+    // It takes the screen from nobody: also not from a page that was closed a moment ago and may come back.
+    await until(async () => (await spiceSessions()).length === 0, 'nobody has the screen');
     const minted = await compute.request('POST', `/servers/${serverId}/remote-consoles`, body);
     const { page, complaints } = await open((minted.body['remote_console'] as { url: string }).url);
     await awaitWords(page, /view only/i);

@@ -248,6 +248,7 @@ describe('typing on the console pages in a browser', function () {
     await page.tap('#type-text');
     assert.equal(await seen(400), 400);
     assert.ok(await page.evaluate(() => document.getElementById('stage')!.clientHeight > 120));
+    assert.ok(await page.evaluate(() => document.getElementById('type-go')!.getBoundingClientRect().bottom <= document.getElementById('stage')!.getBoundingClientRect().top), 'Type is at hand');
     assert.equal(await page.evaluate(() => getComputedStyle(document.getElementById('type-what')!).fontSize), '16px');
     await shoot(page, 'covered-by-keyboard');
     assert.equal(await seen(null), 740);

@@ -35,7 +35,7 @@ export const ENDINGS = {
   4401: ['This link no longer works', `Console links work for a limited time. ${NEW_LINK}`, 'none'],
   4403: ['This page may not open the console', 'It is served under a name that the console proxy does not know. Whoever runs the service can allow it.', 'perhaps'],
   4404: ['The machine is gone', 'It was deleted, or has moved. Look for it where you got this link.', 'none'],
-  4409: ['Somebody is using this console', 'This port serves one person at a time. Try again when they have left.', 'likely'],
+  4409: ['Somebody is using this console', 'Try again when they have left.', 'likely'],
   4410: ['This console exists already', `Try again. ${TELL}`, 'likely'],
   4411: ['Every console is in use', 'Each serves one person at a time. Try again when somebody has left.', 'likely'],
   4412: ['The machine is not ready', 'Is it running? Start it, then try again.', 'likely'],

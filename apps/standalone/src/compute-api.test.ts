@@ -56,14 +56,14 @@ describe('the api as standalone uses it', () => {
     });
   }
 
-  it('prints why an instance has no console, and goes on with the others', async () => {
+  it('prints why an instance has no console, nothing of SPICE where there is none, and goes on with the others', async () => {
     const api = await use((_request, path) => {
       if (path === 'GET /v2.1/servers/detail') return { status: 200, body: { servers: [serverOf('b', 'ACTIVE'), serverOf('a', 'BUILD'), serverOf('c', 'ACTIVE')] } };
       if (path.includes('id-b')) return { status: 409, body: { conflictingRequest: { message: 'the host is not there' } } };
       return { status: 200, body: { remote_console: { url: 'http://proxy/vnc#token=x' } } };
     });
     const lines = (await consoleLinks(api)).map((line) => line.replace(/\s+/g, ' '));
-    assert.deepEqual(lines.map((line) => line.slice(0, 10)), [' a vnc (th', ' a serial ', ' b vnc (th', ' b serial ', ' c vnc htt', ' c serial ']);
+    assert.deepEqual(lines.map((line) => line.slice(0, 10)), [' a vnc (th', ' a serial ', ' b vnc (th', ' b serial ', ' c vnc htt', ' c spice h', ' c serial ']);
     assert.match(lines[0] ?? '', /the instance is build/);
     assert.match(lines[2] ?? '', /the host is not there/);
   });

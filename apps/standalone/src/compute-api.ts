@@ -17,7 +17,7 @@ export interface Caller {
 }
 
 /** How a console is asked for: protocol and type. */
-export type ConsoleKind = readonly ['vnc', 'novnc'] | readonly ['serial', 'serial'];
+export type ConsoleKind = readonly ['vnc', 'novnc'] | readonly ['spice', 'spice-html5'] | readonly ['serial', 'serial'];
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const MICROVERSION = 'compute 2.8';

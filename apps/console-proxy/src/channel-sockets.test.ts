@@ -84,6 +84,15 @@ describe('a SPICE session of several sockets', () => {
     await until(() => next.text === 'told', 'room for another');
   });
 
+  it('is not joined by more sockets than a client needs when all come at once', async () => {
+    await openWith(0);
+    const others = await Promise.all(Array.from({ length: JOINED_MAX + 8 }, () => openChannel(DISPLAY)));
+    const told = (): number => others.filter(({ text }) => text === 'told').length;
+    const gone = (): number => others.filter(({ socket }) => socket.readyState === socket.CLOSED).length;
+    await until(() => told() + gone() >= others.length, 'an answer for each');
+    assert.deepEqual([told(), gone()], [JOINED_MAX, 8]);
+  });
+
   it('is one session, whose bytes are those of all its sockets', async () => {
     const { main, others } = await openWith(2);
     assert.equal(proxies.auth.open.size, 1);

@@ -66,12 +66,14 @@ export class ChannelSockets {
     const link = await firstLink(client);
     if (link === null || link.connectionId === 0) return false;
     const { main, grant } = session;
-    if (main.joined >= JOINED_MAX) throw new ServiceError('RESOURCE_EXHAUSTED', `A SPICE session has at most ${JOINED_MAX} channels besides its first.`);
+    checkRoom(main);
     const stream = await this.#openStream(grant);
     if (client.endReason !== null || main.endReason !== null) {
       dropGuest(stream);
       throw new ServiceError('CANCELLED', 'The SPICE session of this channel has ended.');
     }
+    // Others may have joined meanwhile.
+    checkRoom(main, () => dropGuest(stream));
     client.join(main, grant, stream);
     return true;
   }
@@ -95,6 +97,12 @@ export class ChannelSockets {
     }
     return null;
   }
+}
+
+function checkRoom(main: ProxiedSession, letGo = (): void => {}): void {
+  if (main.joined < JOINED_MAX) return;
+  letGo();
+  throw new ServiceError('RESOURCE_EXHAUSTED', `A SPICE session has at most ${JOINED_MAX} channels besides its first.`);
 }
 
 /** What the client's first bytes say; null when they are no SPICE, which its guest will tell it. */

@@ -19,6 +19,7 @@ describe('a console behind an internal access path', () => {
   const refused: readonly (readonly [string, readonly Part[], RegExp])[] = [
     ['answers 500', [20, 'HTTP/1.1 500 Internal Server Error\r\n\r\n'], /it answered CONNECT with "HTTP\/1\.1 500 Internal Server Error"/],
     ['says 200 somewhere else than in its status', [20, 'HTTP/1.1 403 200 times no\r\nX: 200\r\n\r\n'], /it answered CONNECT with "HTTP\/1\.1 403 200 times no"/],
+    ['repeats the path', [20, 'HTTP/1.1 404 No /console?ref=1 here\r\n\r\n'], /"HTTP\/1\.1 404 No \(the path\) here"/],
     ['says 2000', [20, 'HTTP/1.1 2000 OK\r\n\r\n'], /"HTTP\/1\.1 2000 OK"/],
     ['does not speak HTTP', [20, 'SSH-2.0-OpenSSH_9.2\r\n\r\n'], /"SSH-2\.0-OpenSSH_9\.2"/],
     ['answers with bytes that are no letters', [20, Buffer.from([0xff, 0x00, 0x80, 13, 10, 13, 10])], /it answered CONNECT with/],

@@ -20,5 +20,6 @@ export async function passAccessPath(stream: Duplex, path: string, authority: st
   const head = (await readThrough(stream, '\r\n\r\n', HEAD_BYTES_MAX, 'the answer to CONNECT')).toString('latin1');
   const statusLine = head.slice(0, head.indexOf('\r\n'));
   if (/^HTTP\/1\.[01] 2\d\d( |$)/.test(statusLine)) return;
-  throw hostRefusal(WORDS.path, `it answered CONNECT with ${JSON.stringify(statusLine.slice(0, 100))}`);
+  // It may repeat what it was asked for.
+  throw hostRefusal(WORDS.path, `it answered CONNECT with ${JSON.stringify(statusLine.replaceAll(path, '(the path)').slice(0, 100))}`);
 }

@@ -1,7 +1,7 @@
 /**
  * The relays that the benches compare, each in processes of its own, and what those spend. `ours` reaches its guest by
- * TCP, `ours + agent` through the console stream of a host (both processes count). websockify, socat (which
- * relays bytes without any WebSocket: the floor) and nova's proxy are Debian's; those that are not installed are left out.
+ * TCP, and so does `ours vnc`, a VNC console that is greeted first; `ours + agent` goes through the console stream of a host (both
+ * processes count). websockify, socat (which relays bytes without any WebSocket: the floor) and nova's proxy are Debian's; those that are not installed are left out.
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,13 +14,15 @@ import { startConsoleProxy } from '@gatehouse/console-proxy/app.module';
 import { consoleProxyConfig } from '@gatehouse/console-proxy/config';
 import { TestConsoleAuth } from '@gatehouse/console-proxy/test-console-auth';
 import { serveConsoleStream } from '@gatehouse/console-stream/serve-console-stream';
+import type { ConsoleType } from '@gatehouse/objects/console-connection';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import { noAudit } from '@gatehouse/runtime/audit';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { silentLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
+import { greetRelay, passGreeting } from './vnc-guest.ts';
 
-export const RELAYS = ['ours', 'ours + agent', 'ws + net', 'websockify', 'nova', 'socat'] as const;
+export const RELAYS = ['ours', 'ours vnc', 'ours + agent', 'ws + net', 'websockify', 'nova', 'socat'] as const;
 export type RelayName = (typeof RELAYS)[number];
 
 const NEEDS: Partial<Record<RelayName, string>> = {
@@ -46,18 +48,25 @@ export class Relays {
   /** Starts those of the named that this machine has. */
   static async start(names: readonly RelayName[]): Promise<Relays> {
     const relays = new Relays();
-    const guest = createTcpServer({ noDelay: true }, (socket) => {
-      socket.on('error', () => {});
-      relays.#guests.push(socket.pause());
-    });
-    guest.listen(0, '127.0.0.1');
-    guest.unref();
-    await once(guest, 'listening');
+    const plain = await relays.#listen(() => Promise.resolve());
+    const vnc = await relays.#listen(greetRelay);
     for (const name of names) {
       const file = NEEDS[name];
-      if (file === undefined || existsSync(file)) await relays.#start(name, (guest.address() as AddressInfo).port);
+      if (file === undefined || existsSync(file)) await relays.#start(name, name === 'ours vnc' ? vnc : plain);
     }
     return relays;
+  }
+
+  /** The port of guests that are there when they have greeted. */
+  async #listen(greet: (guest: Socket) => Promise<void>): Promise<number> {
+    const server = createTcpServer({ noDelay: true }, (socket) => {
+      socket.on('error', () => {});
+      void greet(socket).then(() => this.#guests.push(socket.pause()));
+    });
+    server.listen(0, '127.0.0.1');
+    server.unref();
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
   }
 
   get names(): readonly RelayName[] {
@@ -76,7 +85,7 @@ export class Relays {
         'GET /?token=bench HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
           'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: binary\r\n\r\n',
       );
-      await once(client, 'data');
+      await (name === 'ours vnc' ? passGreeting(client) : once(client, 'data'));
     }
     client.pause();
     while (this.#guests.length === 0) await pause(1);
@@ -99,7 +108,7 @@ export class Relays {
   }
 
   async #start(name: RelayName, guestPort: number): Promise<void> {
-    if (name === 'ours' || name === 'ours + agent' || name === 'ws + net') {
+    if (name === 'ours' || name === 'ours vnc' || name === 'ours + agent' || name === 'ws + net') {
       const processes: ChildProcess[] = [];
       const run = async (role: string, port: number): Promise<number> => {
         const child = fork(import.meta.filename, ['--relay', role, String(port)], { execArgv: [...PROFILED, '--expose-gc', '--import=tsx'] });
@@ -163,11 +172,11 @@ async function listening(port: number): Promise<void> {
 
 /* What runs in the child processes. */
 
-async function serveOurs(guestPort: number, endpoint?: string): Promise<number> {
+async function serveOurs(guestPort: number, endpoint?: string, consoleType: ConsoleType = 'serial'): Promise<number> {
   const transport = createMemoryTransport();
   const auth = new TestConsoleAuth();
   await auth.serve(transport);
-  auth.consoles.set('bench', { instanceName: 'bench', consoleType: 'serial', port: guestPort, ...(endpoint === undefined ? {} : { endpoint }) });
+  auth.consoles.set('bench', { instanceName: 'bench', consoleType, port: guestPort, ...(endpoint === undefined ? {} : { endpoint }) });
   const config = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'bench' });
   const unlimited = Object.fromEntries(Object.entries(config).map(([name, value]) => [name, /PerAddress/.test(name) ? 100_000 : value])) as typeof config;
   const app = await startConsoleProxy({ config: unlimited, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('bench'), clock: systemClock });
@@ -212,6 +221,7 @@ async function serveWs(guestPort: number): Promise<number> {
 
 const ROLES: Readonly<Record<string, (port: number) => Promise<number>>> = {
   ours: (guestPort) => serveOurs(guestPort),
+  'ours vnc': (guestPort) => serveOurs(guestPort, undefined, 'novnc'),
   attach: (agentPort) => serveOurs(1, `127.0.0.1:${agentPort}`),
   agent: serveAgent,
   'ws + net': serveWs,

@@ -1,9 +1,10 @@
 /**
  * Reads a socket for a relay: into memory of ours that is used again, with room before the bytes for a frame header.
  *
- * A socket that is idle holds a small buffer. A read that fills it goes on, in the same turn, in a large one that all
- * sockets share: it is given back as soon as the bytes are taken, which is at once unless the other side is slow. So
- * ten thousand idle consoles hold little, and one slow reader holds one large buffer.
+ * All sockets that wait share one small buffer, out of which each read is copied at once: Linux fills it only when there
+ * are bytes, and calls back in the same turn. A read that fills it goes on, in that turn, in a large one, which is given
+ * back as soon as the bytes are taken, and that is at once unless the other side is slow. So ten thousand idle consoles
+ * hold nothing, and one slow reader holds one large buffer.
  *
  * Node offers this for sockets that it dials itself (net.connect's `onread`), but not for those that it accepts, nor
  * for one that was read from before. There we set what `onread` would have set (ADR 6). Where that is not as expected,
@@ -90,18 +91,25 @@ function makeBuffer(bytes: number): ReadBuffer {
   return { whole, space: whole.subarray(HEAD_ROOM), rest: whole.subarray(HEAD_ROOM + SMALL_BYTES) };
 }
 
+const small = makeBuffer(SMALL_BYTES);
 const largeKept: ReadBuffer[] = [];
+
+/** The first bytes of a read, in memory of their own. */
+function copyOf({ whole }: ReadBuffer, bytes: number): Buffer {
+  const copy = Buffer.allocUnsafe(HEAD_ROOM + bytes);
+  whole.copy(copy, HEAD_ROOM, HEAD_ROOM, HEAD_ROOM + bytes);
+  return copy;
+}
 
 class BufferReader implements ByteReader {
   readonly #socket: Socket;
   readonly #take: Take;
-  readonly #small = makeBuffer(SMALL_BYTES);
   /** Into which the next read goes, and where in it. */
-  #armed = this.#small;
+  #armed = small;
   #space = this.#armed.space;
-  /** A small buffer's bytes stand at the beginning of the large one that is armed, and wait for what follows. */
+  /** The small buffer's bytes stand at the beginning of the large one that is armed, and wait for what follows. */
   #holds = false;
-  /** Not taken: still needed, and until then nothing is read. */
+  /** Not taken: still needed, and until then nothing is read. The small one stands for any copy. */
   #lent: ReadBuffer | null = null;
   #gathering: NodeJS.Timeout | null = null;
   #fastReads = 0;
@@ -133,13 +141,14 @@ class BufferReader implements ByteReader {
   /** What was read before, as it comes after a handshake, and then the socket itself. */
   #begin(): void {
     const before = this.#socket.read() as Buffer | null;
-    if (before !== null && !this.#take(before, 0)) this.#lend(this.#small);
+    if (before !== null && !this.#take(before, 0)) this.#lend(small);
     else this.#socket.resume();
   }
 
   /** True: read on at once. */
   #received(bytes: number): boolean {
-    if (this.#armed === this.#small && bytes === SMALL_BYTES) {
+    if (this.#armed === small) {
+      if (bytes < SMALL_BYTES) return this.#deliverCopy(bytes) && !this.#gathers(bytes);
       this.#spill();
       return true;
     }
@@ -154,7 +163,7 @@ class BufferReader implements ByteReader {
   /** There is more than fits: go on in a large buffer, behind what has come. */
   #spill(): void {
     const large = largeKept.pop() ?? makeBuffer(LARGE_BYTES);
-    this.#small.whole.copy(large.whole, HEAD_ROOM, HEAD_ROOM);
+    small.whole.copy(large.whole, HEAD_ROOM, HEAD_ROOM);
     this.#armed = large;
     this.#space = large.rest;
     this.#holds = true;
@@ -165,15 +174,21 @@ class BufferReader implements ByteReader {
   #deliverHeld(): void {
     if (!this.#holds || this.#socket.destroyed) return;
     this.#holds = false;
-    if (!this.#take(this.#small.whole, HEAD_ROOM)) this.#lend(this.#small);
+    this.#deliverCopy(SMALL_BYTES);
+  }
+
+  #deliverCopy(bytes: number): boolean {
+    const taken = this.#take(copyOf(this.#armed, bytes), HEAD_ROOM);
+    if (!taken) this.#lend(small);
+    return taken;
   }
 
   #deliver(whole: Buffer, start: number, isFull: boolean): boolean {
     const read = this.#armed;
     const taken = this.#take(whole, start);
     // Full: there is more, which the next read finds at once.
-    const goesOn = taken && isFull && read !== this.#small;
-    if (!goesOn) this.#armed = this.#small;
+    const goesOn = taken && isFull;
+    if (!goesOn) this.#armed = small;
     this.#space = this.#armed.space;
     if (!taken) this.#lend(read);
     else if (!goesOn) this.#giveBack(read);
@@ -186,7 +201,7 @@ class BufferReader implements ByteReader {
   }
 
   #giveBack(buffer: ReadBuffer): void {
-    if (buffer !== this.#small && largeKept.length < LARGE_KEPT_MAX) largeKept.push(buffer);
+    if (buffer !== small && largeKept.length < LARGE_KEPT_MAX) largeKept.push(buffer);
   }
 
   /** On a fast flow the kernel collects what comes within a millisecond: fewer, larger pieces for both sides. */
@@ -208,7 +223,7 @@ class BufferReader implements ByteReader {
   #close(): void {
     if (this.#gathering !== null) clearTimeout(this.#gathering);
     this.#giveBack(this.#armed);
-    this.#armed = this.#small;
+    this.#armed = small;
     this.#holds = false;
   }
 }

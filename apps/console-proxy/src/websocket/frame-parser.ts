@@ -120,6 +120,7 @@ export class FrameParser {
       at += take;
       if (this.#payloadLeft === 0) violation = this.#closeFrame();
     }
+    this.#unmasker.finish();
     if (dataEnd > dataStart) this.#sink.data(bytes.subarray(dataStart, dataEnd));
     return violation;
   }

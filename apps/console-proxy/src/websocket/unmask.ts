@@ -7,8 +7,10 @@
 const WORDS_FROM = 32;
 const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 export class Unmasker {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes = NOTHING;
   #words: Int32Array | null = null;
   /** Of the first word's first byte. */
   #wordsAt = 0;
@@ -18,6 +20,12 @@ export class Unmasker {
   /** What is unmasked from now on stands in these bytes. */
   begin(bytes: Buffer): void {
     this.#bytes = bytes;
+    this.#words = null;
+  }
+
+  /** They are not kept: an idle connection would hold what it read last. */
+  finish(): void {
+    this.#bytes = NOTHING;
     this.#words = null;
   }
 

@@ -129,8 +129,11 @@ export class ConsoleAuth {
 
   /** Under the lock of the instance, which keeps others who choose away, and of its ports, which keeps those who connect away. */
   async #reserve(stores: ConsoleStores, known: readonly StoredConnection[], { userId, tokenHash }: Asker, now: Date): Promise<StoredConnection> {
-    const locked = new Map((await stores.consoleConnections.lockAll(known.map(({ id }) => id))).map((row) => [row.id, row]));
-    const live = await this.#leases.listLive(stores, known[0]?.instanceUuid ?? '', now);
+    const [rows, live] = await Promise.all([
+      stores.consoleConnections.lockAll(known.map(({ id }) => id)),
+      this.#leases.listLive(stores, known[0]?.instanceUuid ?? '', now),
+    ]);
+    const locked = new Map(rows.map((row) => [row.id, row]));
     const inUse = new Map(live.map(({ connectionId, startedAt }) => [connectionId, startedAt]));
     const ports = known.flatMap(({ id }) => locked.get(id) ?? []).map((row) => ({ ...row, inUseSince: inUse.get(row.id) ?? null }));
     const chosen = chooseExclusivePort(ports, userId, now);

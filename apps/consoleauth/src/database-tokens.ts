@@ -14,13 +14,10 @@ export class DatabaseTokens implements TokenBackend {
     this.#clock = clock;
   }
 
-  issue<T>(work: (stores: ConsoleStores) => Promise<Issued<T>>, { replaces } = { replaces: false }): Promise<T> {
-    return this.#db.consoleTransaction(async (stores) => {
-      const { token, answer } = await work(stores);
-      if (replaces) await stores.consoleTokens.deleteByHash(token.tokenHash);
-      await stores.consoleTokens.save(token);
-      return answer;
-    });
+  async issue<T>(work: (stores: ConsoleStores) => Promise<Issued<T>>, { replaces } = { replaces: false }): Promise<T> {
+    const { answer } = await this.#db.consoleTransaction(work, ({ consoleTokens }, { token }) =>
+      Promise.all([replaces && consoleTokens.deleteByHash(token.tokenHash), consoleTokens.save(token)]));
+    return answer;
   }
 
   use<T>(tokenHash: string, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {

@@ -44,8 +44,11 @@ export interface CellDb extends CellStores {
    * seconds at most, no RPC): it may be done again, at most twice, when another transaction was in its way.
    */
   transaction<T>(work: (stores: CellStores) => Promise<T>): Promise<T>;
-  /** The same for what is done about consoles. Statements that are asked for together travel together, in their order. */
-  consoleTransaction<T>(work: (stores: ConsoleStores) => Promise<T>): Promise<T>;
+  /**
+   * The same for what is done about consoles. Statements that are asked for together travel together, in their order; those of
+   * `last`, which are to be asked for at once, with the COMMIT, so that their answers come too late to refuse anything.
+   */
+  consoleTransaction<T>(work: (stores: ConsoleStores) => Promise<T>, last?: (stores: ConsoleStores, result: T) => Promise<unknown>): Promise<T>;
   /** The database's own time: the one by which all who share it judge what has expired. */
   now(): Promise<Date>;
   /** Applies what is missing of prisma/cell/migrations; safe while others do the same. @returns the names it applied */
@@ -66,7 +69,10 @@ function cellDbOf(database: Database): CellDb {
   return {
     ...storesOf(client.root, sqlClientOf(database.sql.run)),
     transaction: (work) => client.transaction((tx) => work(storesOf(tx, tx))),
-    consoleTransaction: (work) => database.sql.transaction((run) => work(consoleStoresOf(sqlClientOf(run)))),
+    consoleTransaction: (work, last) => database.sql.transaction(
+      (run) => work(consoleStoresOf(sqlClientOf(run))),
+      last && ((run, result) => last(consoleStoresOf(sqlClientOf(run)), result)),
+    ),
     async now() {
       const [row] = await sqlClientOf(database.sql.run).$queryRaw<readonly { readonly now: Date }[]>`SELECT (clock_timestamp() AT TIME ZONE 'UTC')::timestamp(3) AS now`;
       if (row === undefined) throw new ServiceError('INTERNAL', 'the database did not say the time');

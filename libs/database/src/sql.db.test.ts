@@ -87,6 +87,20 @@ for (const kind of TEST_DATABASES) {
       assert.deepEqual(await values(), [2]);
     });
 
+    it('asked last travel with the COMMIT: done with the rest, or nothing is, and none comes after them', async () => {
+      const insert = (v: number) => ({ text: 'INSERT INTO sql_things (v) VALUES ($1::integer)', values: [v] });
+      assert.equal(await sql.transaction(async (ask) => (await ask(insert(1))).count, (ask, count) => Promise.all([ask(insert(count + 1)), ask(insert(3))])), 1);
+      assert.equal(await sql.transaction(async () => 'nothing before', (ask) => ask(insert(4))), 'nothing before');
+      assert.equal(await sql.transaction(async () => 'nothing at all', async () => {}), 'nothing at all');
+      await assert.rejects(sql.transaction((ask) => ask(insert(5)), (ask) => Promise.all([ask(insert(6)), ask(insert(4))])), { code: 'ALREADY_EXISTS' });
+      await assert.rejects(sql.transaction((ask) => ask(insert(7)), () => { throw new Error('mine'); }), { message: 'mine' });
+      await assert.rejects(sql.transaction((ask) => ask(insert(8)), async (ask) => {
+        await ask(insert(9));
+        await ask(insert(10));
+      }), { message: /after its transaction had ended/ });
+      assert.deepEqual(await values(), [1, 2, 3, 4, 8, 9]);
+    });
+
     it('asked when their transaction has failed or ended are not done', async () => {
       let late: Promise<unknown> = Promise.resolve();
       const write = { text: 'INSERT INTO sql_things (v) VALUES (9)', values: [] };

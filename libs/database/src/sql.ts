@@ -18,9 +18,10 @@ export interface Sql {
   readonly run: RunStatement;
   /**
    * All of `work` or nothing, at READ COMMITTED; nothing, with the statement's error, when one failed, even if `work` caught that.
-   * It may be done again, at most twice, when another transaction was in its way. @throws ServiceError
+   * It may be done again, at most twice, when another transaction was in its way. `last`: statements that nothing depends on any
+   * more; they travel with the COMMIT, so that whatever is found wrong with their answers is stored by then. @throws ServiceError
    */
-  transaction<T>(work: (run: RunStatement) => Promise<T>): Promise<T>;
+  transaction<T>(work: (run: RunStatement) => Promise<T>, last?: (run: RunStatement, result: T) => Promise<unknown>): Promise<T>;
 }
 
 /** Until it is rolled back if it has not ended. */
@@ -31,6 +32,7 @@ export const TRANSACTION_ATTEMPTS = 3;
 const BEGIN: Statement = { text: 'BEGIN', values: [] };
 const COMMIT: Statement = { text: 'COMMIT', values: [] };
 const ROLLBACK: Statement = { text: 'ROLLBACK', values: [] };
+const NOTHING_DONE: Answer = { rows: [], count: 0, command: 'COMMIT' };
 
 /** `isPrepared`: statements may have names on a connection; not where several share one session. */
 export function openSql(pool: pg.Pool, isPrepared: boolean): Sql {
@@ -46,11 +48,11 @@ export function openSql(pool: pg.Pool, isPrepared: boolean): Sql {
         throw toDatabaseError(error);
       }
     },
-    async transaction(work) {
+    async transaction(work, last) {
       for (let attempt = 1; ; attempt += 1) {
         const client = await pool.connect().catch(rethrow);
         try {
-          return await new Transaction(client, isPrepared).run(work);
+          return await new Transaction(client, isPrepared).run(work, last);
         } catch (error) {
           if (attempt === TRANSACTION_ATTEMPTS || !isWriteConflict(error)) throw error;
         }
@@ -69,6 +71,8 @@ class Transaction {
   readonly #client: pg.PoolClient;
   readonly #isPrepared: boolean;
   #hasBegun = false;
+  /** COMMIT is asked for. */
+  #isEnding = false;
   #isOver = false;
   #failure: ServiceError | null = null;
   #isBroken = false;
@@ -81,15 +85,16 @@ class Transaction {
     this.#isPrepared = isPrepared;
   }
 
-  async run<T>(work: (run: RunStatement) => Promise<T>): Promise<T> {
+  async run<T>(work: (run: RunStatement) => Promise<T>, last?: (run: RunStatement, result: T) => Promise<unknown>): Promise<T> {
     const timer = setTimeout(() => this.#expire(), TRANSACTION_TIMEOUT_MS);
+    const ask: RunStatement = (statement) => this.#ask(statement);
     try {
-      const result = await work((statement) => this.#ask(statement));
+      const result = await work(ask);
       await this.#sent;
       if (this.#failure !== null) throw this.#failure;
-      const [end] = await this.#send([COMMIT]);
+      const end = await this.#commit(last && (() => last(ask, result)));
       // What the server answers where a statement had failed.
-      if (end?.command !== 'COMMIT') throw new ServiceError('INTERNAL', 'the database took the transaction back');
+      if (end.command !== 'COMMIT') throw new ServiceError('INTERNAL', 'the database took the transaction back');
       this.#release();
       return result;
     } catch (error) {
@@ -103,9 +108,22 @@ class Transaction {
     }
   }
 
+  /** With what is asked for last, if that is anything. */
+  async #commit(last: (() => Promise<unknown>) | undefined): Promise<Answer> {
+    const lastly = last?.();
+    if (!this.#hasBegun && this.#waiting.length === 0) {
+      await lastly;
+      return NOTHING_DONE;
+    }
+    const committed = this.#ask(COMMIT);
+    this.#isEnding = true;
+    const [end] = await Promise.all([committed, lastly]);
+    return end;
+  }
+
   #ask(statement: Statement): Promise<Answer> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
-    if (this.#isOver) return Promise.reject(new ServiceError('INTERNAL', 'a statement came after its transaction had ended'));
+    if (this.#isOver || this.#isEnding) return Promise.reject(new ServiceError('INTERNAL', 'a statement came after its transaction had ended'));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ statement, resolve, reject });
       if (this.#waiting.length === 1) this.#sent = this.#sent.then(() => this.#sendWaiting());
@@ -125,7 +143,6 @@ class Transaction {
 
   async #send(statements: readonly Statement[]): Promise<readonly Answer[]> {
     if (this.#failure !== null) throw this.#failure;
-    if (statements[0] === COMMIT && !this.#hasBegun) return [{ rows: [], count: 0, command: 'COMMIT' }];
     this.#hasBegun = true;
     try {
       return await send(this.#client, statements, this.#isPrepared);

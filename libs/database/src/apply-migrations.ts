@@ -15,6 +15,9 @@ const LOCK = 72_707_369;
 const LOCK_WAIT_SECONDS = 60;
 /** A migration may wait this long for a table that is in use; every other user of the table waits behind it. */
 const TABLE_WAIT_SECONDS = 10;
+/** How often they are tried: services go on meanwhile, and their transactions take the same tables in an order of their own. */
+const ATTEMPTS = 5;
+const DEADLOCK = '40P01';
 
 const HISTORY = `CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
     "id"                  VARCHAR(36) PRIMARY KEY NOT NULL,
@@ -43,6 +46,16 @@ export async function applyMigrations(client: pg.Client, schema: string, migrati
   // Nearly every start: everything is there, no lock is needed to see it.
   if (missing(migrations, await history(client, schema)).length === 0) return [];
 
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await applyAll(client, schema, migrations);
+    } catch (error) {
+      if (attempt === ATTEMPTS || !isDeadlock(error)) throw error;
+    }
+  }
+}
+
+async function applyAll(client: pg.Client, schema: string, migrations: readonly Migration[]): Promise<readonly string[]> {
   await client.query('BEGIN');
   try {
     await lock(client);
@@ -56,6 +69,10 @@ export async function applyMigrations(client: pg.Client, schema: string, migrati
     await client.query('ROLLBACK').catch(() => {});
     throw error;
   }
+}
+
+function isDeadlock(error: unknown): boolean {
+  return ((error as Error).cause as { readonly code?: unknown } | undefined)?.code === DEADLOCK;
 }
 
 async function history(client: pg.Client, schema: string): Promise<readonly Applied[]> {

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startGuest, type TestGuest } from './test-guests.ts';
 
-/** What idle-consoles.process.ts answers with. */
+/** What test-idle-consoles.ts answers with. */
 interface Figures {
   readonly sessions: number;
   readonly cpuMs: number;
@@ -36,7 +36,7 @@ describe('five thousand idle consoles on one proxy', () => {
 
   before(async () => {
     guest = await startGuest((socket) => void socket.on('data', (bytes) => socket.write(bytes)));
-    proxy = fork(new URL('idle-consoles.process.ts', import.meta.url).pathname, [String(guest.port)], { execArgv: ['--expose-gc', '--import=tsx'] });
+    proxy = fork(new URL('test-idle-consoles.ts', import.meta.url).pathname, [String(guest.port)], { execArgv: ['--expose-gc', '--import=tsx'] });
   });
 
   after(async () => {

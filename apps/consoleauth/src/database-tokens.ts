@@ -36,7 +36,9 @@ export class DatabaseTokens implements TokenBackend {
 
   async revoke<T>(instanceUuid: string, work: (stores: ConsoleStores) => Promise<T>, stored?: (answer: T) => void): Promise<T> {
     const answer = await this.#db.consoleTransaction(async (stores) => {
-      await stores.consoleTokens.deleteForInstance(instanceUuid);
+      // The instance first: a token that is being issued at this moment is then seen, and deleted before its connection is. Deleted along
+      // with that, in the other order, it would meet whoever connects with it in a ring.
+      await Promise.all([stores.instances.lock(instanceUuid), stores.consoleTokens.deleteForInstance(instanceUuid)]);
       return work(stores);
     });
     stored?.(answer);

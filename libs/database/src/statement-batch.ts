@@ -61,7 +61,7 @@ function nameOf(text: string): string {
 export class StatementBatch {
   /** Called once; node-postgres puts its own timeout around it. */
   callback: (error: Error | null) => void;
-  readonly #statements: readonly Statement[];
+  readonly #statements: readonly { readonly text: string; readonly values: readonly (string | null)[] }[];
   readonly #isPrepared: boolean;
   readonly #answers: Answer[] = [];
   #known = new Map<string, readonly Column[]>();
@@ -69,8 +69,10 @@ export class StatementBatch {
   #rows: Record<string, unknown>[] = [];
   #failure: Error | null = null;
 
+  /** @throws TypeError: a value that no column of ours takes */
   constructor(statements: readonly Statement[], isPrepared: boolean, done: (error: Error | null, answers: readonly Answer[]) => void) {
-    this.#statements = statements;
+    // Here, and not when its turn comes: what is thrown then is nobody's to catch.
+    this.#statements = statements.map(({ text, values }) => ({ text, values: values.map(textOf) }));
     this.#isPrepared = isPrepared;
     this.callback = (error) => done(error, this.#answers);
   }
@@ -88,7 +90,7 @@ export class StatementBatch {
         // A statement that was prepared and then failed may be there without our knowing.
         if (!isKnown && name !== '') wire.close({ type: 'S', name });
         if (!isKnown) wire.parse({ text, name });
-        wire.bind({ portal: '', statement: name, values: values.map(textOf), binary: false });
+        wire.bind({ portal: '', statement: name, values, binary: false });
         if (!isKnown) wire.describe({ type: 'P', name: '' });
         wire.execute({ portal: '', rows: 0 });
       }

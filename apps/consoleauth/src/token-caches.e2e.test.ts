@@ -1,5 +1,6 @@
 // What only a cache can do to tokens: forget them, hold what nobody issued, be away. It ends in a refusal in words, in time.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
@@ -17,6 +18,13 @@ import type { TokenCache } from './token-cache.ts';
 /** Enough to push everything else out of a small cache. */
 const others = () => Array.from({ length: 6_000 }, (_, index) => `gatehouse:token:${String(index).padStart(64, '0')}`);
 const away = (error: unknown) => error instanceof ServiceError && error.code === 'UNAVAILABLE' && /the token cache \(\w+\) .*try again/.test(error.message);
+
+/** Until then one of its threads may still answer. */
+async function stop(pid: number): Promise<void> {
+  process.kill(pid, 'SIGSTOP');
+  const states = () => readdirSync(`/proc/${pid}/task`).map((task) => /\) (\w)/.exec(readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8'))?.[1]);
+  for (const deadline = Date.now() + 5_000; states().some((state) => state !== 'T'); await sleep(5)) assert.ok(Date.now() < deadline, 'it does not stop');
+}
 
 for (const name of ['redis', 'memcached'] as const) {
   describe(`console tokens in a ${name} that`, function () {
@@ -107,7 +115,7 @@ for (const name of ['redis', 'memcached'] as const) {
     it('is away are revoked all the same: sessions are ended, and what the cache still has opens nothing', async () => {
       const { server, tokens } = await start();
       const token = await issue(tokens);
-      process.kill(server.pid, 'SIGSTOP');
+      await stop(server.pid);
       let ended = 0;
       const told: string[] = [];
       const revocation = tokens.revoke(token.instanceUuid, async (stores) => {
@@ -126,7 +134,7 @@ for (const name of ['redis', 'memcached'] as const) {
     it('does not answer are refused within seconds, and the next ones are not', async () => {
       const { server, tokens } = await start();
       const token = await issue(tokens);
-      process.kill(server.pid, 'SIGSTOP');
+      await stop(server.pid);
       const began = Date.now();
       await assert.rejects(opens(tokens, token), away);
       assert.ok(Date.now() - began < 10_000);

@@ -132,7 +132,7 @@ describe('a message that cannot be served', function () {
     assert.deepEqual([letter.method, letter.losses, letter.reason], ['note', LOSSES_MAX, `${LOSSES_MAX + 1} servers were lost with it`]);
     assert.equal(await idempotent, 1);
     const all = () => [...printed, ...seen.notes].join(' ');
-    await until(() => [1, 2, 3, 4].every((i) => all().includes(`done ${i}`)));
+    await until(() => [1, 2, 3, 4].every((i) => all().includes(`done ${i}`)), 30_000);
     assert.ok(!seen.notes.includes('a: die'));
     assert.equal(await waitingIn('probe'), 0);
     await assert.rejects(createClient(probe, asking, { retries: 0 }).fail({ code: 'NOT_FOUND' }, newContext()), refusal('NOT_FOUND'));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { on } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -74,9 +75,18 @@ describe("Nova's services of Juno to Stein as callers of consoleauth", function 
     removeTempFolder(folder);
   });
 
-  /** A machine's VNC server: greets, and says back what it hears. */
+  /** A machine's VNC server without a password: its greeting, and from then on it says back what it hears. */
   async function startGuest(): Promise<Server> {
-    const server = createServer((socket: Socket) => void socket.on('error', () => {}).pipe(socket).write('RFB 003.008\n'));
+    const server = createServer(async (socket: Socket) => {
+      socket.on('error', () => {});
+      const heard = on(socket, 'data');
+      for (const line of ['RFB 003.008\n', '\x01\x01', '\0\0\0\0']) {
+        socket.write(line, 'latin1');
+        if (line !== '\0\0\0\0') await heard.next();
+      }
+      await heard.return?.();
+      socket.pipe(socket);
+    });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return server;
   }
@@ -137,6 +147,8 @@ describe("Nova's services of Juno to Stein as callers of consoleauth", function 
     assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8']);
     const socket = await ConsoleSocket.open(`${proxyUrl}/vnc#token=${token}`);
     await socket.awaitText(RFB_GREETING);
+    socket.send('RFB 003.008\n\x01');
+    await socket.awaitText(/\x01\x01\0\0\0\0$/);
     socket.send('hello, machine');
     await socket.awaitText(/hello, machine$/);
     socket.close();

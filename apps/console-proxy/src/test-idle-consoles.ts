@@ -1,4 +1,4 @@
-/** The proxy of idle-consoles.test.ts, in a process of its own so that what it costs is its own. */
+/** The proxy of idle-consoles.e2e.test.ts, in a process of its own so that what it costs is its own. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';

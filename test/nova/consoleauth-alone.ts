@@ -52,6 +52,8 @@ export interface ConsoleAuthAlone {
   place(host?: string): Promise<Placed>;
   /** How many rows of its token there are, whatever the time is. */
   countStored(connection: Pick<ConsoleConnection, 'tokenHash'>): Promise<number>;
+  /** Lets at least that time go by while the host's agent says that it lives, so that its rows are its own to sweep. */
+  liveOn(host: string, milliseconds: number): Promise<void>;
   /** Everything that is stored, as text. */
   dump(): Promise<string>;
   /** As the instance's agent asks it. */
@@ -63,6 +65,7 @@ export interface ConsoleAuthAlone {
   stop(): Promise<void>;
 }
 
+const REPORT_EVERY_MS = 20_000;
 const ROUNDS_MAX = 10;
 const ROUND_EVERY_MS = 30_001;
 /** A round begins by the test's clock and takes its own time. */
@@ -87,6 +90,8 @@ export async function startConsoleAuthAlone(settings: Readonly<Record<string, st
   const config = consoleAuthConfig.parse(settings);
   const app = await startConsoleAuth({ config, server: 'consoleauth-1', transport, cellDb, audit: noAudit, log, clock });
   const client = createClient(consoleauth, transport);
+  const report = (host: string): Promise<unknown> =>
+    client.report({ binary: 'compute-agent', host, topic: 'compute', version: '1.1', endpoint: '127.0.0.1:5901' }, newContext());
 
   return {
     ...{ client, clock, cellDb, postgresql },
@@ -104,15 +109,19 @@ export async function startConsoleAuthAlone(settings: Readonly<Record<string, st
       return client.authorize({ connections, access: 'full' }, newContext({ userId, projectId: 'blue' }));
     },
     async connect(token) {
-      for (const host of ['compute-1', 'compute-2']) {
-        const service = { binary: 'compute-agent', host, topic: 'compute', version: '1.1', endpoint: '127.0.0.1:5901' };
-        await client.report(service, newContext());
-      }
+      for (const host of ['compute-1', 'compute-2']) await report(host);
       return client.connect({ sessionId: randomUUID(), token, proxy: PROXY, clientAddress: '192.0.2.7' }, newContext());
     },
     async countStored({ tokenHash }) {
       const { rowCount } = await sql.query('SELECT FROM console_tokens WHERE token_hash = $1', [tokenHash]);
       return rowCount ?? 0;
+    },
+    async liveOn(host, milliseconds) {
+      for (let passed = 0; passed < milliseconds; passed += REPORT_EVERY_MS) {
+        await report(host);
+        await clock.advance(REPORT_EVERY_MS);
+      }
+      await report(host);
     },
     dump: () => runCommand('pg_dump', ['--inserts', url]),
     async awaitRounds(isDone) {

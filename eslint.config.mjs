@@ -16,19 +16,21 @@ export const ROOMS = {
   database: ['errors'],
   'api-db': ['errors', 'objects', 'database'],
   'cell-db': ['errors', 'objects', 'database'],
+  'instance-metadata': ['errors', 'objects', 'cell-db'],
 
   api: ['errors', 'objects', 'rpc', 'contracts', 'runtime', 'api-db', 'cell-db'],
   consoleauth: ['errors', 'objects', 'rpc', 'contracts', 'runtime', 'cell-db'],
-  'compute-agent': ['errors', 'objects', 'rpc', 'contracts', 'runtime', 'cell-db', 'console-stream'],
+  'compute-agent': ['errors', 'objects', 'rpc', 'contracts', 'runtime', 'cell-db', 'instance-metadata', 'console-stream'],
   'console-proxy': ['errors', 'objects', 'rpc', 'contracts', 'runtime', 'console-stream'],
-  metadata: ['errors', 'objects', 'rpc', 'contracts', 'runtime', 'cell-db'],
+  metadata: ['errors', 'objects', 'rpc', 'contracts', 'runtime', 'cell-db', 'instance-metadata'],
+  cli: ['errors', 'objects', 'runtime', 'api-db', 'cell-db', 'database'],
   standalone: [
-    ...['errors', 'objects', 'rpc', 'contracts', 'runtime', 'api-db', 'cell-db', 'database', 'console-stream'],
+    ...['errors', 'objects', 'rpc', 'contracts', 'runtime', 'api-db', 'cell-db', 'instance-metadata', 'database', 'console-stream'],
     ...['api', 'consoleauth', 'compute-agent', 'console-proxy', 'metadata'],
   ],
 };
 
-export const APPS = ['api', 'consoleauth', 'compute-agent', 'console-proxy', 'metadata', 'standalone'];
+export const APPS = ['api', 'consoleauth', 'compute-agent', 'console-proxy', 'metadata', 'cli', 'standalone'];
 
 /** npm package (one star allowed) -> the rooms that may use it outside their tests. Others are free. */
 export const PACKAGES = {

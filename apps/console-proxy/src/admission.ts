@@ -5,7 +5,7 @@
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { AddressBound } from './address-bound.ts';
 import { originPolicy, type CheckOrigin, type OriginSettings } from './origin-policy.ts';
-import { TrustedProxies, type Arrival, type ArrivingRequest } from './trusted-proxies.ts';
+import { TrustedProxies, type Arrival, type ArrivingRequest } from '@gatehouse/runtime/trusted-proxies';
 
 export interface AdmissionSettings extends OriginSettings {
   /** Balancers: addresses and networks. */

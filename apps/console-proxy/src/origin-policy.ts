@@ -6,7 +6,7 @@
  * the scheme counts in place of the Origin's (programs say any); unlike there, only one that is trusted is heard.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
-import type { Arrival } from './trusted-proxies.ts';
+import type { Arrival } from '@gatehouse/runtime/trusted-proxies';
 
 export interface OriginSettings {
   /** Host names (`dashboard.example.org`) or whole origins (`https://dashboard.example.org:8443`). */

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { networkOf } from './address-bound.ts';
-import { readAddress } from './trusted-proxies.ts';
+import { readAddress } from '@gatehouse/runtime/trusted-proxies';
 
 export interface WaitingBounds {
   readonly ofEach: number;

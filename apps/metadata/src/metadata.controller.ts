@@ -5,12 +5,12 @@
 import { All, Controller, Inject, Req, Res } from '@nestjs/common';
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import type { Logger } from '@gatehouse/runtime/logger';
-import { EC2_LISTING, ec2Tree } from './ec2-tree.ts';
+import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
+import { EC2_LISTING, ec2Tree } from '@gatehouse/instance-metadata/ec2-tree';
+import { TEXT, stepsOf, walk } from '@gatehouse/instance-metadata/metadata-tree';
+import type { Answer } from '@gatehouse/instance-metadata/metadata-tree';
+import { openstackTree } from '@gatehouse/instance-metadata/openstack-tree';
 import { InstanceMetadata } from './instance-metadata.ts';
-import type { InstanceFacts } from './instance-metadata.ts';
-import { TEXT, stepsOf, walk } from './metadata-tree.ts';
-import type { Answer } from './metadata-tree.ts';
-import { openstackTree } from './openstack-tree.ts';
 import { refusalOf } from './refusal.ts';
 import type { SignatureCheck } from './signature.ts';
 

@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { ERRORS } from '@gatehouse/errors/error-table';
 import type { ServiceError } from '@gatehouse/errors/service-error';
-import { JSON_TYPE, TEXT } from './metadata-tree.ts';
+import { JSON_TYPE, TEXT } from '@gatehouse/instance-metadata/metadata-tree';
 
 export interface Refusal {
   readonly status: number;

@@ -13,6 +13,7 @@ import { ConsoleTokensStore } from './console-tokens-store.ts';
 import { PrismaClient } from './generated/client.ts';
 import { MIGRATIONS } from './generated/migrations.ts';
 import { InstanceExtraStore } from './instance-extra-store.ts';
+import { InstanceFactsStore } from './instance-facts-store.ts';
 import { InstanceHeadsStore } from './instance-heads-store.ts';
 import { InstancesStore } from './instances-store.ts';
 import { ServicesStore } from './services-store.ts';
@@ -22,6 +23,7 @@ import type { SqlClient } from './sql-client.ts';
 export interface CellStores {
   readonly instances: InstancesStore;
   readonly instanceExtra: InstanceExtraStore;
+  readonly instanceFacts: InstanceFactsStore;
   readonly consoleConnections: ConsoleConnectionsStore;
   readonly consoleTokens: ConsoleTokensStore;
   readonly consoleSessions: ConsoleSessionsStore;
@@ -32,7 +34,7 @@ export interface CellStores {
 }
 
 /** What a transaction about consoles has. The same statements as those of CellStores, at a fraction of the price. */
-export interface ConsoleStores extends Omit<CellStores, 'instances' | 'instanceExtra'> {
+export interface ConsoleStores extends Omit<CellStores, 'instances' | 'instanceExtra' | 'instanceFacts'> {
   readonly instances: Pick<InstanceHeadsStore, 'find' | 'lock' | 'isDeleted'>;
 }
 
@@ -85,7 +87,12 @@ function cellDbOf(database: Database): CellDb {
 }
 
 function storesOf(client: CellClient, sql: SqlClient): CellStores {
-  return { ...consoleStoresOf(sql), instances: new InstancesStore(client, sql), instanceExtra: new InstanceExtraStore(client) };
+  return {
+    ...consoleStoresOf(sql),
+    instances: new InstancesStore(client, sql),
+    instanceExtra: new InstanceExtraStore(client),
+    instanceFacts: new InstanceFactsStore(sql),
+  };
 }
 
 function consoleStoresOf(sql: SqlClient): ConsoleStores {

@@ -268,7 +268,7 @@ function notFound(uuid: string): ServiceError {
   return new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);
 }
 
-type SelectedRow = Omit<InstanceRow, 'node' | 'network' | 'reservationId' | 'configDrive' | 'terminatedAt'>;
+type SelectedRow = Omit<InstanceRow, 'node' | 'network' | 'reservationId' | 'configDrive' | 'metadataTokens' | 'terminatedAt'>;
 
 function instanceOfRow(row: SelectedRow): StoredInstance {
   const { uuid, id, projectId, userId, displayName, hostname, host, vmState, taskState, keyName, keyData, userData } = row;

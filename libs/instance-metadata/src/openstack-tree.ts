@@ -1,7 +1,7 @@
 /** The tree below /openstack: a folder a version, each with the files and the keys that its version knew. */
 import { randomBytes } from 'node:crypto';
 import type { KeyPair } from '@gatehouse/objects/key-pair';
-import type { InstanceFacts } from './instance-metadata.ts';
+import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import { JSON_TYPE, file, folder } from './metadata-tree.ts';
 import type { Folder, Node } from './metadata-tree.ts';
 
@@ -33,7 +33,7 @@ export function openstackTree(facts: InstanceFacts): Folder {
 }
 
 function versionFolder(facts: InstanceFacts, version: string): Folder {
-  const { userData } = facts.instance;
+  const { userData } = facts;
   const since = (first: string, entries: Readonly<Record<string, Node>>): Readonly<Record<string, Node>> =>
     version >= first ? entries : {};
   const entries: Readonly<Record<string, Node>> = {
@@ -42,7 +42,7 @@ function versionFolder(facts: InstanceFacts, version: string): Folder {
     ...since(GRIZZLY, { password: file(() => '', 'text/html; charset=UTF-8') }),
     ...since(HAVANA, { 'vendor_data.json': json(() => ({})) }),
     // As text, as Nova serves this one.
-    'network_data.json': file(() => JSON.stringify({})),
+    'network_data.json': file(() => JSON.stringify(facts.network ?? {})),
     ...since(NEWTON_TWO, { 'vendor_data2.json': json(() => ({ static: {} })) }),
   };
   // Nova lists the network's file from Liberty on, and serves it in every version.
@@ -54,18 +54,19 @@ function json(value: () => object): Node {
   return file(() => JSON.stringify(value()), JSON_TYPE);
 }
 
-function metaData({ instance, keyPairs }: InstanceFacts, version: string): object {
+function metaData(facts: InstanceFacts, version: string): object {
   const since = (first: string, value: () => object): object => (version >= first ? value() : {});
+  const { keyPairs } = facts;
   return {
-    uuid: instance.uuid,
-    ...(Object.keys(instance.metadata ?? {}).length > 0 ? { meta: instance.metadata } : {}),
+    uuid: facts.uuid,
+    ...(Object.keys(facts.metadata).length > 0 ? { meta: facts.metadata } : {}),
     ...(keyPairs === null || keyPairs.length === 0 ? {} : keysOf(keyPairs)),
-    hostname: hostName(instance.hostname),
-    name: instance.displayName,
-    launch_index: instance.launchIndex,
-    availability_zone: instance.availabilityZone,
+    hostname: hostName(facts.hostname),
+    name: facts.displayName,
+    launch_index: facts.launchIndex,
+    availability_zone: facts.availabilityZone,
     ...since(GRIZZLY, () => ({ random_seed: randomBytes(SEED_BYTES).toString('base64') })),
-    ...since(LIBERTY, () => ({ project_id: instance.projectId })),
+    ...since(LIBERTY, () => ({ project_id: facts.projectId })),
     ...since(NEWTON_ONE, () => ({ devices: [] })),
     ...since(VICTORIA, () => ({ dedicated_cpus: [] })),
   };

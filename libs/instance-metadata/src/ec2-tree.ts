@@ -1,5 +1,5 @@
 /** The tree of EC2's versions, as far as it says something true of these instances. */
-import type { InstanceFacts } from './instance-metadata.ts';
+import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import { file, folder } from './metadata-tree.ts';
 import type { Folder, Node } from './metadata-tree.ts';
 import { hostName } from './openstack-tree.ts';
@@ -18,7 +18,7 @@ export function ec2Tree(facts: InstanceFacts): Folder {
 }
 
 function versionFolder(facts: InstanceFacts, version: string): Folder {
-  const { userData } = facts.instance;
+  const { userData } = facts;
   return folder(
     {
       'meta-data': leaves(facts, version),
@@ -28,18 +28,17 @@ function versionFolder(facts: InstanceFacts, version: string): Folder {
 }
 
 function leaves(facts: InstanceFacts, version: string): Folder {
-  const { instance } = facts;
   const since = (first: string, entries: Readonly<Record<string, Node>>): Readonly<Record<string, Node>> =>
     version !== '1.0' && version >= first ? entries : {};
-  const host = file(() => hostName(instance.hostname));
+  const host = file(() => hostName(facts.hostname));
   const entries: Readonly<Record<string, Node>> = {
-    'ami-launch-index': file(() => String(instance.launchIndex)),
+    'ami-launch-index': file(() => String(facts.launchIndex)),
     'ami-manifest-path': file(() => 'FIXME'),
     hostname: host,
     ...since('2008-09-01', { 'instance-action': file(() => 'none') }),
-    'instance-id': file(() => `i-${instance.id.toString(16).padStart(8, '0')}`),
+    'instance-id': file(() => `i-${facts.id.toString(16).padStart(8, '0')}`),
     ...since('2007-01-19', { 'local-hostname': host }),
-    ...since('2008-02-01', { placement: folder({ 'availability-zone': file(() => instance.availabilityZone ?? '') }) }),
+    ...since('2008-02-01', { placement: folder({ 'availability-zone': file(() => facts.availabilityZone ?? '') }) }),
     ...since('2007-01-19', { 'public-hostname': host }),
     ...publicKeys(facts),
   };
@@ -47,8 +46,8 @@ function leaves(facts: InstanceFacts, version: string): Folder {
 }
 
 /** From the keys that the instance carries; from its row where it carries none because it was never migrated. */
-function publicKeys({ instance, keyPairs }: InstanceFacts): Readonly<Record<string, Node>> {
-  const legacy = instance.keyName === null ? [] : [{ name: instance.keyName, publicKey: instance.keyData }];
+function publicKeys({ keyName, keyData, keyPairs }: InstanceFacts): Readonly<Record<string, Node>> {
+  const legacy = keyName === null ? [] : [{ name: keyName, publicKey: keyData }];
   const keys = keyPairs ?? legacy;
   if (keys.length === 0) return {};
   const entries = keys.map(({ publicKey }, index) => [String(index), folder({ 'openssh-key': file(() => publicKey ?? '') })] as const);

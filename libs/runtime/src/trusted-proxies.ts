@@ -40,9 +40,9 @@ export class TrustedProxies {
   readonly #networks = new BlockList();
   readonly #isEmpty: boolean;
 
-  /** @throws ServiceError INVALID_ARGUMENT naming an entry that is no address and no network */
-  constructor(entries: readonly string[]) {
-    for (const entry of entries) addNetwork(this.#networks, entry);
+  /** `variable`: where the entries are set. @throws ServiceError INVALID_ARGUMENT naming an entry that is no address and no network */
+  constructor(entries: readonly string[], variable = 'GATEHOUSE_TRUSTED_PROXIES') {
+    for (const entry of entries) addNetwork(this.#networks, entry, variable);
     this.#isEmpty = entries.length === 0;
   }
 
@@ -132,14 +132,14 @@ function firstOf(list: string | undefined): string | undefined {
   return list?.split(',', 1)[0]?.trim() || undefined;
 }
 
-function addNetwork(networks: BlockList, entry: string): void {
+function addNetwork(networks: BlockList, entry: string, variable: string): void {
   const [address = '', bits, ...more] = entry.split('/');
   const family = isIP(address);
   const longest = family === 6 ? 128 : 32;
   const length = bits === undefined ? longest : Number(/^\d{1,3}$/.test(bits) ? bits : Number.NaN);
   if (family === 0 || more.length > 0 || !(length >= 0 && length <= longest)) {
     const wanted = 'addresses or networks (10.0.0.5, 10.1.0.0/16, 2001:db8::/32)';
-    throw new ServiceError('INVALID_ARGUMENT', `GATEHOUSE_TRUSTED_PROXIES names "${entry.slice(0, 100)}": set ${wanted}`);
+    throw new ServiceError('INVALID_ARGUMENT', `${variable} names "${entry.slice(0, 100)}": set ${wanted}`);
   }
   networks.addSubnet(address, length, family === 6 ? 'ipv6' : 'ipv4');
 }

@@ -1,0 +1,112 @@
+/**
+ * What an instance may be told of itself, in one statement: its row, what instance_extra carries for it, and its addresses.
+ * Read by the metadata service and by compute agents; nothing is written.
+ */
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { KeyPair } from '@gatehouse/objects/key-pair';
+import { Prisma } from './generated/client.ts';
+import { readKeyPairs } from './instance-extra-store.ts';
+import type { SqlClient } from './sql-client.ts';
+
+export interface InjectedFile {
+  /** Where the guest puts it: an absolute path. */
+  readonly path: string;
+  /** base64 */
+  readonly contents: string;
+}
+
+/** As the guest's network_data.json says it, three lists of objects. */
+export interface NetworkData {
+  readonly links: readonly Readonly<Record<string, unknown>>[];
+  readonly networks: readonly Readonly<Record<string, unknown>>[];
+  readonly services: readonly Readonly<Record<string, unknown>>[];
+}
+
+export type MetadataTokens = 'off' | 'optional' | 'required';
+
+export interface InstanceFacts {
+  readonly uuid: string;
+  /** A small number, unique in its cell. */
+  readonly id: number;
+  readonly projectId: string;
+  readonly userId: string;
+  readonly displayName: string | null;
+  readonly hostname: string | null;
+  readonly availabilityZone: string | null;
+  readonly launchIndex: number;
+  readonly reservationId: string | null;
+  readonly imageRef: string | null;
+  readonly flavorRef: string | null;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** base64 */
+  readonly userData: string | null;
+  /** Null: nothing is known. */
+  readonly network: NetworkData | null;
+  readonly floatingAddresses: readonly string[];
+  readonly injectedFiles: readonly InjectedFile[];
+  /** Its key pairs; null where the instance was never migrated, and only keyName and keyData tell of one. */
+  readonly keyPairs: readonly KeyPair[] | null;
+  readonly keyName: string | null;
+  readonly keyData: string | null;
+  /** Null: as the service is set. */
+  readonly metadataTokens: MetadataTokens | null;
+  /** Grows by one at every change of any of these. */
+  readonly generation: number;
+}
+
+/** More instances than this with one address are as good as infinitely many. */
+const SAME_ADDRESS_MAX = 2;
+
+const FACTS = Prisma.raw(`
+  i.uuid::text AS uuid, i.id, i.project_id AS "projectId", i.user_id AS "userId", i.display_name AS "displayName", i.hostname,
+  i.availability_zone AS "availabilityZone", i.launch_index AS "launchIndex", i.reservation_id AS "reservationId", i.image_ref AS "imageRef",
+  i.flavor ->> 'id' AS "flavorRef", i.metadata, i.user_data AS "userData", i.network, i.key_name AS "keyName", i.key_data AS "keyData",
+  i.metadata_tokens AS "metadataTokens", i.generation, e.keypairs, e.injected_files AS "injectedFiles",
+  (SELECT json_agg(a.address ORDER BY a.address) FROM instance_addresses a WHERE a.instance_uuid = i.uuid AND a.kind = 'floating') AS "floatingAddresses"`);
+
+type FactsRow = Omit<InstanceFacts, 'keyPairs' | 'injectedFiles' | 'floatingAddresses'> & {
+  readonly keypairs: string | null;
+  readonly injectedFiles: readonly InjectedFile[] | null;
+  readonly floatingAddresses: readonly string[] | null;
+};
+
+export class InstanceFactsStore {
+  readonly #client: SqlClient;
+
+  constructor(client: SqlClient) {
+    this.#client = client;
+  }
+
+  /** Never a deleted one. @throws ServiceError INTERNAL: its stored key pairs cannot be read */
+  async find(uuid: string): Promise<InstanceFacts | null> {
+    const [row] = await this.#client.$queryRaw<readonly FactsRow[]>`
+      SELECT ${FACTS} FROM instances i LEFT JOIN instance_extra e ON e.instance_uuid = i.uuid
+      WHERE i.uuid = ${uuid}::uuid AND i.deleted_at IS NULL`;
+    return row === undefined ? null : factsOfRow(row);
+  }
+
+  /** Null for one that is deleted or was never there: whether what is known of it still holds, at the price of an index. */
+  async findGeneration(uuid: string): Promise<number | null> {
+    const [row] = await this.#client.$queryRaw<readonly { readonly generation: number }[]>`
+      SELECT generation FROM instances WHERE uuid = ${uuid}::uuid AND deleted_at IS NULL`;
+    return row?.generation ?? null;
+  }
+
+  /** Whose fixed address this is; null for nobody's. @throws ServiceError FAILED_PRECONDITION: several instances' */
+  async findByAddress(address: string): Promise<string | null> {
+    const rows = await this.#client.$queryRaw<readonly { readonly uuid: string }[]>`
+      SELECT i.uuid::text AS uuid FROM instance_addresses a JOIN instances i ON i.uuid = a.instance_uuid
+      WHERE a.address = ${address}::text AND a.kind = 'fixed' AND i.deleted_at IS NULL LIMIT ${SAME_ADDRESS_MAX}::integer`;
+    if (rows.length > 1) throw new ServiceError('FAILED_PRECONDITION', `several instances have the address ${address}`);
+    return rows[0]?.uuid ?? null;
+  }
+}
+
+function factsOfRow({ keypairs, injectedFiles, floatingAddresses, ...row }: FactsRow): InstanceFacts {
+  return Object.freeze({
+    ...row,
+    keyPairs: keypairs === null ? null : readKeyPairs(row.uuid, keypairs).objects,
+    injectedFiles: injectedFiles ?? [],
+    floatingAddresses: floatingAddresses ?? [],
+  });
+}

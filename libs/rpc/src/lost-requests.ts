@@ -19,8 +19,9 @@ const LOSSES_HEADER = 'x-gatehouse-losses';
 export const COPY_HELD_MS = 100;
 /** One at first, then twice as many each time. */
 const SUSPECTS_MAX = 8;
-/** Between those: long enough for the guilty one to show. */
+/** Between those: long enough for the guilty one to show, and longer on a machine where putting back takes long. */
 const APART_MS = 500;
+const APART_FACTOR = 5;
 const RETURN_MS_MAX = 5_000;
 
 export interface LostRequest {
@@ -56,8 +57,9 @@ export class LostRequests {
   async #fewByFew(): Promise<void> {
     this.#isRunning = true;
     for (let size = 1; this.#suspects.length > 0; size = Math.min(2 * size, SUSPECTS_MAX)) {
+      const began = performance.now();
       await Promise.all(this.#suspects.splice(0, size).map((each) => this.#judge(each)));
-      await sleep(APART_MS);
+      await sleep(APART_MS + APART_FACTOR * (performance.now() - began));
     }
     this.#isRunning = false;
   }

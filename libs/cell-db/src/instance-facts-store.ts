@@ -50,6 +50,8 @@ export interface InstanceFacts {
   readonly keyData: string | null;
   /** Null: as the service is set. */
   readonly metadataTokens: MetadataTokens | null;
+  /** Its guest gets all this as a drive, too. */
+  readonly configDrive: boolean;
   /** Grows by one at every change of any of these. */
   readonly generation: number;
 }
@@ -61,7 +63,7 @@ const FACTS = Prisma.raw(`
   i.uuid::text AS uuid, i.id, i.project_id AS "projectId", i.user_id AS "userId", i.display_name AS "displayName", i.hostname,
   i.availability_zone AS "availabilityZone", i.launch_index AS "launchIndex", i.reservation_id AS "reservationId", i.image_ref AS "imageRef",
   i.flavor ->> 'id' AS "flavorRef", i.metadata, i.user_data AS "userData", i.network, i.key_name AS "keyName", i.key_data AS "keyData",
-  i.metadata_tokens AS "metadataTokens", i.generation, e.keypairs, e.injected_files AS "injectedFiles",
+  i.metadata_tokens AS "metadataTokens", i.config_drive AS "configDrive", i.generation, e.keypairs, e.injected_files AS "injectedFiles",
   (SELECT json_agg(a.address ORDER BY a.address) FROM instance_addresses a WHERE a.instance_uuid = i.uuid AND a.kind = 'floating') AS "floatingAddresses"`);
 
 type FactsRow = Omit<InstanceFacts, 'keyPairs' | 'injectedFiles' | 'floatingAddresses'> & {

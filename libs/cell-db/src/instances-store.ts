@@ -28,6 +28,8 @@ export interface StoredInstance extends Instance {
   /** What services remember of the instance; no user sees it. */
   readonly systemMetadata: Readonly<Record<string, string>>;
   readonly launchIndex: number;
+  /** Its guest gets its metadata as a drive, too. */
+  readonly configDrive: boolean;
   /** Grows by one at every change. */
   readonly generation: number;
 }
@@ -49,6 +51,7 @@ export interface NewInstance {
   readonly metadata: Readonly<Record<string, string>>;
   readonly imageRef?: string | null;
   readonly flavorRef?: string | null;
+  readonly configDrive?: boolean;
   readonly createdAt: Date;
 }
 
@@ -94,7 +97,7 @@ const INSTANCE_COLUMNS = Prisma.raw(`
   uuid::text AS uuid, id, project_id AS "projectId", user_id AS "userId", display_name AS "displayName", hostname, host,
   availability_zone AS "availabilityZone", vm_state AS "vmState", task_state AS "taskState", key_name AS "keyName", key_data AS "keyData",
   user_data AS "userData", metadata, system_metadata AS "systemMetadata", image_ref AS "imageRef", flavor, launch_index AS "launchIndex",
-  generation, created_at AS "createdAt", updated_at AS "updatedAt", launched_at AS "launchedAt", deleted_at AS "deletedAt"`);
+  config_drive AS "configDrive", generation, created_at AS "createdAt", updated_at AS "updatedAt", launched_at AS "launchedAt", deleted_at AS "deletedAt"`);
 
 export class InstancesStore {
   readonly #client: CellClient;
@@ -268,15 +271,15 @@ function notFound(uuid: string): ServiceError {
   return new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);
 }
 
-type SelectedRow = Omit<InstanceRow, 'node' | 'network' | 'reservationId' | 'configDrive' | 'metadataTokens' | 'terminatedAt'>;
+type SelectedRow = Omit<InstanceRow, 'node' | 'network' | 'reservationId' | 'metadataTokens' | 'terminatedAt'>;
 
 function instanceOfRow(row: SelectedRow): StoredInstance {
   const { uuid, id, projectId, userId, displayName, hostname, host, vmState, taskState, keyName, keyData, userData } = row;
-  const { createdAt, updatedAt, launchedAt, deletedAt, availabilityZone, imageRef, launchIndex, generation } = row;
+  const { createdAt, updatedAt, launchedAt, deletedAt, availabilityZone, imageRef, launchIndex, configDrive, generation } = row;
   return Object.freeze({
     uuid, id, projectId, userId, displayName, hostname, host, vmState, taskState, keyName, keyData, userData,
     metadata: textsOf(row.metadata), systemMetadata: textsOf(row.systemMetadata),
     createdAt, updatedAt, launchedAt, deletedAt, deleted: deletedAt !== null,
-    availabilityZone, imageRef, flavorRef: flavorRefOf(row.flavor), launchIndex, generation,
+    availabilityZone, imageRef, flavorRef: flavorRefOf(row.flavor), launchIndex, configDrive, generation,
   });
 }

@@ -16,6 +16,7 @@ import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Guests } from './guests.ts';
 import { hostNameOf } from './host-name.ts';
+import type { MetadataNews } from './metadata-news.ts';
 import type { Placement } from './placement.ts';
 import { ZONE } from './placement.ts';
 
@@ -49,19 +50,28 @@ export interface Databases {
   readonly cellDb: CellDb;
 }
 
+/** Who has a part in an instance's life. */
+export interface InstanceHelpers {
+  readonly placement: Placement;
+  readonly guests: Guests;
+  readonly news: MetadataNews;
+}
+
 export class Instances {
   readonly #databases: Databases;
   readonly #cell: () => Promise<string>;
   readonly #placement: Placement;
   readonly #guests: Guests;
+  readonly #news: MetadataNews;
   readonly #clock: Clock;
 
   /** `cell` answers the uuid of the cell that new instances live in. */
-  constructor(databases: Databases, cell: () => Promise<string>, placement: Placement, guests: Guests, clock: Clock) {
+  constructor(databases: Databases, cell: () => Promise<string>, { placement, guests, news }: InstanceHelpers, clock: Clock) {
     this.#databases = databases;
     this.#cell = cell;
     this.#placement = placement;
     this.#guests = guests;
+    this.#news = news;
     this.#clock = clock;
   }
 
@@ -87,6 +97,8 @@ export class Instances {
       await stores.instanceExtra.saveKeyPairs(uuid, keypairs, now);
       return stored;
     });
+    // Somebody may have asked for it before, and be remembered to have found nothing.
+    this.#news.tell(uuid, context);
     await this.#guests.build({ ...instance, keypairs }, context);
     return instance;
   }
@@ -129,6 +141,7 @@ export class Instances {
     await this.#guests.endSessions(uuid, 'instance_deleted', context);
     await this.#guests.destroy(instance, 'instance_deleted', context);
     await cellDb.transaction(({ instances }) => instances.softDelete(uuid, this.#clock.now()));
+    this.#news.tell(uuid, context);
     await this.#guests.endSessions(uuid, 'instance_deleted', context);
   }
 

@@ -9,6 +9,7 @@ import type { ActionName } from './action-rules.ts';
 import type { Guests } from './guests.ts';
 import type { InstanceTasks } from './instance-tasks.ts';
 import type { Instances } from './instances.ts';
+import type { MetadataNews } from './metadata-news.ts';
 import type { Placement } from './placement.ts';
 import type { Move, Relocation } from './relocation.ts';
 
@@ -17,6 +18,7 @@ export interface MovesParts {
   readonly placement: Placement;
   readonly guests: Guests;
   readonly tasks: InstanceTasks;
+  readonly news: MetadataNews;
   readonly relocation: Relocation;
 }
 
@@ -144,7 +146,7 @@ export class Moves {
   }
 
   async #move(context: RequestContext, uuid: string, action: ActionName, moveOf: (begun: StoredInstance) => Move): Promise<void> {
-    const { tasks, relocation, guests } = this.#parts;
+    const { tasks, relocation, guests, news } = this.#parts;
     const begun = await tasks.begin(uuid, action);
     const move = moveOf(begun);
     const work = async (own: RequestContext): Promise<void> => {
@@ -156,7 +158,9 @@ export class Moves {
       else await tasks.change(changed, { ...move.arrived, taskState: null });
       await guests.endSessions(uuid, move.reason, own);
     };
-    await tasks.run(begun, context, work, async () => {
+    // Its flavor is another then.
+    const told = (own: RequestContext): Promise<void> => work(own).finally(() => news.tell(uuid, own));
+    await tasks.run(begun, context, told, async () => {
       await tasks.change(begun, { taskState: null });
       await tasks.change({ ...begun, taskState: move.nextTask }, { ...move.arrived, taskState: null });
     });

@@ -13,6 +13,7 @@ import type { Guests } from './guests.ts';
 import type { InstanceTasks } from './instance-tasks.ts';
 import { checkMetadata, ownerOf } from './instances.ts';
 import type { Instances } from './instances.ts';
+import type { MetadataNews } from './metadata-news.ts';
 import type { Placement } from './placement.ts';
 
 /** What is said anew of an instance; what is undefined stays as it is, null takes it away. */
@@ -26,19 +27,30 @@ export interface Rebuilt {
   readonly userData?: string | null | undefined;
 }
 
+export interface PowerParts {
+  readonly cellDb: CellDb;
+  readonly instances: Instances;
+  readonly placement: Placement;
+  readonly guests: Guests;
+  readonly tasks: InstanceTasks;
+  readonly news: MetadataNews;
+}
+
 export class Power {
   readonly #cellDb: CellDb;
   readonly #instances: Instances;
   readonly #placement: Placement;
   readonly #guests: Guests;
   readonly #tasks: InstanceTasks;
+  readonly #news: MetadataNews;
 
-  constructor(cellDb: CellDb, instances: Instances, placement: Placement, guests: Guests, tasks: InstanceTasks) {
+  constructor({ cellDb, instances, placement, guests, tasks, news }: PowerParts) {
     this.#cellDb = cellDb;
     this.#instances = instances;
     this.#placement = placement;
     this.#guests = guests;
     this.#tasks = tasks;
+    this.#news = news;
   }
 
   /** Each throws NOT_FOUND, FAILED_PRECONDITION (state, or a host that does not report), and what its agent refuses with at once. */
@@ -69,7 +81,11 @@ export class Power {
       ...(userData === undefined ? {} : { userData }),
       ...(keyName === undefined ? {} : { keyName: keyPair?.name ?? null, keyData: keyPair?.publicKey ?? null }),
     });
-    if (keyName !== undefined) await this.#cellDb.instanceExtra.saveKeyPairs(uuid, { objects: keyPair === null ? [] : [keyPair] }, begun.updatedAt ?? begun.createdAt);
+    if (keyName !== undefined) {
+      const keyPairs = { objects: keyPair === null ? [] : [keyPair] };
+      await this.#cellDb.transaction(({ instanceExtra }) => instanceExtra.saveKeyPairs(uuid, keyPairs, begun.updatedAt ?? begun.createdAt));
+    }
+    this.#news.tell(uuid, context);
     await this.#run(begun, context, 'instance_rebuilt', (instance, own) => this.#guests.rebuild(instance, own));
     return begun;
   }

@@ -8,11 +8,12 @@ import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
 import { createHttpApp, listenHttp } from '@gatehouse/runtime/nest-app';
 import type { MetadataConfig } from './config.ts';
+import { Identification } from './identification.ts';
 import { InstanceMetadata } from './instance-metadata.ts';
-import { LOG, MetadataController, SIGNATURE_CHECK } from './metadata.controller.ts';
+import { DOORS, MetadataController } from './metadata.controller.ts';
+import type { Doors } from './metadata.controller.ts';
 import { refusalOf } from './refusal.ts';
 import { signatureCheck } from './signature.ts';
-import type { SignatureCheck } from './signature.ts';
 
 export interface MetadataResources {
   readonly config: MetadataConfig;
@@ -27,22 +28,18 @@ const BODY_BYTES_MAX = 4_096;
 
 @Module({})
 export class MetadataModule {
-  static of(metadata: InstanceMetadata, check: SignatureCheck, log: Logger): DynamicModule {
-    return {
-      module: MetadataModule,
-      controllers: [MetadataController],
-      providers: [
-        { provide: InstanceMetadata, useValue: metadata },
-        { provide: SIGNATURE_CHECK, useValue: check },
-        { provide: LOG, useValue: log },
-      ],
-    };
+  static of(doors: Doors): DynamicModule {
+    return { module: MetadataModule, controllers: [MetadataController], providers: [{ provide: DOORS, useValue: doors }] };
   }
 }
 
 /** Serves metadata. Throws INVALID_ARGUMENT for an empty secret, and what the system says about a port that is taken. */
 export async function startMetadata({ config, cellDb, log, metrics }: MetadataResources): Promise<App> {
-  const module = MetadataModule.of(new InstanceMetadata(cellDb), signatureCheck(config.metadataSecrets), log);
+  const module = MetadataModule.of({
+    identification: new Identification(signatureCheck(config.metadataSecrets)),
+    metadata: new InstanceMetadata(cellDb),
+    log,
+  });
   const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => refusalOf(error, '') });
   const fastify = http.getHttpAdapter().getInstance();
   fastify.removeAllContentTypeParsers();

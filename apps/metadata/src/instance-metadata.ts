@@ -11,10 +11,10 @@ export class InstanceMetadata {
     this.#cellDb = cellDb;
   }
 
-  /** Throws NOT_FOUND for an instance that is not there, deleted, or of another project. */
-  async get(instanceId: string, projectId: string): Promise<InstanceFacts> {
-    const facts = isUuid(instanceId) ? await this.#cellDb.instanceFacts.find(instanceId) : null;
-    if (facts === null || facts.projectId !== projectId) throw notFound();
+  /** Throws NOT_FOUND for an instance that is not there, deleted, or of another project; null: any project's. */
+  async get(instanceUuid: string, projectId: string | null): Promise<InstanceFacts> {
+    const facts = isUuid(instanceUuid) ? await this.#cellDb.instanceFacts.find(instanceUuid) : null;
+    if (facts === null || (projectId !== null && facts.projectId !== projectId)) throw notFound();
     return facts;
   }
 }

@@ -1,49 +1,36 @@
 /**
- * Every path of the metadata service. Who asks is settled first, by the proxy's signed headers; what they may read
- * is the tree of their instance. Answers and refusals are text, as Nova's (JSON where a client asks for it).
+ * Every path of the metadata service, through the same doors in the same order: who asks, how often, what is known of the
+ * instance, its session token; then the answer. Answers and refusals are text, as Nova's (JSON where a client asks for it).
  */
 import { All, Controller, Inject, Req, Res } from '@nestjs/common';
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import type { Logger } from '@gatehouse/runtime/logger';
-import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
-import { EC2_LISTING, ec2Tree } from '@gatehouse/instance-metadata/ec2-tree';
-import { TEXT, stepsOf, walk } from '@gatehouse/instance-metadata/metadata-tree';
+import { EC2_LISTING } from '@gatehouse/instance-metadata/ec2-tree';
+import { TEXT, stepsOf } from '@gatehouse/instance-metadata/metadata-tree';
 import type { Answer } from '@gatehouse/instance-metadata/metadata-tree';
-import { openstackTree } from '@gatehouse/instance-metadata/openstack-tree';
-import { InstanceMetadata } from './instance-metadata.ts';
+import type { Identification } from './identification.ts';
+import type { InstanceMetadata } from './instance-metadata.ts';
+import type { MetadataReply, MetadataRequest } from './metadata-request.ts';
+import { readTree } from './reading.ts';
 import { refusalOf } from './refusal.ts';
-import type { SignatureCheck } from './signature.ts';
 
-export const SIGNATURE_CHECK = Symbol('signature check');
-export const LOG = Symbol('log');
+export const DOORS = Symbol('doors');
 
-/** The parts of Fastify's request and reply that are used here. */
-export interface MetadataRequest {
-  readonly id: string;
-  readonly method: string;
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly raw: { readonly headersDistinct: Readonly<Record<string, readonly string[] | undefined>> };
-}
-
-export interface MetadataReply {
-  status(code: number): MetadataReply;
-  headers(values: Readonly<Record<string, string>>): MetadataReply;
-  send(content: string | Buffer): unknown;
+/** What a request passes, in this order. */
+export interface Doors {
+  readonly identification: Identification;
+  readonly metadata: InstanceMetadata;
+  readonly log: Logger;
 }
 
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 @Controller()
 export class MetadataController {
-  readonly #metadata: InstanceMetadata;
-  readonly #check: SignatureCheck;
-  readonly #log: Logger;
+  readonly #doors: Doors;
 
-  constructor(@Inject(InstanceMetadata) metadata: InstanceMetadata, @Inject(SIGNATURE_CHECK) check: SignatureCheck, @Inject(LOG) log: Logger) {
-    this.#metadata = metadata;
-    this.#check = check;
-    this.#log = log;
+  constructor(@Inject(DOORS) doors: Doors) {
+    this.#doors = doors;
   }
 
   @All('*')
@@ -53,8 +40,8 @@ export class MetadataController {
       reply.status(200).headers({ 'content-type': type }).send(content);
     } catch (thrown) {
       const error = toServiceError(thrown);
-      if (error.code === 'INTERNAL') this.#log.error({ requestId: request.id, err: thrown }, 'metadata could not be given');
-      const { status, headers, body } = refusalOf(error, header(request, 'accept') ?? '');
+      if (error.code === 'INTERNAL') this.#doors.log.error({ requestId: request.id, err: thrown }, 'metadata could not be given');
+      const { status, headers, body } = refusalOf(error, request.headers.accept ?? '');
       reply.status(status).headers(headers).send(body);
     }
   }
@@ -63,38 +50,12 @@ export class MetadataController {
     const steps = stepsOf(request.url.split('?', 1)[0] ?? '/');
     if (steps.length === 0) return { type: TEXT, content: EC2_LISTING.join('\n') };
     if (steps.length === 1 && steps[0] === 'healthcheck') return { type: TEXT, content: 'OK' };
-    const facts = await this.#identify(request);
+    const asker = await this.#doors.identification.identify(request);
+    const facts = await this.#doors.metadata.get(asker.instanceUuid, asker.projectId);
     const answer = readTree(facts, steps);
     if (!READING.has(request.method)) throw notReading();
     return answer;
   }
-
-  async #identify(request: MetadataRequest): Promise<InstanceFacts> {
-    const instanceId = single(request, 'X-Instance-ID');
-    const signature = single(request, 'X-Instance-ID-Signature');
-    const projectId = single(request, 'X-Tenant-ID');
-    this.#check(instanceId, signature);
-    return this.#metadata.get(instanceId, projectId);
-  }
-}
-
-function readTree(facts: InstanceFacts, steps: readonly string[]): Answer {
-  const [first, ...rest] = steps;
-  if (first === 'openstack') return walk(openstackTree(facts), rest);
-  return walk(ec2Tree(facts), first === 'ec2' ? rest : steps);
-}
-
-function header(request: MetadataRequest, name: string): string | undefined {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value[0] : value;
-}
-
-function single(request: MetadataRequest, name: string): string {
-  const values = request.raw.headersDistinct[name.toLowerCase()] ?? [];
-  const [value, ...others] = values;
-  if (value === undefined) throw new ServiceError('INVALID_ARGUMENT', `${name} header is missing from request.`);
-  if (others.length > 0) throw new ServiceError('INVALID_ARGUMENT', `Multiple ${name} headers found within request.`);
-  return value;
 }
 
 /** Nova answers every method as if it were GET. */

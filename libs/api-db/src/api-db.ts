@@ -7,6 +7,7 @@ import { CellMappingsStore } from './cell-mappings-store.ts';
 import { PrismaClient } from './generated/client.ts';
 import { MIGRATIONS } from './generated/migrations.ts';
 import { InstanceMappingsStore } from './instance-mappings-store.ts';
+import { KeyPairAdoptionsStore } from './key-pair-adoptions-store.ts';
 import { KeyPairsStore } from './key-pairs-store.ts';
 import { sqlClientOf } from './sql-client.ts';
 
@@ -18,6 +19,8 @@ export interface ApiStores {
 
 /** Every method rejects with a ServiceError: UNAVAILABLE while the database is not there or has no tables yet. */
 export interface ApiDb extends ApiStores {
+  /** Each statement a transaction of its own. */
+  readonly keyPairAdoptions: KeyPairAdoptionsStore;
   /**
    * All of `work` or nothing, at READ COMMITTED; nothing, with the statement's error, when one statement failed, even if
    * `work` caught that. Use only the stores it is given, do nothing slow in it (ten
@@ -41,6 +44,7 @@ function apiDbOf(database: Database): ApiDb {
   const client = openClient<ApiClient>((options) => new PrismaClient(options), database);
   return {
     ...storesOf(client.root, new KeyPairsStore(sqlClientOf(database.sql.run), (work) => database.sql.transaction((run) => work(sqlClientOf(run))))),
+    keyPairAdoptions: new KeyPairAdoptionsStore(sqlClientOf(database.sql.run)),
     transaction: (work) => client.transaction((tx) => work(storesOf(tx, new KeyPairsStore(tx, (inTx) => inTx(tx))))),
     migrate: () => database.migrate(),
     check: () => database.check(),

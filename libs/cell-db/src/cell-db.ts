@@ -15,7 +15,11 @@ import { MIGRATIONS } from './generated/migrations.ts';
 import { InstanceExtraStore } from './instance-extra-store.ts';
 import { InstanceFactsStore } from './instance-facts-store.ts';
 import { InstanceHeadsStore } from './instance-heads-store.ts';
+import { InstanceKeyPairMovesStore } from './instance-key-pair-moves-store.ts';
+import { InstancePasswordsStore } from './instance-passwords-store.ts';
 import { InstancesStore } from './instances-store.ts';
+import { LegacyKeyPairsStore } from './legacy-key-pairs-store.ts';
+import { KeyPairMovesStore } from './key-pair-moves-store.ts';
 import { ServicesStore } from './services-store.ts';
 import { sqlClientOf } from './sql-client.ts';
 import type { SqlClient } from './sql-client.ts';
@@ -24,6 +28,8 @@ export interface CellStores {
   readonly instances: InstancesStore;
   readonly instanceExtra: InstanceExtraStore;
   readonly instanceFacts: InstanceFactsStore;
+  readonly instancePasswords: InstancePasswordsStore;
+  readonly legacyKeyPairs: LegacyKeyPairsStore;
   readonly consoleConnections: ConsoleConnectionsStore;
   readonly consoleTokens: ConsoleTokensStore;
   readonly consoleSessions: ConsoleSessionsStore;
@@ -34,12 +40,18 @@ export interface CellStores {
 }
 
 /** What a transaction about consoles has. The same statements as those of CellStores, at a fraction of the price. */
-export interface ConsoleStores extends Omit<CellStores, 'instances' | 'instanceExtra' | 'instanceFacts'> {
+export interface ConsoleStores extends Omit<CellStores, 'instances' | 'instanceExtra' | 'instanceFacts' | 'instancePasswords' | 'legacyKeyPairs'> {
   readonly instances: Pick<InstanceHeadsStore, 'find' | 'lock' | 'isDeleted'>;
 }
 
+/** What the move of key pairs has. */
+export interface MoveStores {
+  readonly keyPairMoves: KeyPairMovesStore;
+  readonly instanceKeyPairMoves: InstanceKeyPairMovesStore;
+}
+
 /** Every method rejects with a ServiceError: UNAVAILABLE while the database is not there or has no tables yet. */
-export interface CellDb extends CellStores {
+export interface CellDb extends CellStores, MoveStores {
   /**
    * All of `work` or nothing, at READ COMMITTED; nothing, with the statement's error, when one statement failed, even if
    * `work` caught that. Use only the stores it is given, do nothing slow in it (ten
@@ -51,6 +63,8 @@ export interface CellDb extends CellStores {
    * `last`, which are to be asked for at once, with the COMMIT, so that their answers come too late to refuse anything.
    */
   consoleTransaction<T>(work: (stores: ConsoleStores) => Promise<T>, last?: (stores: ConsoleStores, result: T) => Promise<unknown>): Promise<T>;
+  /** The same for the move of key pairs, of which the API database is told in the middle. */
+  moveTransaction<T>(work: (stores: MoveStores) => Promise<T>): Promise<T>;
   /** The database's own time: the one by which all who share it judge what has expired. */
   now(): Promise<Date>;
   /** Applies what is missing of prisma/cell/migrations; safe while others do the same. @returns the names it applied */
@@ -70,11 +84,13 @@ function cellDbOf(database: Database): CellDb {
   const client = openClient<CellClient>((options) => new PrismaClient(options), database);
   return {
     ...storesOf(client.root, sqlClientOf(database.sql.run)),
+    ...moveStoresOf(sqlClientOf(database.sql.run)),
     transaction: (work) => client.transaction((tx) => work(storesOf(tx, tx))),
     consoleTransaction: (work, last) => database.sql.transaction(
       (run) => work(consoleStoresOf(sqlClientOf(run))),
       last && ((run, result) => last(consoleStoresOf(sqlClientOf(run)), result)),
     ),
+    moveTransaction: (work) => database.sql.transaction((run) => work(moveStoresOf(sqlClientOf(run)))),
     async now() {
       const [row] = await sqlClientOf(database.sql.run).$queryRaw<readonly { readonly now: Date }[]>`SELECT (clock_timestamp() AT TIME ZONE 'UTC')::timestamp(3) AS now`;
       if (row === undefined) throw new ServiceError('INTERNAL', 'the database did not say the time');
@@ -92,7 +108,13 @@ function storesOf(client: CellClient, sql: SqlClient): CellStores {
     instances: new InstancesStore(client, sql),
     instanceExtra: new InstanceExtraStore(client),
     instanceFacts: new InstanceFactsStore(sql),
+    instancePasswords: new InstancePasswordsStore(sql),
+    legacyKeyPairs: new LegacyKeyPairsStore(sql),
   };
+}
+
+function moveStoresOf(sql: SqlClient): MoveStores {
+  return { keyPairMoves: new KeyPairMovesStore(sql), instanceKeyPairMoves: new InstanceKeyPairMovesStore(sql) };
 }
 
 function consoleStoresOf(sql: SqlClient): ConsoleStores {

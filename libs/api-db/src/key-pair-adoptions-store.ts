@@ -1,0 +1,65 @@
+/**
+ * key_pairs as `gatehouse db online-data-migrations` fills it: with rows of the cells, many at a time, which keep their ids and
+ * moments. What is here already stays as it is: it is what users see.
+ */
+import { Prisma } from './generated/client.ts';
+import type { SqlClient } from './sql-client.ts';
+
+export interface AdoptedKeyPair {
+  readonly id: number;
+  readonly userId: string;
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly publicKey: string;
+  readonly type: 'ssh' | 'x509';
+  /** As PostgreSQL writes timestamps, in UTC. */
+  readonly createdAt: string;
+  readonly updatedAt: string | null;
+}
+
+export interface UserAndName {
+  readonly userId: string;
+  readonly name: string;
+}
+
+/** One sequence of ids for rows that come and those that are made here. */
+const SEQUENCE = Prisma.raw(`key_pairs_id_seq`);
+
+export class KeyPairAdoptionsStore {
+  readonly #client: SqlClient;
+
+  constructor(client: SqlClient) {
+    this.#client = client;
+  }
+
+  /**
+   * Inserts those whose user has no key pair of the name; committed when it resolves. In one order, whoever asks, so that two who
+   * bring the same rows wait for each other in no ring. @returns the users and names that were inserted
+   */
+  async adopt(rows: readonly AdoptedKeyPair[]): Promise<readonly UserAndName[]> {
+    if (rows.length === 0) return [];
+    return this.#client.$queryRaw<readonly UserAndName[]>`
+      INSERT INTO key_pairs (id, user_id, name, fingerprint, public_key, type, created_at, updated_at)
+      SELECT * FROM unnest(
+        ${rows.map(({ id }) => id)}::integer[], ${rows.map(({ userId }) => userId)}::text[], ${rows.map(({ name }) => name)}::text[],
+        ${rows.map(({ fingerprint }) => fingerprint)}::text[], ${rows.map(({ publicKey }) => publicKey)}::text[], ${rows.map(({ type }) => type)}::text[],
+        ${rows.map(({ createdAt }) => createdAt)}::timestamp[], ${rows.map(({ updatedAt }) => updatedAt)}::timestamp[]
+      ) AS arriving(id, user_id, name, fingerprint, public_key, type, created_at, updated_at)
+      ORDER BY user_id, name
+      ON CONFLICT DO NOTHING RETURNING user_id AS "userId", name`;
+  }
+
+  /** Those that are here, in any order. */
+  async findMany(wanted: readonly UserAndName[]): Promise<readonly AdoptedKeyPair[]> {
+    if (wanted.length === 0) return [];
+    return this.#client.$queryRaw<readonly AdoptedKeyPair[]>`
+      SELECT id, user_id AS "userId", name, fingerprint, public_key AS "publicKey", type, created_at::text AS "createdAt", updated_at::text AS "updatedAt"
+      FROM key_pairs WHERE (user_id, name) IN
+        (SELECT * FROM unnest(${wanted.map(({ userId }) => userId)}::text[], ${wanted.map(({ name }) => name)}::text[]))`;
+  }
+
+  /** Lets the ids that are given here begin above `idMax`; never goes back. Ids are a courtesy: nothing breaks where two rows share one. */
+  async reserveIds(idMax: number): Promise<void> {
+    await this.#client.$queryRaw`SELECT setval('key_pairs_id_seq', ${idMax}::bigint) FROM ${SEQUENCE} WHERE last_value < ${idMax}::bigint`;
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Instances whose key pairs have not come to instance_extra yet, as `gatehouse db online-data-migrations` sees them: its row is
+ * missing or NULL. What cannot come is set aside there with the reason. Deleted instances need nothing.
+ */
+import { KeyPairList } from '@gatehouse/objects/key-pair-list';
+import { Prisma } from './generated/client.ts';
+import type { MovePage } from './key-pair-moves-store.ts';
+import { pythonJson } from './python-json.ts';
+import type { SqlClient } from './sql-client.ts';
+
+/** A live instance, and what it was started with. */
+export interface UnmigratedInstance {
+  readonly id: number;
+  readonly uuid: string;
+  readonly userId: string;
+  readonly keyName: string | null;
+  /** Null also where it is longer than the limit that was asked with: then keyDataChars tells. */
+  readonly keyData: string | null;
+  readonly keyDataChars: number;
+}
+
+export interface InstanceKeyPairs {
+  readonly uuid: string;
+  readonly keyPairs: KeyPairList;
+}
+
+export interface SetAsideInstance {
+  readonly uuid: string;
+  readonly reason: string;
+}
+
+export interface ListedSetAsideInstance extends SetAsideInstance {
+  readonly userId: string;
+  readonly keyName: string | null;
+}
+
+const WAITING = Prisma.sql`i.deleted_at IS NULL AND (e.instance_uuid IS NULL OR (e.keypairs IS NULL AND e.set_aside IS NULL))`;
+
+export class InstanceKeyPairMovesStore {
+  readonly #client: SqlClient;
+
+  constructor(client: SqlClient) {
+    this.#client = client;
+  }
+
+  /**
+   * By their small ids, locked until the transaction ends, as whoever replaces an instance's keys locks it. `locked`:
+   * whether those that others hold are passed over or waited for.
+   */
+  async take(page: MovePage, locked: 'skip' | 'wait'): Promise<readonly UnmigratedInstance[]> {
+    return this.#select(page, locked === 'skip' ? Prisma.sql`FOR NO KEY UPDATE OF i SKIP LOCKED` : Prisma.sql`FOR NO KEY UPDATE OF i`);
+  }
+
+  /** The same instances, neither locked nor waited for. */
+  async look(page: MovePage): Promise<readonly UnmigratedInstance[]> {
+    return this.#select(page, Prisma.empty);
+  }
+
+  async #select({ after, limit, publicKeyMax }: MovePage, lock: Prisma.Sql): Promise<readonly UnmigratedInstance[]> {
+    return this.#client.$queryRaw<readonly UnmigratedInstance[]>`
+      SELECT i.id, i.uuid::text AS uuid, i.user_id AS "userId", i.key_name AS "keyName", coalesce(length(i.key_data), 0) AS "keyDataChars",
+        CASE WHEN length(i.key_data) <= ${publicKeyMax}::integer THEN i.key_data END AS "keyData"
+      FROM instances i LEFT JOIN instance_extra e ON e.instance_uuid = i.uuid
+      WHERE ${WAITING} AND i.id > ${after}::integer ORDER BY i.id LIMIT ${limit}::integer ${lock}`;
+  }
+
+  /**
+   * Writes nothing where somebody has written meanwhile; lets the generation grow of those that get keys. Only inside
+   * CellDb.moveTransaction, with the instances taken. @returns how many were written
+   */
+  async save(rows: readonly InstanceKeyPairs[], at: Date): Promise<number> {
+    const withKeys = rows.filter(({ keyPairs }) => keyPairs.objects.length > 0).map(({ uuid }) => uuid);
+    const [written] = await Promise.all([
+      this.#client.$executeRaw`
+        INSERT INTO instance_extra AS e (instance_uuid, keypairs, created_at)
+        SELECT s.uuid, s.keypairs, ${at}::timestamp
+        FROM unnest(${rows.map(({ uuid }) => uuid)}::uuid[], ${rows.map(({ keyPairs }) => textOf(keyPairs))}::text[]) AS s(uuid, keypairs)
+        ON CONFLICT (instance_uuid) DO UPDATE SET keypairs = excluded.keypairs, set_aside = NULL, updated_at = excluded.created_at
+        WHERE e.keypairs IS NULL`,
+      withKeys.length === 0 ? 0 : this.#client.$executeRaw`UPDATE instances SET generation = generation + 1 WHERE uuid = ANY(${withKeys}::uuid[])`,
+    ]);
+    return written;
+  }
+
+  async setAside(rows: readonly SetAsideInstance[], at: Date): Promise<number> {
+    return this.#client.$executeRaw`
+      INSERT INTO instance_extra AS e (instance_uuid, set_aside, created_at)
+      SELECT s.uuid, s.reason, ${at}::timestamp
+      FROM unnest(${rows.map(({ uuid }) => uuid)}::uuid[], ${rows.map(({ reason }) => reason)}::text[]) AS s(uuid, reason)
+      ON CONFLICT (instance_uuid) DO UPDATE SET set_aside = excluded.set_aside, updated_at = excluded.created_at
+      WHERE e.keypairs IS NULL`;
+  }
+
+  /** All that are set aside are to be tried again. @returns how many there were */
+  async retrySetAside(): Promise<number> {
+    return this.#client.$executeRaw`UPDATE instance_extra SET set_aside = NULL WHERE keypairs IS NULL AND set_aside IS NOT NULL`;
+  }
+
+  /** Of live instances, by their small ids, at most `limit`. */
+  async listSetAside(limit: number): Promise<readonly ListedSetAsideInstance[]> {
+    return this.#client.$queryRaw<readonly ListedSetAsideInstance[]>`
+      SELECT i.uuid::text AS uuid, i.user_id AS "userId", i.key_name AS "keyName", e.set_aside AS reason
+      FROM instance_extra e JOIN instances i ON i.uuid = e.instance_uuid
+      WHERE e.keypairs IS NULL AND e.set_aside IS NOT NULL AND i.deleted_at IS NULL ORDER BY i.id LIMIT ${limit}::integer`;
+  }
+
+  /** Live instances: those still to migrate, and those set aside. */
+  async count(): Promise<{ readonly remaining: number; readonly setAside: number }> {
+    const [row] = await this.#client.$queryRaw<readonly { readonly remaining: number; readonly setAside: number }[]>`
+      SELECT count(*) FILTER (WHERE ${WAITING})::integer AS remaining, count(e.set_aside)::integer AS "setAside"
+      FROM instances i LEFT JOIN instance_extra e ON e.instance_uuid = i.uuid
+      WHERE i.deleted_at IS NULL AND e.keypairs IS NULL`;
+    return row ?? { remaining: 0, setAside: 0 };
+  }
+}
+
+/** What Nova 26.2 writes, to the byte. */
+function textOf(keyPairs: KeyPairList): string {
+  return pythonJson(KeyPairList.toPrimitive(keyPairs, { changes: ['objects'] }));
+}

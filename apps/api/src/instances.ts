@@ -8,14 +8,16 @@ import { randomUUID } from 'node:crypto';
 import type { ApiDb } from '@gatehouse/api-db/api-db';
 import type { StoredKeyPair } from '@gatehouse/api-db/key-pairs-store';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import type { InjectedFile } from '@gatehouse/cell-db/instance-facts-store';
 import type { NewInstance, StoredInstance } from '@gatehouse/cell-db/instances-store';
-import { ServiceError } from '@gatehouse/errors/service-error';
+import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import { isUuid } from '@gatehouse/objects/fields';
 import { serialPortCount } from '@gatehouse/objects/serial-port-count';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Guests } from './guests.ts';
 import { hostNameOf } from './host-name.ts';
+import { checkInjectedFiles } from './injected-files.ts';
 import type { MetadataNews } from './metadata-news.ts';
 import type { Placement } from './placement.ts';
 import { ZONE } from './placement.ts';
@@ -23,6 +25,9 @@ import { ZONE } from './placement.ts';
 export interface WantedInstance {
   readonly name: string;
   readonly keyName?: string | undefined;
+  /** More key pairs, behind that one. */
+  readonly keyNames?: readonly string[] | undefined;
+  readonly files?: readonly InjectedFile[] | undefined;
   /** base64 */
   readonly userData?: string | undefined;
   readonly metadata?: Readonly<Record<string, string>> | undefined;
@@ -31,6 +36,7 @@ export interface WantedInstance {
   readonly hostName?: string | undefined;
   readonly imageRef?: string | undefined;
   readonly flavorRef?: string | undefined;
+  readonly configDrive?: boolean | undefined;
 }
 
 export interface InstanceList {
@@ -44,6 +50,8 @@ export interface InstanceList {
 export const INSTANCES_PAGE_MAX = 1000;
 /** Most metadata entries of one instance, as in Nova's default quota. */
 export const METADATA_ITEMS_MAX = 128;
+/** Most key pairs of one instance. */
+export const INSTANCE_KEYS_MAX = 16;
 
 export interface Databases {
   readonly apiDb: ApiDb;
@@ -82,19 +90,21 @@ export class Instances {
   async create(context: RequestContext, wanted: WantedInstance): Promise<StoredInstance> {
     const { apiDb, cellDb } = this.#databases;
     const { projectId, userId } = ownerOf(context);
-    const metadata = wanted.metadata ?? {};
+    const { metadata = {}, files = [] } = wanted;
     checkMetadata(metadata);
-    const keyPair = await this.keyPairOf(userId, wanted.keyName);
+    checkInjectedFiles(files);
+    const keyPairs = await this.#keyPairsWanted(userId, wanted);
     const host = await this.#placement.choose(wanted.availabilityZone);
     const now = this.#clock.now();
     const uuid = randomUUID();
     // The mapping first: one without its instance is passed over, an instance without its mapping is lost.
     await apiDb.instanceMappings.save({ instanceUuid: uuid, cellUuid: await this.#cell(), projectId, userId, createdAt: now });
-    const keypairs = { objects: keyPair === null ? [] : [keyPair] };
-    const row = rowOf(wanted, { uuid, projectId, userId, host, metadata, keyPair, createdAt: now });
+    const keypairs = { objects: keyPairs };
+    const row = rowOf(wanted, { uuid, projectId, userId, host, metadata, keyPair: keyPairs[0] ?? null, createdAt: now });
     const instance = await cellDb.transaction(async (stores) => {
       const stored = await stores.instances.create(row);
       await stores.instanceExtra.saveKeyPairs(uuid, keypairs, now);
+      if (files.length > 0) await stores.instanceExtra.saveInjectedFiles(uuid, files, now);
       return stored;
     });
     // Somebody may have asked for it before, and be remembered to have found nothing.
@@ -153,6 +163,33 @@ export class Instances {
     return found;
   }
 
+  /** The user's key pairs of these names, in their order. Throws INVALID_ARGUMENT, which names each that is not there. */
+  async keyPairsOf(userId: string, names: readonly string[]): Promise<readonly StoredKeyPair[]> {
+    if (names.length > INSTANCE_KEYS_MAX) throw new ServiceError('INVALID_ARGUMENT', `an instance has at most ${INSTANCE_KEYS_MAX} key pairs; ${names.length} were named`);
+    const found = await Promise.all(names.map((name) => this.#keyPairIfAny(userId, name)));
+    const unknown = names.filter((_, index) => found[index] === null);
+    if (unknown.length > 0) throw new ServiceError('INVALID_ARGUMENT', `user ${userId} has no key pair of the name ${unknown.map((name) => JSON.stringify(name)).join(', ')}`);
+    return found.filter((keyPair) => keyPair !== null);
+  }
+
+  /** A single name is refused in Nova's words. */
+  async #keyPairsWanted(userId: string, { keyName, keyNames = [] }: WantedInstance): Promise<readonly StoredKeyPair[]> {
+    const first = await this.keyPairOf(userId, keyName);
+    const others = keyNames.filter((name) => name !== keyName);
+    if (first === null) return this.keyPairsOf(userId, others);
+    if (others.length >= INSTANCE_KEYS_MAX) throw new ServiceError('INVALID_ARGUMENT', `an instance has at most ${INSTANCE_KEYS_MAX} key pairs, key_name's among them`);
+    return [first, ...(await this.keyPairsOf(userId, others))];
+  }
+
+  async #keyPairIfAny(userId: string, name: string): Promise<StoredKeyPair | null> {
+    try {
+      return await this.keyPairOf(userId, name);
+    } catch (error) {
+      if (isServiceError(error) && error.code === 'INVALID_ARGUMENT') return null;
+      throw error;
+    }
+  }
+
   async #requireMarker(context: RequestContext, marker: string): Promise<void> {
     try {
       await this.show(context, marker);
@@ -200,5 +237,6 @@ function rowOf(wanted: WantedInstance, settled: Settled): NewInstance {
     userData: wanted.userData ?? null,
     imageRef: wanted.imageRef ?? null,
     flavorRef: wanted.flavorRef ?? null,
+    configDrive: wanted.configDrive ?? false,
   };
 }

@@ -114,6 +114,16 @@ describe('servers over HTTP', function () {
     for (const id of [withKey, without]) await api.ask('DELETE', `/v2.1/servers/${id}`);
   });
 
+  it("asks for a config drive in Nova's words for yes and no, and in no others", async () => {
+    assert.deepEqual(faultOf(await create({ name: 'd', config_drive: 'maybe' })).slice(0, 2), ['badRequest', 400]);
+    for (const [word, shown] of [[true, 'True'], ['yes', 'True'], ['1', 'True'], [false, ''], ['off', ''], [undefined, '']] as const) {
+      const { id } = serverOf(await create({ name: 'd', ...(word === undefined ? {} : { config_drive: word }) }));
+      assert.equal((await api.cellDb.instances.get(id)).configDrive, shown === 'True', String(word));
+      assert.equal(serverOf(await api.ask('GET', `/v2.1/servers/${id}`))['config_drive'], shown, String(word));
+      await api.ask('DELETE', `/v2.1/servers/${id}`);
+    }
+  });
+
   it('goes to the live host with the fewest instances', async () => {
     const ids: string[] = [];
     for (let index = 0; index < 4; index += 1) ids.push(serverOf(await create({ name: `p${index}` })).id);

@@ -73,7 +73,7 @@ export function detailedServer(instance: StoredInstance, call: ApiCall): JsonObj
     'OS-DCF:diskConfig': 'MANUAL',
     ...(WITH_PROGRESS.has(status) ? { progress: 0 } : {}),
     'OS-EXT-AZ:availability_zone': instance.availabilityZone ?? ZONE,
-    config_drive: '',
+    config_drive: instance.configDrive ? 'True' : '',
     key_name: instance.keyName,
     'OS-SRV-USG:launched_at': pythonTime(instance.launchedAt),
     'OS-SRV-USG:terminated_at': null,

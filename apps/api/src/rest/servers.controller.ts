@@ -8,7 +8,7 @@ import type { ApiCall } from './api-call.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import { API_PREFIXES } from './prefixes.ts';
 import type { Reply } from './reply.ts';
-import { createServerBody } from './server-schemas.ts';
+import { createServerBody, isTrue } from './server-schemas.ts';
 import { briefServer, createdServer, detailedServer } from './server-view.ts';
 
 @Controller(API_PREFIXES.map((prefix) => `${prefix}/servers`))
@@ -21,16 +21,19 @@ export class ServersController {
 
   @Post()
   async create(@Call() call: ApiCall, @Body() body: JsonValue, @Res({ passthrough: true }) reply: Reply): Promise<JsonObject> {
-    const { server } = createServerBody(body);
+    const { server } = createServerBody(call.version)(body);
     const instance = await this.#instances.create(call.context, {
       name: server.name,
       keyName: server.key_name,
+      keyNames: server.key_names,
+      files: server.personality,
       userData: server.user_data,
       metadata: server.metadata,
       availabilityZone: server.availability_zone,
       imageRef: server.imageRef === '' ? undefined : server.imageRef,
       flavorRef: server.flavorRef === undefined ? undefined : String(server.flavorRef),
-      hostName: call.version >= 90 ? server.hostname : undefined,
+      hostName: server.hostname,
+      configDrive: isTrue(server.config_drive),
     });
     reply.status(HttpStatus.ACCEPTED).header('location', `${call.rootUrl}${call.prefix}/servers/${instance.uuid}`);
     return createdServer(instance, server.adminPass ?? randomBytes(9).toString('base64url'), call);

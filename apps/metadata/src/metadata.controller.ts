@@ -52,7 +52,7 @@ export class MetadataController {
     if (steps.length === 1 && steps[0] === 'healthcheck') return { type: TEXT, content: 'OK' };
     const asker = await this.#doors.identification.identify(request);
     const facts = await this.#doors.metadata.get(asker.instanceUuid, asker.projectId);
-    const answer = readTree(facts, steps);
+    const answer = await readTree(facts, steps);
     if (!READING.has(request.method)) throw notReading();
     return answer;
   }

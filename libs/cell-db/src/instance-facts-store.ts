@@ -42,6 +42,7 @@ export interface InstanceFacts {
   readonly userData: string | null;
   /** Null: nothing is known. */
   readonly network: NetworkData | null;
+  readonly fixedAddresses: readonly string[];
   readonly floatingAddresses: readonly string[];
   readonly injectedFiles: readonly InjectedFile[];
   /** Its key pairs; null where the instance was never migrated, and only keyName and keyData tell of one. */
@@ -64,12 +65,12 @@ const FACTS = Prisma.raw(`
   i.availability_zone AS "availabilityZone", i.launch_index AS "launchIndex", i.reservation_id AS "reservationId", i.image_ref AS "imageRef",
   i.flavor ->> 'id' AS "flavorRef", i.metadata, i.user_data AS "userData", i.network, i.key_name AS "keyName", i.key_data AS "keyData",
   i.metadata_tokens AS "metadataTokens", i.config_drive AS "configDrive", i.generation, e.keypairs, e.injected_files AS "injectedFiles",
-  (SELECT json_agg(a.address ORDER BY a.address) FROM instance_addresses a WHERE a.instance_uuid = i.uuid AND a.kind = 'floating') AS "floatingAddresses"`);
+  (SELECT json_agg(json_build_array(a.kind, a.address) ORDER BY a.address) FROM instance_addresses a WHERE a.instance_uuid = i.uuid) AS addresses`);
 
-type FactsRow = Omit<InstanceFacts, 'keyPairs' | 'injectedFiles' | 'floatingAddresses'> & {
+type FactsRow = Omit<InstanceFacts, 'keyPairs' | 'injectedFiles' | 'fixedAddresses' | 'floatingAddresses'> & {
   readonly keypairs: string | null;
   readonly injectedFiles: readonly InjectedFile[] | null;
-  readonly floatingAddresses: readonly string[] | null;
+  readonly addresses: readonly (readonly [kind: string, address: string])[] | null;
 };
 
 export class InstanceFactsStore {
@@ -104,11 +105,13 @@ export class InstanceFactsStore {
   }
 }
 
-function factsOfRow({ keypairs, injectedFiles, floatingAddresses, ...row }: FactsRow): InstanceFacts {
+function factsOfRow({ keypairs, injectedFiles, addresses, ...row }: FactsRow): InstanceFacts {
+  const ofKind = (wanted: string): readonly string[] => (addresses ?? []).flatMap(([kind, address]) => (kind === wanted ? [address] : []));
   return Object.freeze({
     ...row,
     keyPairs: keypairs === null ? null : readKeyPairs(row.uuid, keypairs).objects,
     injectedFiles: injectedFiles ?? [],
-    floatingAddresses: floatingAddresses ?? [],
+    fixedAddresses: ofKind('fixed'),
+    floatingAddresses: ofKind('floating'),
   });
 }

@@ -1,56 +1,112 @@
-/** The tree of EC2's versions, as far as it says something true of these instances. */
+/**
+ * The tree of EC2's versions. Its ids are made of what this cell knows: an instance's number, which no other instance of its cell has, and
+ * the first digits of its image's UUID. They tell a guest whether it is still the one it was; they name nothing that an API takes.
+ */
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
-import { file, folder } from './metadata-tree.ts';
-import type { Folder, Node } from './metadata-tree.ts';
+import { guestKeys } from './guest-keys.ts';
+import { firstIpv4 } from './guest-network.ts';
+import { file, folder, jsonFile } from './metadata-tree.ts';
+import type { Entries, Folder, Node } from './metadata-tree.ts';
 import { hostName } from './openstack-tree.ts';
-
-export const EC2_VERSIONS = [
-  '1.0', '2007-01-19', '2007-03-01', '2007-08-29', '2007-10-10', '2007-12-15', '2008-02-01', '2008-09-01', '2009-04-04',
-];
-const LATEST = '2009-04-04';
+import { EC2_LATEST, EC2_VERSIONS, LATEST } from './versions.ts';
+import type { Ec2Version } from './versions.ts';
 
 /** What anybody may read, and no more than the versions' names. */
-export const EC2_LISTING: readonly string[] = [...EC2_VERSIONS, 'latest'];
+export const EC2_LISTING: readonly string[] = [...EC2_VERSIONS, LATEST];
 
-export function ec2Tree(facts: InstanceFacts): Folder {
-  const versions = EC2_VERSIONS.map((version) => [version, versionFolder(facts, version)] as const);
-  return folder({ ...Object.fromEntries(versions), latest: versionFolder(facts, LATEST) }, EC2_LISTING);
+/** Versions that a disk brings, as Nova's `config_drive_skip_versions` leaves them by default. */
+const ON_A_DRIVE: readonly string[] = [EC2_LATEST, LATEST];
+
+type Value = string | number | readonly string[] | { readonly [name: string]: Value };
+type Values = Readonly<Record<string, Value>>;
+
+/** As it is served. `address`: where the request came from, if that is known to be the guest's. */
+export function ec2Tree(facts: InstanceFacts, address: string | null): Folder {
+  return folder(() => byVersion(EC2_LISTING, (version) => servedFolder(facts, version, address)), () => EC2_LISTING);
 }
 
-function versionFolder(facts: InstanceFacts, version: string): Folder {
-  const { userData } = facts;
-  return folder(
-    {
-      'meta-data': leaves(facts, version),
-      ...(userData === null ? {} : { 'user-data': file(() => Buffer.from(userData, 'base64')) }),
-    },
-  );
+/** As a disk brings it: each version's leaves in one document. */
+export function ec2Drive(facts: InstanceFacts): Folder {
+  return folder(() => byVersion(ON_A_DRIVE, (version) => folder(() => ({
+    ...userData(facts),
+    'meta-data.json': jsonFile(() => valuesOf(facts, version, null)),
+  }))));
 }
 
-function leaves(facts: InstanceFacts, version: string): Folder {
-  const since = (first: string, entries: Readonly<Record<string, Node>>): Readonly<Record<string, Node>> =>
-    version !== '1.0' && version >= first ? entries : {};
-  const host = file(() => hostName(facts.hostname));
-  const entries: Readonly<Record<string, Node>> = {
-    'ami-launch-index': file(() => String(facts.launchIndex)),
-    'ami-manifest-path': file(() => 'FIXME'),
-    hostname: host,
-    ...since('2008-09-01', { 'instance-action': file(() => 'none') }),
-    'instance-id': file(() => `i-${facts.id.toString(16).padStart(8, '0')}`),
-    ...since('2007-01-19', { 'local-hostname': host }),
-    ...since('2008-02-01', { placement: folder({ 'availability-zone': file(() => facts.availabilityZone ?? '') }) }),
-    ...since('2007-01-19', { 'public-hostname': host }),
-    ...publicKeys(facts),
+function byVersion(names: readonly string[], folderOf: (version: Ec2Version) => Folder): Entries {
+  return Object.fromEntries(names.map((name) => [name, folderOf(EC2_VERSIONS.find((version) => version === name) ?? EC2_LATEST)]));
+}
+
+function servedFolder(facts: InstanceFacts, version: Ec2Version, address: string | null): Folder {
+  const metaData = (): Entries => {
+    const { 'public-keys': keys, ...values } = valuesOf(facts, version, address);
+    const leaves = nodesOf(values);
+    return sorted(keys === undefined ? leaves : { ...leaves, 'public-keys': publicKeys(facts) });
   };
-  return folder(entries);
+  return folder(() => ({ 'meta-data': folder(metaData), ...userData(facts) }));
 }
 
-/** From the keys that the instance carries; from its row where it carries none because it was never migrated. */
-function publicKeys({ keyName, keyData, keyPairs }: InstanceFacts): Readonly<Record<string, Node>> {
-  const legacy = keyName === null ? [] : [{ name: keyName, publicKey: keyData }];
-  const keys = keyPairs ?? legacy;
-  if (keys.length === 0) return {};
-  const entries = keys.map(({ publicKey }, index) => [String(index), folder({ 'openssh-key': file(() => publicKey ?? '') })] as const);
-  const listing = keys.map(({ name }, index) => `${index}=${name}`);
-  return { 'public-keys': folder(Object.fromEntries(entries), listing) };
+function userData({ userData: encoded }: InstanceFacts): Entries {
+  return encoded === null ? {} : { 'user-data': file(() => Buffer.from(encoded, 'base64')) };
+}
+
+function valuesOf(facts: InstanceFacts, version: Ec2Version, address: string | null): Values {
+  const since = (first: Ec2Version, values: Values): Values => (version >= first ? values : {});
+  const host = hostName(facts.hostname);
+  const keys = guestKeys(facts);
+  return {
+    'ami-id': `ami-${(facts.imageRef ?? '').replaceAll(/[^0-9a-f]/gi, '').slice(0, ID_DIGITS).toLowerCase().padStart(ID_DIGITS, '0')}`,
+    'ami-launch-index': facts.launchIndex,
+    'ami-manifest-path': 'FIXME',
+    'instance-id': `i-${facts.id.toString(16).padStart(ID_DIGITS, '0')}`,
+    hostname: host,
+    'local-ipv4': firstIpv4(facts) ?? address ?? '',
+    'reservation-id': facts.reservationId ?? '',
+    // There are none here: what guards a guest's ports is known to the network's service alone.
+    'security-groups': [],
+    ...(keys.length === 0 ? {} : { 'public-keys': Object.fromEntries(keys.map(({ text }, index) => [String(index), { 'openssh-key': text }])) }),
+    ...since('2007-01-19', { 'local-hostname': host, 'public-hostname': host, 'public-ipv4': facts.floatingAddresses[0] ?? '' }),
+    ...since('2007-08-29', { 'instance-type': facts.flavorRef ?? '' }),
+    ...since('2007-12-15', { 'block-device-mapping': ROOT_DEVICE }),
+    ...since('2008-02-01', { placement: { 'availability-zone': facts.availabilityZone ?? '' } }),
+    ...since('2008-09-01', { 'instance-action': 'none' }),
+  };
+}
+
+/** Of the hexadecimal ids. */
+const ID_DIGITS = 8;
+
+/** A guest's first disk is a virtio disk, and Linux calls it so. */
+const ROOT_DEVICE: Values = { ami: 'vda', root: '/dev/vda' };
+
+/** By number; the listing says the names too. Below a number Nova has the line of the listing once more. */
+function publicKeys(facts: InstanceFacts): Folder {
+  const keys = guestKeys(facts);
+  const lines = keys.map(({ name }, index) => `${index}=${oneLine(name)}`);
+  const entries = keys.map(({ text }, index) =>
+    [String(index), folder(() => ({ 'openssh-key': file(() => text), _name: file(() => lines[index] ?? '') }), () => ['openssh-key'])] as const);
+  return folder(() => Object.fromEntries(entries), () => lines);
+}
+
+/** A name's line must not become two, by any sign that a client splits lines at. */
+function oneLine(name: string): string {
+  return name.replaceAll(/[\p{Cc}\u2028\u2029]/gu, ' ');
+}
+
+function nodesOf(values: Values): Entries {
+  return sorted(Object.fromEntries(Object.entries(values).map(([name, value]) => [name, nodeOf(value)])));
+}
+
+function nodeOf(value: Value): Node {
+  if (typeof value === 'string' || typeof value === 'number') return file(() => String(value));
+  if (isList(value)) return file(() => value.join('\n'));
+  return folder(() => nodesOf(value));
+}
+
+function isList(value: Value): value is readonly string[] {
+  return Array.isArray(value);
+}
+
+function sorted(entries: Entries): Entries {
+  return Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

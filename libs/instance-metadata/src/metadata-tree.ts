@@ -1,38 +1,56 @@
 /**
  * Metadata is a tree of folders and files, and the path of a request is a walk through it. A folder answers with
- * the names in it, one a line; nothing lies below a file.
+ * the names in it, one a line; nothing lies below a file. Of a tree only what is walked through is made.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
+
+export type Content = string | Buffer;
 
 export interface File {
   readonly kind: 'file';
   readonly type: string;
   /** Made when it is asked for. */
-  readonly content: () => string | Buffer;
+  readonly content: () => Content | Promise<Content>;
+  /** What of the content is the same at the next request, where that is not all of it. */
+  readonly stable?: () => Content;
 }
 
 export interface Folder {
   readonly kind: 'folder';
-  readonly entries: Readonly<Record<string, Node>>;
-  /** Its listing where that differs from the names of its entries. */
-  readonly listing?: readonly string[];
+  readonly entries: () => Entries;
+  /** Its listing where that differs from the names of its entries; null where it has none and is not found itself. */
+  readonly listing?: (() => readonly string[]) | null;
 }
 
 export type Node = File | Folder;
+export type Entries = Readonly<Record<string, Node>>;
 
 export interface Answer {
   readonly type: string;
-  readonly content: string | Buffer;
+  readonly content: Content;
+  /** What an ETag is made of, where that is not the content. */
+  readonly stable?: Content;
+}
+
+export interface PlacedFile {
+  /** From the root, without a slash before it. */
+  readonly path: string;
+  readonly file: File;
 }
 
 export const TEXT = 'text/plain; charset=UTF-8';
 export const JSON_TYPE = 'application/json';
 
-export function file(content: () => string | Buffer, type = TEXT): File {
+export function file(content: File['content'], type = TEXT): File {
   return { kind: 'file', type, content };
 }
 
-export function folder(entries: Readonly<Record<string, Node>>, listing?: readonly string[]): Folder {
+/** `value` is asked for at each request. */
+export function jsonFile(value: () => unknown): File {
+  return file(() => JSON.stringify(value()), JSON_TYPE);
+}
+
+export function folder(entries: () => Entries, listing?: Folder['listing']): Folder {
   return listing === undefined ? { kind: 'folder', entries } : { kind: 'folder', entries, listing };
 }
 
@@ -51,23 +69,33 @@ export function stepsOf(path: string): readonly string[] {
 }
 
 /** Throws NOT_FOUND where nothing is. */
-export function walk(root: Node, steps: readonly string[]): Answer {
+export async function walk(root: Node, steps: readonly string[]): Promise<Answer> {
   let node = root;
   for (const step of steps) {
-    const next = node.kind === 'folder' && Object.hasOwn(node.entries, step) ? node.entries[step] : undefined;
+    const entries = node.kind === 'folder' ? node.entries() : {};
+    const next = Object.hasOwn(entries, step) ? entries[step] : undefined;
     if (next === undefined) throw notFound();
     node = next;
   }
-  if (node.kind === 'file') return { type: node.type, content: node.content() };
-  return { type: TEXT, content: (node.listing ?? names(node)).join('\n') };
+  if (node.kind === 'folder') return { type: TEXT, content: listingOf(node).join('\n') };
+  const { type, stable } = node;
+  const content = await node.content();
+  return stable === undefined ? { type, content } : { type, content, stable: stable() };
+}
+
+/** Every file of a tree, in its order. */
+export function filesOf(root: Folder, below = ''): readonly PlacedFile[] {
+  return Object.entries(root.entries()).flatMap(([name, node]) =>
+    node.kind === 'folder' ? filesOf(node, `${below}${name}/`) : [{ path: `${below}${name}`, file: node }]);
 }
 
 export function notFound(): ServiceError {
   return new ServiceError('NOT_FOUND', 'The resource could not be found.');
 }
 
-function names(node: Folder): readonly string[] {
-  return Object.entries(node.entries).map(([name, entry]) => (entry.kind === 'folder' ? `${name}/` : name));
+function listingOf({ listing, entries }: Folder): readonly string[] {
+  if (listing === null) throw notFound();
+  return listing?.() ?? Object.entries(entries()).map(([name, entry]) => (entry.kind === 'folder' ? `${name}/` : name));
 }
 
 function decoded(path: string): string {

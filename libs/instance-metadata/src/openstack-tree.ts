@@ -1,82 +1,122 @@
 /** The tree below /openstack: a folder a version, each with the files and the keys that its version knew. */
 import { randomBytes } from 'node:crypto';
-import type { KeyPair } from '@gatehouse/objects/key-pair';
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
-import { JSON_TYPE, file, folder } from './metadata-tree.ts';
-import type { Folder, Node } from './metadata-tree.ts';
+import { guestKeys, keyTextsByName } from './guest-keys.ts';
+import { networkData, nicDevices } from './guest-network.ts';
+import { JSON_TYPE, file, folder, jsonFile } from './metadata-tree.ts';
+import type { Content, Entries, File, Folder } from './metadata-tree.ts';
+import type { VendorData } from './vendor-data.ts';
+import { GRIZZLY, HAVANA, LATEST, LIBERTY, NEWTON_ONE, NEWTON_TWO, OPENSTACK_LATEST, OPENSTACK_VERSIONS, VICTORIA } from './versions.ts';
+import type { OpenstackVersion } from './versions.ts';
 
-const FOLSOM = '2012-08-10';
-const GRIZZLY = '2013-04-04';
-const HAVANA = '2013-10-17';
-const LIBERTY = '2015-10-15';
-const NEWTON_ONE = '2016-06-30';
-const NEWTON_TWO = '2016-10-06';
-const OCATA = '2017-02-22';
-const ROCKY = '2018-08-27';
-const VICTORIA = '2020-10-14';
-
-const VERSIONS = [FOLSOM, GRIZZLY, HAVANA, LIBERTY, NEWTON_ONE, NEWTON_TWO, OCATA, ROCKY, VICTORIA];
-const LATEST = VICTORIA;
+export interface OpenstackSources {
+  readonly vendorData: VendorData;
+  /** What the guest has posted; empty for nothing. */
+  readonly password: () => Content | Promise<Content>;
+  /** Versions of later days are not listed. */
+  readonly now: Date;
+}
 
 /** Appended to host names, as Nova's `dhcp_domain` is by default. */
-export const DOMAIN = 'novalocal';
+const DOMAIN = 'novalocal';
 
 /** Bytes of randomness for a guest's generator, new at every request. */
 const SEED_BYTES = 512;
 
-export function openstackTree(facts: InstanceFacts): Folder {
-  const versions = VERSIONS.map((version) => [version, versionFolder(facts, version)] as const);
-  return folder(
-    { ...Object.fromEntries(versions), latest: versionFolder(facts, LATEST) },
-    [...VERSIONS, 'latest'],
-  );
+const HTML = 'text/html; charset=UTF-8';
+const NO_ENTRIES: Entries = {};
+
+/** As it is served. */
+export function openstackTree(facts: InstanceFacts, sources: OpenstackSources): Folder {
+  const today = sources.now.toISOString().slice(0, 'YYYY-MM-DD'.length);
+  const listing = [...OPENSTACK_VERSIONS.filter((version) => version <= today), LATEST];
+  return folder(() => ({ ...byVersion((version) => servedFolder(facts, version, sources)), content: content(facts) }), () => listing);
 }
 
-function versionFolder(facts: InstanceFacts, version: string): Folder {
+/** As a disk brings it: without what a service alone can do, a password among it. */
+export function openstackDrive(facts: InstanceFacts, vendorData: VendorData): Folder {
+  return folder(() => ({
+    ...byVersion((version) => folder(() => filesOfVersion(facts, version, vendorData, null))),
+    ...(facts.injectedFiles.length === 0 ? NO_ENTRIES : { content: content(facts) }),
+  }));
+}
+
+function byVersion(folderOf: (version: OpenstackVersion) => Folder): Entries {
+  const versions = OPENSTACK_VERSIONS.map((version) => [version, folderOf(version)] as const);
+  return Object.fromEntries([...versions, [LATEST, folderOf(OPENSTACK_LATEST)]]);
+}
+
+/** Nova lists the network's file from Liberty on, and serves it in every version; `version` is a listing under another name. */
+function servedFolder(facts: InstanceFacts, version: OpenstackVersion, { vendorData, password }: OpenstackSources): Folder {
+  const listed = (): Entries => filesOfVersion(facts, version, vendorData, file(password, HTML));
+  const listing = (): readonly string[] => Object.keys(listed());
+  const unlisted = (): Entries => ({ 'network_data.json': networkFile(facts), version: file(() => listing().join('\n')) });
+  return folder(() => ({ ...unlisted(), ...listed() }), listing);
+}
+
+function filesOfVersion(facts: InstanceFacts, version: OpenstackVersion, vendorData: VendorData, password: File | null): Entries {
   const { userData } = facts;
-  const since = (first: string, entries: Readonly<Record<string, Node>>): Readonly<Record<string, Node>> =>
-    version >= first ? entries : {};
-  const entries: Readonly<Record<string, Node>> = {
-    'meta_data.json': json(() => metaData(facts, version)),
-    ...(userData === null ? {} : { user_data: file(() => Buffer.from(userData, 'base64')) }),
-    ...since(GRIZZLY, { password: file(() => '', 'text/html; charset=UTF-8') }),
-    ...since(HAVANA, { 'vendor_data.json': json(() => ({})) }),
-    // As text, as Nova serves this one.
-    'network_data.json': file(() => JSON.stringify(facts.network ?? {})),
-    ...since(NEWTON_TWO, { 'vendor_data2.json': json(() => ({ static: {} })) }),
+  const since = (first: OpenstackVersion, entries: Entries): Entries => (version >= first ? entries : NO_ENTRIES);
+  return {
+    'meta_data.json': metaDataFile(facts, version),
+    ...(userData === null ? NO_ENTRIES : { user_data: file(() => Buffer.from(userData, 'base64')) }),
+    ...(password === null ? NO_ENTRIES : since(GRIZZLY, { password })),
+    ...since(HAVANA, { 'vendor_data.json': jsonFile(() => vendorData.fixed()) }),
+    ...since(LIBERTY, { 'network_data.json': networkFile(facts) }),
+    ...since(NEWTON_TWO, { 'vendor_data2.json': file(() => vendorData2(facts, vendorData), JSON_TYPE) }),
   };
-  // Nova lists the network's file from Liberty on, and serves it in every version.
-  const listed = Object.keys(entries).filter((name) => name !== 'network_data.json' || version >= LIBERTY);
-  return folder(entries, listed);
 }
 
-function json(value: () => object): Node {
-  return file(() => JSON.stringify(value()), JSON_TYPE);
+/** Text, as Nova serves this one. */
+function networkFile(facts: InstanceFacts): File {
+  return file(() => JSON.stringify(networkData(facts)));
 }
 
-function metaData(facts: InstanceFacts, version: string): object {
-  const since = (first: string, value: () => object): object => (version >= first ? value() : {});
-  const { keyPairs } = facts;
+/** `static` is the operator's own: nothing that is asked for takes its place. */
+async function vendorData2(facts: InstanceFacts, vendorData: VendorData): Promise<string> {
+  return JSON.stringify({ ...(await vendorData.named(facts)), static: vendorData.fixed() });
+}
+
+/** Files for the guest, by the numbers that meta_data.json says. */
+function content({ injectedFiles }: InstanceFacts): Folder {
+  const files = injectedFiles.map(({ contents }, index) => [contentName(index), file(() => Buffer.from(contents, 'base64'))] as const);
+  return folder(() => Object.fromEntries(files), null);
+}
+
+function contentName(index: number): string {
+  return String(index).padStart(4, '0');
+}
+
+/** The seed is new at every request; the rest stays the same. */
+function metaDataFile(facts: InstanceFacts, version: OpenstackVersion): File {
+  const withSeed = (seed: object): string => JSON.stringify({ ...beforeSeed(facts), ...seed, ...afterSeed(facts, version) });
+  if (version < GRIZZLY) return file(() => withSeed({}), JSON_TYPE);
+  return { ...file(() => withSeed({ random_seed: randomBytes(SEED_BYTES).toString('base64') }), JSON_TYPE), stable: () => withSeed({}) };
+}
+
+function beforeSeed(facts: InstanceFacts): object {
+  const keys = guestKeys(facts);
+  const files = facts.injectedFiles.map(({ path }, index) => ({ path, content_path: `/content/${contentName(index)}` }));
   return {
     uuid: facts.uuid,
     ...(Object.keys(facts.metadata).length > 0 ? { meta: facts.metadata } : {}),
-    ...(keyPairs === null || keyPairs.length === 0 ? {} : keysOf(keyPairs)),
+    ...(files.length > 0 ? { files } : {}),
+    // All of them, where Nova shows the first alone: guests install every entry.
+    ...(keys.length > 0 ? { public_keys: keyTextsByName(keys), keys: keys.map(({ name, type, text }) => ({ name, type, data: text })) } : {}),
     hostname: hostName(facts.hostname),
     name: facts.displayName,
     launch_index: facts.launchIndex,
     availability_zone: facts.availabilityZone,
-    ...since(GRIZZLY, () => ({ random_seed: randomBytes(SEED_BYTES).toString('base64') })),
-    ...since(LIBERTY, () => ({ project_id: facts.projectId })),
-    ...since(NEWTON_ONE, () => ({ devices: [] })),
-    ...since(VICTORIA, () => ({ dedicated_cpus: [] })),
   };
 }
 
-/** All of them, where Nova shows the first alone: guests install every entry. */
-function keysOf(keyPairs: readonly KeyPair[]): object {
+function afterSeed(facts: InstanceFacts, version: OpenstackVersion): object {
+  const since = (first: OpenstackVersion, value: () => object): object => (version >= first ? value() : {});
   return {
-    public_keys: Object.fromEntries(keyPairs.map(({ name, publicKey = null }) => [name, publicKey])),
-    keys: keyPairs.map(({ name, type, publicKey: data = null }) => ({ name, type, data })),
+    ...since(LIBERTY, () => ({ project_id: facts.projectId })),
+    ...since(NEWTON_ONE, () => ({ devices: nicDevices(facts, version) })),
+    // No guest here has CPUs of its own.
+    ...since(VICTORIA, () => ({ dedicated_cpus: [] })),
   };
 }
 

@@ -31,6 +31,8 @@ const BACK_WITHIN_MS = 60_000;
 const PAUSE_MS = 40;
 /** A host that does not answer (503), or whose agent restarts while its console is open (1012) or being opened (4503). */
 const AWAY = /\b(?:503|1012|4503)\b/;
+/** A request that was answered with 503 may still lie in the host's queue, and is served after the next one: its link is the newer one then. */
+const OVERTAKEN = /4409.*newer link of yours/;
 
 export class ConsoleTraffic {
   readonly opened = new Map<string, number>();
@@ -78,14 +80,16 @@ export class ConsoleTraffic {
 
   async #openOne({ id, host }: Machine, protocol: 'vnc' | 'serial'): Promise<void> {
     const deadline = Date.now() + BACK_WITHIN_MS;
-    for (;;) {
+    for (let tries = 0; ; tries += 1) {
       const wasAway = this.#options.mayBeAway(host);
       try {
         await this.#use(await this.#options.compute.consoleUrl(id, protocol), protocol);
         break;
       } catch (error) {
         const isAway = wasAway || this.#options.mayBeAway(host);
-        if (!isAway || Date.now() > deadline || !AWAY.test((error as Error).message)) throw error;
+        const { message } = error as Error;
+        const isPassing = AWAY.test(message) || (tries > 0 && OVERTAKEN.test(message));
+        if (!isAway || Date.now() > deadline || !isPassing) throw error;
         this.triedAgain += 1;
         await this.#over(id);
         await sleep(200);

@@ -118,7 +118,7 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const news = new MetadataNews(createClient(metadata, transport), log);
   const instances = new Instances({ apiDb, cellDb }, cell, { placement, guests, news }, clock);
   const tasks = new InstanceTasks(cellDb, clock, log);
-  const power = new Power({ cellDb, instances, placement, guests, tasks, news });
+  const power = new Power({ instances, placement, guests, tasks, news });
   const moves = new Moves({ instances, placement, guests, tasks, news, relocation: new Relocation(guests, tasks, log) });
   const keyPairs = new KeyPairs(apiDb, config, clock);
   const sessions = new ConsoleSessions(newest.consoleauth);

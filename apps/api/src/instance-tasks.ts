@@ -5,7 +5,7 @@
  * An api that is killed leaves the task in the row: the guest and its consoles go on as they are, and an
  * administrator's os-resetState lets the next action begin.
  */
-import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import type { InstanceChanges, StoredInstance } from '@gatehouse/cell-db/instances-store';
 import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import type { RequestContext } from '@gatehouse/rpc/context';
@@ -34,11 +34,17 @@ export class InstanceTasks {
     this.#log = log;
   }
 
-  /** Writes the action's task. Throws FAILED_PRECONDITION, in Nova's words, where the instance's state does not let it begin; NOT_FOUND. */
-  async begin(uuid: string, action: ActionName, changes: InstanceChanges = {}): Promise<StoredInstance> {
+  /** Writes the action's task, and in the same transaction what `also` does. Throws FAILED_PRECONDITION, in Nova's words, where the instance's state does not let it begin; NOT_FOUND. */
+  async begin(uuid: string, action: ActionName, changes: InstanceChanges = {}, also?: (stores: CellStores, at: Date) => Promise<void>): Promise<StoredInstance> {
     if (this.#running.size >= TASKS_MAX) throw new ServiceError('UNAVAILABLE', `${TASKS_MAX} instances are being worked on; try again in a few seconds`);
     const { task, ...state }: ActionRule = ACTION_RULES[action];
-    const begun = await this.#cellDb.instances.updateIf(uuid, state, { ...changes, taskState: task }, this.#clock.now());
+    const at = this.#clock.now();
+    const write = ({ instances }: Pick<CellStores, 'instances'>): Promise<StoredInstance | null> => instances.updateIf(uuid, state, { ...changes, taskState: task }, at);
+    const begun = also === undefined ? await write(this.#cellDb) : await this.#cellDb.transaction(async (stores) => {
+      const written = await write(stores);
+      if (written !== null) await also(stores, at);
+      return written;
+    });
     if (begun !== null) return begun;
     const { vmState, taskState } = await this.#cellDb.instances.get(uuid);
     throw new ServiceError('FAILED_PRECONDITION', whyNot(action, uuid, vmState, taskState));

@@ -3,13 +3,14 @@
  * their reason, asks the host's agent, which writes the state that follows, and ends the consoles once more: a token that
  * was minted meanwhile is found by the second look. Where the agent does not do it, the instance is as it was before.
  */
-import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import type { InjectedFile } from '@gatehouse/cell-db/instance-facts-store';
 import type { StoredInstance } from '@gatehouse/cell-db/instances-store';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { EndReason } from '@gatehouse/errors/endings';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { ActionName } from './action-rules.ts';
 import type { Guests } from './guests.ts';
+import { checkInjectedFiles } from './injected-files.ts';
 import type { InstanceTasks } from './instance-tasks.ts';
 import { checkMetadata, ownerOf } from './instances.ts';
 import type { Instances } from './instances.ts';
@@ -25,10 +26,11 @@ export interface Rebuilt {
   readonly keyName?: string | null | undefined;
   /** base64 */
   readonly userData?: string | null | undefined;
+  /** None where undefined: they are put into a guest as it is made, this time with these. */
+  readonly files?: readonly InjectedFile[] | undefined;
 }
 
 export interface PowerParts {
-  readonly cellDb: CellDb;
   readonly instances: Instances;
   readonly placement: Placement;
   readonly guests: Guests;
@@ -37,15 +39,13 @@ export interface PowerParts {
 }
 
 export class Power {
-  readonly #cellDb: CellDb;
   readonly #instances: Instances;
   readonly #placement: Placement;
   readonly #guests: Guests;
   readonly #tasks: InstanceTasks;
   readonly #news: MetadataNews;
 
-  constructor({ cellDb, instances, placement, guests, tasks, news }: PowerParts) {
-    this.#cellDb = cellDb;
+  constructor({ instances, placement, guests, tasks, news }: PowerParts) {
     this.#instances = instances;
     this.#placement = placement;
     this.#guests = guests;
@@ -66,11 +66,12 @@ export class Power {
     await this.#act(context, uuid, kind, 'instance_rebooted', (instance, own) => this.#guests.reboot(instance, own));
   }
 
-  /** @returns the instance as it is being rebuilt. Throws INVALID_ARGUMENT too: key name, metadata. */
+  /** @returns the instance as it is being rebuilt. Throws INVALID_ARGUMENT too: key name, metadata; PERMISSION_DENIED: quotas. */
   async rebuild(context: RequestContext, uuid: string, rebuilt: Rebuilt): Promise<StoredInstance> {
-    const { imageRef, name, metadata, hostName, keyName, userData } = rebuilt;
+    const { imageRef, name, metadata, hostName, keyName, userData, files = [] } = rebuilt;
     const before = await this.#instances.show(context, uuid);
     if (metadata !== undefined) checkMetadata(metadata);
+    checkInjectedFiles(files);
     const keyPair = await this.#instances.keyPairOf(ownerOf(context).userId, keyName ?? undefined);
     await this.#requireHost(before);
     const begun = await this.#tasks.begin(uuid, 'rebuild', {
@@ -80,11 +81,11 @@ export class Power {
       ...(hostName === undefined ? {} : { hostname: hostName }),
       ...(userData === undefined ? {} : { userData }),
       ...(keyName === undefined ? {} : { keyName: keyPair?.name ?? null, keyData: keyPair?.publicKey ?? null }),
+    }, async ({ instanceExtra }, at) => {
+      // Nova once left the old list there (bug 1843708).
+      if (keyName !== undefined) await instanceExtra.saveKeyPairs(uuid, { objects: keyPair === null ? [] : [keyPair] }, at);
+      await instanceExtra.saveInjectedFiles(uuid, files, at);
     });
-    if (keyName !== undefined) {
-      const keyPairs = { objects: keyPair === null ? [] : [keyPair] };
-      await this.#cellDb.transaction(({ instanceExtra }) => instanceExtra.saveKeyPairs(uuid, keyPairs, begun.updatedAt ?? begun.createdAt));
-    }
     this.#news.tell(uuid, context);
     await this.#run(begun, context, 'instance_rebuilt', (instance, own) => this.#guests.rebuild(instance, own));
     return begun;

@@ -2,6 +2,8 @@
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { KeyPairList } from '@gatehouse/objects/key-pair-list';
 import type { CellClient } from './cell-client.ts';
+import { Prisma } from './generated/client.ts';
+import type { InjectedFile } from './instance-facts-store.ts';
 
 export class InstanceExtraStore {
   readonly #client: CellClient;
@@ -28,7 +30,31 @@ export class InstanceExtraStore {
       update: { keypairs, setAside: null, updatedAt: at },
       select: { instanceUuid: true },
     });
-    await this.#client.instanceRow.updateMany({ where: { uuid: instanceUuid }, data: { generation: { increment: 1 } } });
+    await this.#grow(instanceUuid);
+  }
+
+  /**
+   * Replaces what there was of files, none by an empty list, and lets the instance's generation grow: only inside CellDb.transaction.
+   * @throws ServiceError FAILED_PRECONDITION: no such instance
+   */
+  async saveInjectedFiles(instanceUuid: string, files: readonly InjectedFile[], at: Date): Promise<void> {
+    if (files.length === 0) {
+      const { count } = await this.#client.instanceExtraRow.updateMany({ where: { instanceUuid, NOT: { injectedFiles: { equals: Prisma.DbNull } } }, data: { injectedFiles: Prisma.DbNull, updatedAt: at } });
+      if (count > 0) await this.#grow(instanceUuid);
+      return;
+    }
+    const injectedFiles = files.map(({ path, contents }) => ({ path, contents }));
+    await this.#client.instanceExtraRow.upsert({
+      where: { instanceUuid },
+      create: { instanceUuid, injectedFiles, createdAt: at },
+      update: { injectedFiles, updatedAt: at },
+      select: { instanceUuid: true },
+    });
+    await this.#grow(instanceUuid);
+  }
+
+  async #grow(uuid: string): Promise<void> {
+    await this.#client.instanceRow.updateMany({ where: { uuid }, data: { generation: { increment: 1 } } });
   }
 }
 

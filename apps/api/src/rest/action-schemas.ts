@@ -1,8 +1,10 @@
 /** Bodies of the actions on servers, by microversion: Nova's schemas. */
+import type { InjectedFile } from '@gatehouse/cell-db/instance-facts-store';
 import type { JsonObject } from './json.ts';
 import type { Microversion } from './microversion.ts';
 import { bodySchema } from './request-schema.ts';
 import type { RequestCheck, Schema } from './request-schema.ts';
+import { PERSONALITY, USER_DATA } from './server-schemas.ts';
 
 /** Nova's `boolean`: JSON's own, and the words that mean it. */
 export const BOOLEAN: Schema = {
@@ -49,6 +51,8 @@ export interface RebuildBody extends JsonObject {
   readonly hostname?: string;
   readonly key_name?: string | null;
   readonly user_data?: string | null;
+  /** Before 2.57. */
+  readonly personality?: readonly (InjectedFile & JsonObject)[];
 }
 
 const REBUILD: Readonly<Record<string, Schema>> = {
@@ -68,7 +72,7 @@ const REBUILD: Readonly<Record<string, Schema>> = {
 const REBUILD_LATER: readonly (readonly [since: Microversion, property: string, schema: Schema])[] = [
   [19, 'description', { type: ['string', 'null'], maxLength: 255 }],
   [54, 'key_name', { type: ['string', 'null'], minLength: 1, maxLength: 255 }],
-  [57, 'user_data', { type: ['string', 'null'], format: 'base64', maxLength: 65_535 }],
+  [57, 'user_data', { ...USER_DATA, type: ['string', 'null'] }],
   [63, 'trusted_image_certificates', {}],
   [90, 'hostname', { type: 'string', minLength: 1, maxLength: 255, pattern: '^[a-zA-Z0-9-._]*$' }],
 ];
@@ -77,7 +81,7 @@ const rebuildBodies = new Map<number, (body: JsonObject) => RebuildBody>();
 export function rebuildBody(version: Microversion): (body: JsonObject) => RebuildBody {
   const level = REBUILD_LATER.filter(([since]) => since <= version).length;
   const later = Object.fromEntries(REBUILD_LATER.slice(0, level).map(([, property, schema]) => [property, schema]));
-  const personality: Readonly<Record<string, Schema>> = version < 57 ? { personality: {} } : {};
+  const personality: Readonly<Record<string, Schema>> = version < 57 ? { personality: PERSONALITY } : {};
   const check = rebuildBodies.get(level) ?? actionBody<RebuildBody>('rebuild', { ...REBUILD, ...personality, ...later }, ['imageRef']);
   rebuildBodies.set(level, check);
   return check;

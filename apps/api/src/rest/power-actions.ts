@@ -29,8 +29,8 @@ export function powerActions(power: Power): ServerActions {
     },
     rebuild: {
       async answer(call, id, body) {
-        const { imageRef, name, metadata, hostname, key_name: keyName, user_data: userData, adminPass } = rebuildBody(call.version)(body);
-        const instance = await power.rebuild(call.context, id, { imageRef, name, metadata, hostName: hostname, keyName, userData });
+        const { imageRef, name, metadata, hostname, key_name: keyName, user_data: userData, personality: files, adminPass } = rebuildBody(call.version)(body);
+        const instance = await power.rebuild(call.context, id, { imageRef, name, metadata, hostName: hostname, keyName, userData, files });
         const server = rebuiltServer(instance, adminPass ?? randomBytes(9).toString('base64url'), call);
         return { status: 202, headers: { location: `${call.rootUrl}${call.prefix}/servers/${instance.uuid}` }, body: { server } };
       },

@@ -16,7 +16,8 @@ const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$
 
 const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, strictTypes: false, ownProperties: true });
 for (const [name, format] of Object.entries(NAME_FORMATS)) ajv.addFormat(name, format.check);
-ajv.addFormat('base64', BASE64);
+// Lines may be broken, as programs write base64 and as Nova reads it.
+ajv.addFormat('base64', (text) => BASE64.test(text.replaceAll(/[ \t\r\n]/g, '')));
 ajv.addFormat('uuid', UUID);
 
 export type Schema = JsonObject;
@@ -40,7 +41,7 @@ function checkOf<T>(validate: ValidateFunction, subject: string): RequestCheck<T
   };
 }
 
-const KEYWORD_ORDER = ['type', 'enum', 'minLength', 'maxLength', 'pattern', 'format', 'minItems', 'maxItems', 'properties', 'required', 'additionalProperties'];
+const KEYWORD_ORDER = ['type', 'enum', 'minLength', 'maxLength', 'pattern', 'format', 'minItems', 'maxItems', 'uniqueItems', 'properties', 'required', 'additionalProperties'];
 
 function firstFault(errors: readonly ErrorObject[]): ErrorObject {
   const faults = errors.filter((error) => !['if', 'anyOf', 'oneOf'].includes(error.keyword) || errors.length === 1);
@@ -96,6 +97,8 @@ function reasonOf(error: ErrorObject, value: JsonValue): string {
     case 'maxLength':
     case 'maxItems':
       return `${shown} is too long`;
+    case 'uniqueItems':
+      return `${shown} has non-unique elements`;
     case 'minimum':
       return `${shown} is less than the minimum of ${pythonRepr(params['limit'] ?? null)}`;
     case 'pattern':

@@ -63,7 +63,7 @@ const SERVER: Readonly<Record<string, Schema>> = {
   networks: ANYTHING,
   availability_zone: TEXT,
   key_name: TEXT,
-  key_names: { type: 'array', items: TEXT, maxItems: INSTANCE_KEYS_MAX },
+  key_names: { type: 'array', items: TEXT, maxItems: INSTANCE_KEYS_MAX, uniqueItems: true },
   user_data: USER_DATA,
   min_count: ONE,
   max_count: ONE,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { isServiceError } from '@gatehouse/errors/service-error';
 import { address, choice, csv, durationSeconds, flag, hostPort, integer, name, orNull, port, readConfig, rpcLevel, secret, secretList,
-  secretUrl, text, url, type ConfigShape, type Environment } from './config.ts';
+  secretUrl, secretUrls, text, url, type ConfigShape, type Environment } from './config.ts';
 import { suggestVariable, variableName } from './variables.ts';
 
 function faultsOf(shape: ConfigShape, env: Environment): string {
@@ -55,6 +55,7 @@ describe('configuration', () => {
       ['levels', rpcLevel({ topic: 'a', version: '3.1' }), ['3', 'v3.0', '3.0.1', '3.x', 'newest', 'AUTO', '3.2', '2.0', '4.1']],
       ['texts', text('some words'), ['x'.repeat(1_025)]],
       ['secret lists', secretList(), [',', ' , ']],
+      ['lists of URLs', secretUrls(['postgresql']), [',', 'postgresql://a/b,http://c/d', 'a,b']],
     ];
     for (const [what, setting, values] of wrong) {
       for (const value of values) {

@@ -11,7 +11,7 @@ import { isSecretSetting } from './settings.ts';
 import { KNOWN_VARIABLES, PREFIX, TEST_PREFIX, suggestVariable, variableName } from './variables.ts';
 
 export { address, choice, choices, csv, durationSeconds, flag, hostPort, integer, name, orNull, port, rpcLevel, secret,
-  secretList, secretUrl, setting, text, url } from './settings.ts';
+  secretList, secretUrl, secretUrls, setting, text, url } from './settings.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type ConfigShape = z.ZodObject;

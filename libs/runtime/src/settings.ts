@@ -92,6 +92,16 @@ export function secretUrl(protocols: readonly string[], fallback?: string): z.Zo
   return asSecret(url(protocols, fallback));
 }
 
+/** Several of those, separated by commas (a comma in a password is written %2C). */
+export function secretUrls(protocols: readonly string[], fallback?: readonly string[]): z.ZodType<readonly string[]> {
+  const wanted = `URLs like ${protocols.map((protocol) => `${protocol}://host`).join(' or ')}, separated by commas`;
+  const parse = (value: string): readonly string[] => {
+    const urls = splitList(value);
+    return urls.length > 0 ? urls.map((one) => url(protocols).parse(one)) : fail();
+  };
+  return asSecret(setting(wanted, parse, fallback));
+}
+
 /** Where the message broker is: one host or several, with a password, as oslo's transport_url has them; secret. */
 export function brokerUrl(): z.ZodType<string> {
   const schema = z.string({ error: () => 'is not set: set a URL like amqp://user:password@host:5672/vhost' }).transform((text, context) => {

@@ -5,7 +5,7 @@
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import { guestKeys } from './guest-keys.ts';
 import { firstIpv4 } from './guest-network.ts';
-import { file, folder, jsonFile } from './metadata-tree.ts';
+import { JSON_TYPE, file, folder, liveFile } from './metadata-tree.ts';
 import type { Entries, Folder, Node } from './metadata-tree.ts';
 import { hostName } from './openstack-tree.ts';
 import { EC2_LATEST, EC2_VERSIONS, LATEST } from './versions.ts';
@@ -29,7 +29,7 @@ export function ec2Tree(facts: InstanceFacts, address: string | null): Folder {
 export function ec2Drive(facts: InstanceFacts): Folder {
   return folder(() => byVersion(ON_A_DRIVE, (version) => folder(() => ({
     ...userData(facts),
-    'meta-data.json': jsonFile(() => valuesOf(facts, version, null)),
+    'meta-data.json': file(() => JSON.stringify(valuesOf(facts, version, null)), JSON_TYPE),
   }))));
 }
 
@@ -39,9 +39,9 @@ function byVersion(names: readonly string[], folderOf: (version: Ec2Version) => 
 
 function servedFolder(facts: InstanceFacts, version: Ec2Version, address: string | null): Folder {
   const metaData = (): Entries => {
-    const { 'public-keys': keys, ...values } = valuesOf(facts, version, address);
-    const leaves = nodesOf(values);
-    return sorted(keys === undefined ? leaves : { ...leaves, 'public-keys': publicKeys(facts) });
+    const values = valuesOf(facts, version, address);
+    const ownIpv4 = liveFile(() => String(values['local-ipv4']));
+    return { ...nodesOf(values), 'local-ipv4': ownIpv4, ...(values['public-keys'] === undefined ? {} : { 'public-keys': publicKeys(facts) }) };
   };
   return folder(() => ({ 'meta-data': folder(metaData), ...userData(facts) }));
 }

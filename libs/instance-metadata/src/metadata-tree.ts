@@ -13,6 +13,8 @@ export interface File {
   readonly content: () => Content | Promise<Content>;
   /** What of the content is the same at the next request, where that is not all of it. */
   readonly stable?: () => Content;
+  /** It depends on more than the instance's facts: nobody may keep it for the next request. */
+  readonly isLive?: true;
 }
 
 export interface Folder {
@@ -30,6 +32,8 @@ export interface Answer {
   readonly content: Content;
   /** What an ETag is made of, where that is not the content. */
   readonly stable?: Content;
+  /** Not to be kept for the next request, though the instance's facts be the same. */
+  readonly isLive?: true;
 }
 
 export interface PlacedFile {
@@ -45,9 +49,8 @@ export function file(content: File['content'], type = TEXT): File {
   return { kind: 'file', type, content };
 }
 
-/** `value` is asked for at each request. */
-export function jsonFile(value: () => unknown): File {
-  return file(() => JSON.stringify(value()), JSON_TYPE);
+export function liveFile(content: File['content'], type = TEXT): File {
+  return { kind: 'file', type, content, isLive: true };
 }
 
 export function folder(entries: () => Entries, listing?: Folder['listing']): Folder {
@@ -78,9 +81,9 @@ export async function walk(root: Node, steps: readonly string[]): Promise<Answer
     node = next;
   }
   if (node.kind === 'folder') return { type: TEXT, content: listingOf(node).join('\n') };
-  const { type, stable } = node;
+  const { type, stable, isLive } = node;
   const content = await node.content();
-  return stable === undefined ? { type, content } : { type, content, stable: stable() };
+  return { type, content, ...(stable === undefined ? {} : { stable: stable() }), ...(isLive === undefined ? {} : { isLive }) };
 }
 
 /** Every file of a tree, in its order. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import { guestKeys, keyTextsByName } from './guest-keys.ts';
 import { networkData, nicDevices } from './guest-network.ts';
-import { JSON_TYPE, file, folder, jsonFile } from './metadata-tree.ts';
+import { JSON_TYPE, file, folder, liveFile } from './metadata-tree.ts';
 import type { Content, Entries, File, Folder } from './metadata-tree.ts';
 import type { VendorData } from './vendor-data.ts';
 import { GRIZZLY, HAVANA, LATEST, LIBERTY, NEWTON_ONE, NEWTON_TWO, OPENSTACK_LATEST, OPENSTACK_VERSIONS, VICTORIA } from './versions.ts';
@@ -48,7 +48,7 @@ function byVersion(folderOf: (version: OpenstackVersion) => Folder): Entries {
 
 /** Nova lists the network's file from Liberty on, and serves it in every version; `version` is a listing under another name. */
 function servedFolder(facts: InstanceFacts, version: OpenstackVersion, { vendorData, password }: OpenstackSources): Folder {
-  const listed = (): Entries => filesOfVersion(facts, version, vendorData, file(password, HTML));
+  const listed = (): Entries => filesOfVersion(facts, version, vendorData, liveFile(password, HTML));
   const listing = (): readonly string[] => Object.keys(listed());
   const unlisted = (): Entries => ({ 'network_data.json': networkFile(facts), version: file(() => listing().join('\n')) });
   return folder(() => ({ ...unlisted(), ...listed() }), listing);
@@ -61,9 +61,9 @@ function filesOfVersion(facts: InstanceFacts, version: OpenstackVersion, vendorD
     'meta_data.json': metaDataFile(facts, version),
     ...(userData === null ? NO_ENTRIES : { user_data: file(() => Buffer.from(userData, 'base64')) }),
     ...(password === null ? NO_ENTRIES : since(GRIZZLY, { password })),
-    ...since(HAVANA, { 'vendor_data.json': jsonFile(() => vendorData.fixed()) }),
+    ...since(HAVANA, { 'vendor_data.json': liveFile(() => JSON.stringify(vendorData.fixed()), JSON_TYPE) }),
     ...since(LIBERTY, { 'network_data.json': networkFile(facts) }),
-    ...since(NEWTON_TWO, { 'vendor_data2.json': file(() => vendorData2(facts, vendorData), JSON_TYPE) }),
+    ...since(NEWTON_TWO, { 'vendor_data2.json': liveFile(() => vendorData2(facts, vendorData), JSON_TYPE) }),
   };
 }
 

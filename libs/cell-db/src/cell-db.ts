@@ -17,6 +17,7 @@ import { InstanceFactsStore } from './instance-facts-store.ts';
 import { InstanceHeadsStore } from './instance-heads-store.ts';
 import { InstanceKeyPairMovesStore } from './instance-key-pair-moves-store.ts';
 import { InstancePasswordsStore } from './instance-passwords-store.ts';
+import { InstanceNetworksStore } from './instance-networks-store.ts';
 import { InstancesStore } from './instances-store.ts';
 import { LegacyKeyPairsStore } from './legacy-key-pairs-store.ts';
 import { KeyPairMovesStore } from './key-pair-moves-store.ts';
@@ -29,6 +30,7 @@ export interface CellStores {
   readonly instanceExtra: InstanceExtraStore;
   readonly instanceFacts: InstanceFactsStore;
   readonly instancePasswords: InstancePasswordsStore;
+  readonly instanceNetworks: InstanceNetworksStore;
   readonly legacyKeyPairs: LegacyKeyPairsStore;
   readonly consoleConnections: ConsoleConnectionsStore;
   readonly consoleTokens: ConsoleTokensStore;
@@ -40,7 +42,7 @@ export interface CellStores {
 }
 
 /** What a transaction about consoles has. The same statements as those of CellStores, at a fraction of the price. */
-export interface ConsoleStores extends Omit<CellStores, 'instances' | 'instanceExtra' | 'instanceFacts' | 'instancePasswords' | 'legacyKeyPairs'> {
+export interface ConsoleStores extends Omit<CellStores, 'instances' | 'instanceExtra' | 'instanceFacts' | 'instancePasswords' | 'instanceNetworks' | 'legacyKeyPairs'> {
   readonly instances: Pick<InstanceHeadsStore, 'find' | 'lock' | 'isDeleted'>;
 }
 
@@ -109,6 +111,7 @@ function storesOf(client: CellClient, sql: SqlClient): CellStores {
     instanceExtra: new InstanceExtraStore(client),
     instanceFacts: new InstanceFactsStore(sql),
     instancePasswords: new InstancePasswordsStore(sql),
+    instanceNetworks: new InstanceNetworksStore(sql),
     legacyKeyPairs: new LegacyKeyPairsStore(sql),
   };
 }

@@ -25,3 +25,22 @@ onEachCellDb('the key pairs an instance carries', (db) => {
     assert.deepEqual(await db().instanceExtra.findKeyPairs(uuid), { objects: [first, second] });
   });
 });
+
+onEachCellDb('the files an instance carries', (db) => {
+  it('are refused for an instance that is not there', async () => {
+    await assert.rejects(db().instanceExtra.saveInjectedFiles(randomUUID(), [{ path: '/a', contents: '' }], NOW), { code: 'FAILED_PRECONDITION' });
+  });
+
+  it('come back in their order, are taken away by an empty list, and leave its keys alone', async () => {
+    const { uuid } = await db().instances.create(newInstance());
+    const files = [{ path: '/z', contents: 'YQ==' }, { path: '/a', contents: '' }];
+    await db().instanceExtra.saveKeyPairs(uuid, { objects: [] }, NOW);
+    await db().instanceExtra.saveInjectedFiles(uuid, files, NOW);
+    const facts = await db().instanceFacts.find(uuid);
+    assert.deepEqual([facts?.injectedFiles, facts?.keyPairs, facts?.generation], [files, [], 2]);
+    await db().instanceExtra.saveInjectedFiles(uuid, [], NOW);
+    await db().instanceExtra.saveInjectedFiles(uuid, [], NOW);
+    const after = await db().instanceFacts.find(uuid);
+    assert.deepEqual([after?.injectedFiles, after?.keyPairs, after?.generation], [[], [], 3]);
+  });
+});

@@ -8,6 +8,7 @@ import type { CellClient } from './cell-client.ts';
 import { ConsoleConnectionsStore } from './console-connections-store.ts';
 import { ConsoleTokensStore } from './console-tokens-store.ts';
 import { Prisma } from './generated/client.ts';
+import type { MetadataTokens } from './instance-facts-store.ts';
 import type { InstanceRow } from './generated/client.ts';
 import type { SqlClient } from './sql-client.ts';
 
@@ -69,6 +70,7 @@ export interface InstanceChanges {
   readonly imageRef?: string | null;
   readonly flavorRef?: string | null;
   readonly availabilityZone?: string | null;
+  readonly metadataTokens?: MetadataTokens | null;
   readonly launchedAt?: Date;
 }
 

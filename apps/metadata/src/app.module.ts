@@ -2,21 +2,29 @@
 import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import { metadata } from '@gatehouse/contracts/metadata';
+import { serve } from '@gatehouse/rpc/server';
+import type { RpcServer } from '@gatehouse/rpc/server';
+import type { Transport } from '@gatehouse/rpc/transport';
 import type { App } from '@gatehouse/runtime/app';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
 import { createHttpApp, listenHttp } from '@gatehouse/runtime/nest-app';
+import { metadataNameOf } from './config.ts';
 import type { MetadataConfig } from './config.ts';
 import { Identification } from './identification.ts';
-import { InstanceMetadata } from './instance-metadata.ts';
+import type { InstanceCache } from './instance-cache.ts';
+import { openInstanceMemory } from './instance-memory.ts';
 import { DOORS, MetadataController } from './metadata.controller.ts';
 import type { Doors } from './metadata.controller.ts';
+import { metadataHandlers } from './metadata.server.ts';
 import { refusalOf } from './refusal.ts';
 import { signatureCheck } from './signature.ts';
 
 export interface MetadataResources {
   readonly config: MetadataConfig;
+  readonly transport: Transport;
   readonly cellDb: CellDb;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -33,11 +41,13 @@ export class MetadataModule {
   }
 }
 
-/** Serves metadata. Throws INVALID_ARGUMENT for an empty secret, and what the system says about a port that is taken. */
-export async function startMetadata({ config, cellDb, log, metrics }: MetadataResources): Promise<App> {
+/** Serves metadata, with or without a broker. Throws INVALID_ARGUMENT for an empty secret, and what the system says about a port that is taken. */
+export async function startMetadata(resources: MetadataResources): Promise<App> {
+  const { config, cellDb, log, metrics, clock } = resources;
+  const memory = openInstanceMemory(config, cellDb, clock, metrics);
   const module = MetadataModule.of({
     identification: new Identification(signatureCheck(config.metadataSecrets)),
-    metadata: new InstanceMetadata(cellDb),
+    metadata: memory.metadata,
     log,
   });
   const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => refusalOf(error, '') });
@@ -45,10 +55,42 @@ export async function startMetadata({ config, cellDb, log, metrics }: MetadataRe
   fastify.removeAllContentTypeParsers();
   http.useBodyParser('*', { bodyLimit: BODY_BYTES_MAX }, (_request, _body, done) => done(null, null));
   const url = await listenHttp(http, config.metadataPort, config.bindAddress);
+  const news = listenForNews(resources, memory.cache);
   return {
     name: 'metadata',
     addresses: [{ name: 'metadata', url }],
-    checkReady: () => cellDb.check(),
-    drain: () => http.close(),
+    checkReady: () => checkReady(cellDb, memory.cache),
+    async drain() {
+      memory.changes.drain();
+      await Promise.all([http.close(), news.drain()]);
+    },
   };
+}
+
+/** Not waited for: while there is no broker, what is held grows old by itself. */
+function listenForNews({ config, transport, cellDb, log }: MetadataResources, cache: InstanceCache): { drain(): Promise<void> } {
+  let server: RpcServer | null = null;
+  let isDraining = false;
+  serve(metadata, transport, { server: metadataNameOf(config), handlers: metadataHandlers(cache, cellDb.instancePasswords), log }).then(
+    async (listening) => {
+      server = listening;
+      if (isDraining) await listening.drain();
+    },
+    (error: unknown) => log.error({ err: error }, 'no news of changes are heard: they are seen when the cache looks'),
+  );
+  return {
+    async drain() {
+      isDraining = true;
+      await server?.drain();
+    },
+  };
+}
+
+/** A service that remembers instances stays in its place while the database is away: all of them would leave theirs. */
+async function checkReady(cellDb: CellDb, cache: InstanceCache): Promise<void> {
+  try {
+    await cellDb.check();
+  } catch (error) {
+    if (cache.size === 0) throw error;
+  }
 }

@@ -3,6 +3,10 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import { metadata } from '@gatehouse/contracts/metadata';
+import { createClient } from '@gatehouse/rpc/client';
+import { newContext } from '@gatehouse/rpc/context';
+import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
 import type { App } from '@gatehouse/runtime/app';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { createLogger } from '@gatehouse/runtime/logger';
@@ -10,6 +14,7 @@ import { createMetrics } from '@gatehouse/runtime/metrics';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
 import type { Postgresql } from '../../../test/servers/postgresql.ts';
 import { startMetadata } from './app.module.ts';
+import { metadataConfig } from './config.ts';
 import { sign } from './signature.ts';
 
 const SECRET = 'first-secret';
@@ -43,6 +48,7 @@ describe('metadata over HTTP', function () {
   let postgresql: Postgresql;
   let cellDb: CellDb;
   let app: App;
+  const transport = createMemoryTransport();
   const logged: string[] = [];
 
   before(async () => {
@@ -52,8 +58,8 @@ describe('metadata over HTTP', function () {
     await fill(cellDb);
     const destination = { write: (line: string) => logged.push(line) } as unknown as NodeJS.WritableStream;
     const log = createLogger({ service: 'test', level: 'debug', destination });
-    const config = { metadataPort: 0, bindAddress: '127.0.0.1', metadataSecrets: [SECRET, NEXT_SECRET] };
-    app = await startMetadata({ config, cellDb, log, metrics: createMetrics('test'), clock: systemClock });
+    const config = { ...metadataConfig.parse({ metadataPort: '0' }), metadataSecrets: [SECRET, NEXT_SECRET] };
+    app = await startMetadata({ config, transport, cellDb, log, metrics: createMetrics('test'), clock: systemClock });
   });
   after(async () => {
     await app?.drain();
@@ -186,6 +192,7 @@ describe('metadata over HTTP', function () {
     await addInstance(cellDb, { uuid: id, displayName: 'gone' });
     assert.equal((await ask('/openstack/latest/meta_data.json', proof(id))).status, 200);
     await cellDb.instances.softDelete(id, new Date());
+    await createClient(metadata, transport).instanceChanged({ instanceUuid: id }, newContext());
     assert.equal((await ask('/openstack/latest/meta_data.json', proof(id))).status, 404);
   });
 

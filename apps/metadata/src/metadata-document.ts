@@ -1,0 +1,54 @@
+/**
+ * A document as it is sent, with the tag that says which it is. The one with a seed is kept as the bytes before and after that:
+ * each request gets another seed and the same tag, since nothing that is known of the instance differs.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { Answer } from '@gatehouse/instance-metadata/metadata-tree';
+
+export interface MetadataDocument {
+  readonly type: string;
+  /** As HTTP has it, quoted; weak where the bytes differ at each request. The same at every service. */
+  readonly etag: string;
+  readonly bytes: number;
+  /** What is sent this time. */
+  readonly content: () => Buffer;
+}
+
+/** 132 bits: none will be found that is another's by chance. */
+const TAG_LENGTH = 22;
+
+/** Made once from what the tree answered. */
+export function documentOf({ type, content, stable }: Answer): MetadataDocument {
+  const whole = bytesOf(content);
+  const tag = createHash('sha256').update(type).update('\n').update(stable ?? content).digest('base64url').slice(0, TAG_LENGTH);
+  if (stable === undefined) return { type, etag: `"${tag}"`, bytes: whole.length, content: () => whole };
+  return { type, etag: `W/"${tag}"`, bytes: whole.length, content: seededContent(whole) };
+}
+
+function seededContent(whole: Buffer): () => Buffer {
+  const { random_seed: seed } = JSON.parse(whole.toString()) as { readonly random_seed: string };
+  // Too random to stand there twice.
+  const at = whole.indexOf(seed);
+  const seedBytes = Buffer.byteLength(seed, 'base64');
+  return () => {
+    const next = Buffer.from(whole);
+    next.write(randomBytes(seedBytes).toString('base64'), at, 'latin1');
+    return next;
+  };
+}
+
+/** Whether one of the tags of an If-None-Match is this one; weak or not makes no difference there (RFC 9110, 13.1.2). */
+export function namesTag(ifNoneMatch: string, etag: string): boolean {
+  return ifNoneMatch.split(',').some((each) => each.trim() === '*' || opaque(each) === opaque(etag));
+}
+
+/** What stands between the quotes. */
+export function opaque(etag: string): string {
+  const text = etag.trim();
+  const tag = text.startsWith('W/') ? text.slice(2) : text;
+  return tag.length >= 2 && tag.startsWith('"') && tag.endsWith('"') ? tag.slice(1, -1) : tag;
+}
+
+function bytesOf(content: string | Buffer): Buffer {
+  return typeof content === 'string' ? Buffer.from(content) : content;
+}

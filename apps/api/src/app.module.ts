@@ -28,6 +28,8 @@ import { InstanceTasks } from './instance-tasks.ts';
 import { Instances } from './instances.ts';
 import { KeyPairs } from './key-pairs.ts';
 import { MetadataNews } from './metadata-news.ts';
+import { LegacyKeyPairs } from './legacy-key-pairs.ts';
+import { MergedKeyPairs } from './merged-key-pairs.ts';
 import { Moves } from './moves.ts';
 import { Placement } from './placement.ts';
 import { Power } from './power.ts';
@@ -58,6 +60,8 @@ export interface ApiResources {
   readonly clock: Clock;
   /** How the cell of `cellDb` is reached; `cell1`, inside this process, unless told. */
   readonly cell?: HomeCell;
+  /** Further cells that may have key pairs which have not moved to the API database. */
+  readonly legacyCells?: readonly Pick<CellDb, 'legacyKeyPairs'>[];
 }
 
 interface ApiParts {
@@ -116,11 +120,13 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const guests = new Guests({ ...rpc, compute: { pinned: rpc.compute, newest: newest.compute } }, cellDb, placement, clock, log);
   const cell = homeCell(apiDb, resources.cell ?? EMBEDDED_CELL, clock);
   const news = new MetadataNews(createClient(metadata, transport), log);
-  const instances = new Instances({ apiDb, cellDb }, cell, { placement, guests, news }, clock);
+  const legacyStores = [cellDb, ...(resources.legacyCells ?? [])].map(({ legacyKeyPairs }) => legacyKeyPairs);
+  const merged = new MergedKeyPairs(apiDb.keyPairs, new LegacyKeyPairs(legacyStores, clock));
+  const instances = new Instances({ apiDb, cellDb }, cell, { placement, guests, news, keyPairs: merged }, clock);
   const tasks = new InstanceTasks(cellDb, clock, log);
   const power = new Power({ instances, placement, guests, tasks, news });
   const moves = new Moves({ instances, placement, guests, tasks, news, relocation: new Relocation(guests, tasks, log) });
-  const keyPairs = new KeyPairs(apiDb, config, clock);
+  const keyPairs = new KeyPairs(merged, config, clock);
   const sessions = new ConsoleSessions(newest.consoleauth);
   const feed = new SessionFeed(sessions, clock, log);
   const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute, newest), sessions, feed, power, moves });

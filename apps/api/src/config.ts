@@ -1,7 +1,7 @@
 import { compute } from '@gatehouse/contracts/compute';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { brokerSettings } from '@gatehouse/runtime/broker';
-import { choice, csv, flag, integer, port, rpcLevel, secretUrl } from '@gatehouse/runtime/config';
+import { choice, csv, flag, integer, port, rpcLevel, secretUrl, secretUrls } from '@gatehouse/runtime/config';
 import { address } from '@gatehouse/runtime/settings';
 import { z } from 'zod';
 import { GENERATED_SSH_KEYS } from './key-generation.ts';
@@ -31,4 +31,6 @@ export const apiProcessConfig = apiConfig.extend({
   ...brokerSettings,
   apiDatabaseUrl: secretUrl(['postgresql', 'postgres']),
   cellDatabaseUrl: secretUrl(['postgresql', 'postgres']),
+  /** Of further cells, whose legacy key pairs are read and deleted too until they have moved. */
+  legacyCellDatabaseUrls: secretUrls(['postgresql', 'postgres'], []),
 });

@@ -6,18 +6,19 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ApiDb } from '@gatehouse/api-db/api-db';
-import type { StoredKeyPair } from '@gatehouse/api-db/key-pairs-store';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import type { InjectedFile } from '@gatehouse/cell-db/instance-facts-store';
 import type { NewInstance, StoredInstance } from '@gatehouse/cell-db/instances-store';
 import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import { isUuid } from '@gatehouse/objects/fields';
+import type { KeyPair } from '@gatehouse/objects/key-pair';
 import { serialPortCount } from '@gatehouse/objects/serial-port-count';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Guests } from './guests.ts';
 import { hostNameOf } from './host-name.ts';
 import { checkInjectedFiles } from './injected-files.ts';
+import type { MergedKeyPairs } from './merged-key-pairs.ts';
 import type { MetadataNews } from './metadata-news.ts';
 import type { Placement } from './placement.ts';
 import { ZONE } from './placement.ts';
@@ -63,6 +64,7 @@ export interface InstanceHelpers {
   readonly placement: Placement;
   readonly guests: Guests;
   readonly news: MetadataNews;
+  readonly keyPairs: MergedKeyPairs;
 }
 
 export class Instances {
@@ -71,15 +73,17 @@ export class Instances {
   readonly #placement: Placement;
   readonly #guests: Guests;
   readonly #news: MetadataNews;
+  readonly #keyPairs: MergedKeyPairs;
   readonly #clock: Clock;
 
   /** `cell` answers the uuid of the cell that new instances live in. */
-  constructor(databases: Databases, cell: () => Promise<string>, { placement, guests, news }: InstanceHelpers, clock: Clock) {
+  constructor(databases: Databases, cell: () => Promise<string>, { placement, guests, news, keyPairs }: InstanceHelpers, clock: Clock) {
     this.#databases = databases;
     this.#cell = cell;
     this.#placement = placement;
     this.#guests = guests;
     this.#news = news;
+    this.#keyPairs = keyPairs;
     this.#clock = clock;
   }
 
@@ -155,16 +159,16 @@ export class Instances {
     await this.#guests.endSessions(uuid, 'instance_deleted', context);
   }
 
-  /** The user's key pair of that name; null for none. Throws INVALID_ARGUMENT where there is no such. */
-  async keyPairOf(userId: string, name: string | undefined): Promise<StoredKeyPair | null> {
+  /** The user's key pair of that name; null for none. Throws INVALID_ARGUMENT where there is no such, or one without a public key. */
+  async keyPairOf(userId: string, name: string | undefined): Promise<KeyPair | null> {
     if (name === undefined) return null;
-    const found = await this.#databases.apiDb.keyPairs.find(userId, name);
-    if (found === null) throw new ServiceError('INVALID_ARGUMENT', 'Invalid key_name provided.');
+    const found = await this.#keyPairs.find(userId, name);
+    if (found?.publicKey == null) throw new ServiceError('INVALID_ARGUMENT', 'Invalid key_name provided.');
     return found;
   }
 
   /** The user's key pairs of these names, in their order. Throws INVALID_ARGUMENT, which names each that is not there. */
-  async keyPairsOf(userId: string, names: readonly string[]): Promise<readonly StoredKeyPair[]> {
+  async keyPairsOf(userId: string, names: readonly string[]): Promise<readonly KeyPair[]> {
     if (names.length > INSTANCE_KEYS_MAX) throw new ServiceError('INVALID_ARGUMENT', `an instance has at most ${INSTANCE_KEYS_MAX} key pairs; ${names.length} were named`);
     const found = await Promise.all(names.map((name) => this.#keyPairIfAny(userId, name)));
     const unknown = names.filter((_, index) => found[index] === null);
@@ -173,7 +177,7 @@ export class Instances {
   }
 
   /** A single name is refused in Nova's words. */
-  async #keyPairsWanted(userId: string, { keyName, keyNames = [] }: WantedInstance): Promise<readonly StoredKeyPair[]> {
+  async #keyPairsWanted(userId: string, { keyName, keyNames = [] }: WantedInstance): Promise<readonly KeyPair[]> {
     const first = await this.keyPairOf(userId, keyName);
     const others = keyNames.filter((name) => name !== keyName);
     if (first === null) return this.keyPairsOf(userId, others);
@@ -181,7 +185,7 @@ export class Instances {
     return [first, ...(await this.keyPairsOf(userId, others))];
   }
 
-  async #keyPairIfAny(userId: string, name: string): Promise<StoredKeyPair | null> {
+  async #keyPairIfAny(userId: string, name: string): Promise<KeyPair | null> {
     try {
       return await this.keyPairOf(userId, name);
     } catch (error) {
@@ -219,7 +223,7 @@ interface Settled {
   readonly userId: string;
   readonly host: string;
   readonly metadata: Readonly<Record<string, string>>;
-  readonly keyPair: StoredKeyPair | null;
+  readonly keyPair: KeyPair | null;
   readonly createdAt: Date;
 }
 

@@ -1,14 +1,14 @@
 /**
- * A user's public keys. Reads and writes go to the API database; what a key may be is decided here, how it is
+ * A user's public keys. Where they are is merged-key-pairs.ts's to know; what a key may be is decided here, how it is
  * read in ssh-public-key.ts and x509-certificate.ts.
  */
-import { isServiceError, ServiceError } from '@gatehouse/errors/service-error';
-import type { ApiDb } from '@gatehouse/api-db/api-db';
+import { ServiceError } from '@gatehouse/errors/service-error';
 import type { KeyPair } from '@gatehouse/objects/key-pair';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import { KeyGenerator } from './key-generation.ts';
 import type { GeneratedSshKeys } from './key-generation.ts';
+import type { MergedKeyPairs } from './merged-key-pairs.ts';
 import { parseSshPublicKey } from './ssh-public-key.ts';
 import { parseX509 } from './x509-certificate.ts';
 
@@ -46,13 +46,13 @@ export interface KeyPairRules {
 export const KEY_PAIRS_PAGE_MAX = 1000;
 
 export class KeyPairs {
-  readonly #apiDb: ApiDb;
+  readonly #merged: MergedKeyPairs;
   readonly #rules: KeyPairRules;
   readonly #generator: KeyGenerator;
   readonly #clock: Clock;
 
-  constructor(apiDb: ApiDb, rules: KeyPairRules, clock: Clock) {
-    this.#apiDb = apiDb;
+  constructor(merged: MergedKeyPairs, rules: KeyPairRules, clock: Clock) {
+    this.#merged = merged;
     this.#rules = rules;
     this.#generator = new KeyGenerator(rules.generatedSshKeys);
     this.#clock = clock;
@@ -61,7 +61,8 @@ export class KeyPairs {
   /**
    * Counting against the quota and storing are one step, so parallel imports cannot pass it. As in Nova a full
    * quota is told before a bad key. Throws PERMISSION_DENIED (another's key, quota), INVALID_ARGUMENT (bad key),
-   * ALREADY_EXISTS, RESOURCE_EXHAUSTED (too many generations under way).
+   * ALREADY_EXISTS, RESOURCE_EXHAUSTED (too many generations under way), UNAVAILABLE (a cell that may have key pairs is away;
+   * the others too).
    */
   async create(context: RequestContext, wanted: NewKeyPair): Promise<CreatedKeyPair> {
     permit(context, wanted.userId, 'create');
@@ -70,7 +71,7 @@ export class KeyPairs {
     const fingerprint = await this.#fingerprint(wanted, publicKey);
     const { keyPairsMax } = this.#rules;
     const max = keyPairsMax < 0 ? Number.MAX_SAFE_INTEGER : keyPairsMax;
-    const keyPair = await this.#apiDb.keyPairs.createWithin({ userId, name, type, publicKey, fingerprint, createdAt: this.#clock.now() }, max);
+    const keyPair = await this.#merged.createWithin({ userId, name, type, publicKey, fingerprint, createdAt: this.#clock.now() }, max);
     if (keyPair === null) throw overQuota();
     return { keyPair, privateKey };
   }
@@ -83,38 +84,36 @@ export class KeyPairs {
   /** Throws PERMISSION_DENIED. */
   async count(context: RequestContext, userId: string): Promise<number> {
     permit(context, userId, 'index');
-    return this.#apiDb.keyPairs.count(userId);
+    return this.#merged.count(userId);
   }
 
   /** In the order of their names. Throws PERMISSION_DENIED, INVALID_ARGUMENT (no such marker). */
   async list(context: RequestContext, userId: string, page: KeyPairPage): Promise<readonly KeyPair[]> {
     permit(context, userId, 'index');
     const { marker, limit } = page;
-    const from = marker === undefined ? {} : { marker };
-    try {
-      return await this.#apiDb.keyPairs.list(userId, { limit: Math.min(limit, KEY_PAIRS_PAGE_MAX), ...from });
-    } catch (cause) {
-      if (!isServiceError(cause) || cause.code !== 'NOT_FOUND') throw cause;
-      throw new ServiceError('INVALID_ARGUMENT', `Marker ${marker} could not be found.`, { cause });
+    if (marker !== undefined && (await this.#merged.find(userId, marker)) === null) {
+      throw new ServiceError('INVALID_ARGUMENT', `Marker ${marker} could not be found.`);
     }
+    return this.#merged.list(userId, { limit: Math.min(limit, KEY_PAIRS_PAGE_MAX), after: marker });
   }
 
   /** Throws PERMISSION_DENIED, NOT_FOUND. */
   async show(context: RequestContext, userId: string, name: string): Promise<KeyPair> {
     permit(context, userId, 'show');
-    return this.#apiDb.keyPairs.get(userId, name);
+    const found = await this.#merged.find(userId, name);
+    if (found === null) throw notFound(userId, name);
+    return found;
   }
 
   /** Throws PERMISSION_DENIED, NOT_FOUND. */
   async delete(context: RequestContext, userId: string, name: string): Promise<void> {
     permit(context, userId, 'delete');
-    if ((await this.#apiDb.keyPairs.delete(userId, name)) > 0) return;
-    throw new ServiceError('NOT_FOUND', `Keypair ${name} not found for user ${userId}`);
+    if (!(await this.#merged.delete(userId, name))) throw notFound(userId, name);
   }
 
   async #checkQuota(userId: string): Promise<void> {
     const { keyPairsMax } = this.#rules;
-    if (keyPairsMax < 0 || (await this.#apiDb.keyPairs.count(userId)) < keyPairsMax) return;
+    if (keyPairsMax < 0 || (await this.#merged.count(userId)) < keyPairsMax) return;
     throw overQuota();
   }
 
@@ -139,6 +138,10 @@ export class KeyPairs {
     if (key.weakness !== null && !this.#rules.allowWeakKeys) throw new ServiceError('INVALID_ARGUMENT', `Keypair data is invalid: ${key.weakness}`);
     return 'fingerprintMd5' in key ? key.fingerprintMd5 : key.fingerprint;
   }
+}
+
+function notFound(userId: string, name: string): ServiceError {
+  return new ServiceError('NOT_FOUND', `Keypair ${name} not found for user ${userId}`);
 }
 
 function overQuota(): ServiceError {

@@ -19,6 +19,7 @@ import { systemClock } from '@gatehouse/runtime/clock';
 import { createLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
 import { startApi } from './app.module.ts';
+import type { ApiResources } from './app.module.ts';
 import { apiConfig } from './config.ts';
 import type { ApiConfig } from './config.ts';
 
@@ -54,7 +55,7 @@ export interface TestServer {
 }
 
 /** Stops the server too, when it is stopped. */
-export async function startTestApi(postgresql: TestServer, changes: Partial<ApiConfig> = {}, migrate = true): Promise<TestApi> {
+export async function startTestApi(postgresql: TestServer, changes: Partial<ApiConfig> = {}, migrate = true, more: Partial<ApiResources> = {}): Promise<TestApi> {
   const apiDb = await openApiDb({ url: await postgresql.createDatabase() });
   const cellDb = await openCellDb({ url: await postgresql.createDatabase() });
   if (migrate) await Promise.all([apiDb.migrate(), cellDb.migrate()]);
@@ -64,7 +65,7 @@ export async function startTestApi(postgresql: TestServer, changes: Partial<ApiC
   const log = createLogger({ service: 'test-api', level: 'debug', destination });
   const config = { ...apiConfig.parse({ apiPort: '0' }), ...changes };
   const metrics = createMetrics('test-api');
-  const api = await startApi({ config, transport, apiDb, cellDb, log, metrics, clock: systemClock });
+  const api = await startApi({ config, transport, apiDb, cellDb, log, metrics, clock: systemClock, ...more });
   const url = api.addresses[0]?.url ?? '';
   return {
     url,

@@ -58,10 +58,10 @@ onEachApiDb('key pairs', (db) => {
     const paged: string[] = [];
     for (let page = await db().keyPairs.list(user, { limit: 3 }); page.length > 0; ) {
       paged.push(...page.map(({ name }) => name));
-      page = await db().keyPairs.list(user, { limit: 3, marker: paged.at(-1) ?? '' });
+      page = await db().keyPairs.list(user, { limit: 3, after: paged.at(-1) });
     }
     assert.deepEqual(paged, expected);
-    await assert.rejects(db().keyPairs.list(user, { marker: 'c' }), { code: 'NOT_FOUND' });
+    assert.deepEqual((await db().keyPairs.list(user, { after: 'a0' })).map(({ name }) => name), expected.slice(expected.indexOf('a-b') + 1), 'behind a name that is gone');
   });
 
   it('are refused under a name of the same user within a quota too, and a full quota is told first', async () => {
@@ -71,6 +71,16 @@ onEachApiDb('key pairs', (db) => {
     assert.equal(await db().keyPairs.createWithin(keyPair(user, 'one'), 1), null);
     await db().transaction(async ({ keyPairs }) => void (await keyPairs.createWithin(keyPair(user, 'two'), 2)));
     assert.equal(await db().keyPairs.count(user), 2);
+  });
+
+  it('count once where their names are in a cell still, in counts and quotas', async () => {
+    const user = randomUUID();
+    await db().keyPairs.create(keyPair(user, 'moved'));
+    const besides = ['moved', 'old "one"', 'ключ'];
+    assert.deepEqual([await db().keyPairs.count(user, besides), await db().keyPairs.count(user, ['moved']), await db().keyPairs.count(user)], [3, 1, 1]);
+    assert.equal(await db().keyPairs.createWithin(keyPair(user, 'new'), 3, besides), null);
+    assert.equal((await db().keyPairs.createWithin(keyPair(user, 'new'), 4, besides))?.name, 'new');
+    await db().transaction(async ({ keyPairs }) => assert.equal(await keyPairs.createWithin(keyPair(user, 'newer'), 4, besides), null));
   });
 
   it('stay within a quota that is counted under the user\'s lock', async function () {

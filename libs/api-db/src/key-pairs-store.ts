@@ -29,6 +29,11 @@ export interface StoredKeyPair extends KeyPair {
   readonly deleted: false;
 }
 
+export interface KeyPairsPage {
+  readonly limit?: number;
+  readonly after?: string | undefined;
+}
+
 const PAGE_MAX = 1_000;
 /** Above every count that there could be. */
 const NO_LIMIT = 2 ** 31;
@@ -54,14 +59,14 @@ export class KeyPairsStore {
 
   /**
    * The same unless the user has `max` or more already: then null. Counting and creating are one step, for all services on
-   * this database: a lock on the user holds back every other such step until this one's transaction ends.
+   * this database: a lock on the user holds back every other such step until this one's transaction ends. `besides`: as in count().
    */
-  async createWithin(keyPair: NewKeyPair, max: number): Promise<StoredKeyPair | null> {
+  async createWithin(keyPair: NewKeyPair, max: number, besides: readonly string[] = []): Promise<StoredKeyPair | null> {
     const rows = await this.#atomically(async (client) => {
       // Sent together. The second sees what was there when the lock was given: each statement reads anew.
       const [, inserted] = await Promise.all([
         client.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${keyPair.userId}::text, ${LOCK_SEED}::bigint))`,
-        insert(client, keyPair, max),
+        insert(client, keyPair, max, besides),
       ]);
       return inserted;
     }).catch(alreadyExists(keyPair));
@@ -81,22 +86,19 @@ export class KeyPairsStore {
     return found;
   }
 
-  /**
-   * By name, in byte order of UTF-8; at most `limit` (1,000 unless given, and never more), after `marker`.
-   * @throws ServiceError NOT_FOUND: the marker is not a key pair of the user
-   */
-  async list(userId: string, page: { readonly limit?: number; readonly marker?: string } = {}): Promise<readonly StoredKeyPair[]> {
-    if (page.marker !== undefined) await this.get(userId, page.marker);
-    const after = page.marker === undefined ? Prisma.empty : Prisma.sql`AND name > ${page.marker}::text`;
+  /** By name, in byte order of UTF-8; at most `limit` (1,000 unless given, and never more), of the names behind `after`. */
+  async list(userId: string, { limit = PAGE_MAX, after }: KeyPairsPage = {}): Promise<readonly StoredKeyPair[]> {
+    const behind = after === undefined ? Prisma.empty : Prisma.sql`AND name > ${after}::text`;
     const rows = await this.#client.$queryRaw<readonly KeyPairRow[]>`
-      SELECT ${COLUMNS} FROM key_pairs WHERE user_id = ${userId}::text ${after}
-      ORDER BY name LIMIT ${Math.min(page.limit ?? PAGE_MAX, PAGE_MAX)}::integer`;
+      SELECT ${COLUMNS} FROM key_pairs WHERE user_id = ${userId}::text ${behind}
+      ORDER BY name LIMIT ${Math.min(limit, PAGE_MAX)}::integer`;
     return rows.map(keyPairOfRow);
   }
 
-  async count(userId: string): Promise<number> {
+  /** How many names the user has here and in `besides`, which are all different: a name that is in both counts once. */
+  async count(userId: string, besides: readonly string[] = []): Promise<number> {
     const [row] = await this.#client.$queryRaw<readonly { readonly count: number }[]>`
-      SELECT count(*)::integer AS count FROM key_pairs WHERE user_id = ${userId}::text`;
+      SELECT (${countOf(userId, besides)})::integer AS count`;
     return row?.count ?? 0;
   }
 
@@ -105,12 +107,20 @@ export class KeyPairsStore {
   }
 }
 
-function insert(client: SqlClient, keyPair: NewKeyPair, max: number): Promise<readonly KeyPairRow[]> {
+/** One statement's view of the table: a name that comes to it meanwhile is counted here or there, and never in both. */
+function countOf(userId: string, besides: readonly string[]): Prisma.Sql {
+  const here = Prisma.sql`(SELECT count(*) FROM key_pairs WHERE user_id = ${userId}::text)`;
+  if (besides.length === 0) return here;
+  return Prisma.sql`${here} + (SELECT count(*) FROM unnest(${besides}::text[]) AS besides(name)
+    WHERE NOT EXISTS (SELECT FROM key_pairs AS here WHERE here.user_id = ${userId}::text AND here.name = besides.name))`;
+}
+
+function insert(client: SqlClient, keyPair: NewKeyPair, max: number, besides: readonly string[] = []): Promise<readonly KeyPairRow[]> {
   const { userId, name, fingerprint, publicKey, type, createdAt } = keyPair;
   return client.$queryRaw<readonly KeyPairRow[]>`
     INSERT INTO key_pairs (user_id, name, fingerprint, public_key, type, created_at)
     SELECT ${userId}::text, ${name}::text, ${fingerprint}::text, ${publicKey}::text, ${type}::text, ${createdAt}::timestamp
-    WHERE (SELECT count(*) FROM key_pairs WHERE user_id = ${userId}::text) < ${max}::bigint
+    WHERE ${countOf(userId, besides)} < ${max}::bigint
     RETURNING ${COLUMNS}`;
 }
 

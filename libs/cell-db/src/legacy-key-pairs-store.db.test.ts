@@ -54,6 +54,8 @@ for (const kind of TEST_DATABASES) {
       const { id, ...rest } = (await store.find(user, 'bare')) ?? assert.fail();
       assert.ok(id > 0);
       assert.deepEqual(rest, { userId: user, name: 'bare', fingerprint: null, publicKey: null, type: 'x509', createdAt: null, updatedAt: null, deletedAt: null, deleted: false });
+      await plant(user, 'endless', { created_at: 'infinity', updated_at: '0044-03-15 BC' });
+      assert.deepEqual((await store.list(user)).map(({ createdAt, updatedAt }) => [createdAt, updatedAt]), [[null, null], [null, null], [NOW, null]]);
       const whole = await store.find(user, 'whole');
       assert.deepEqual([whole?.createdAt, whole?.fingerprint, whole?.publicKey, whole?.type], [NOW, 'aa:bb', 'ssh-ed25519 x', 'ssh']);
     });

@@ -73,5 +73,10 @@ export class LegacyKeyPairsStore {
 }
 
 function keyPairOfRow(row: Row): LegacyKeyPair {
-  return Object.freeze({ ...row, deletedAt: null, deleted: false as const });
+  return Object.freeze({ ...row, createdAt: momentOf(row.createdAt), updatedAt: momentOf(row.updatedAt), deletedAt: null, deleted: false as const });
+}
+
+/** PostgreSQL knows infinity, and years before the first. */
+function momentOf(stored: Date | null): Date | null {
+  return stored === null || Number.isNaN(stored.getTime()) ? null : stored;
 }

@@ -20,6 +20,7 @@ const ENTRIES = {
   'console-proxy': 'apps/console-proxy/src/main.ts',
   metadata: 'apps/metadata/src/main.ts',
   standalone: 'apps/standalone/src/main.ts',
+  cli: 'apps/cli/src/main.ts',
   migrate: 'tools/migrate.ts',
 };
 export const BUNDLES = Object.keys(ENTRIES);

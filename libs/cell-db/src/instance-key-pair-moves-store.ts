@@ -34,7 +34,9 @@ export interface ListedSetAsideInstance extends SetAsideInstance {
   readonly keyName: string | null;
 }
 
-const WAITING = Prisma.sql`i.deleted_at IS NULL AND (e.instance_uuid IS NULL OR (e.keypairs IS NULL AND e.set_aside IS NULL))`;
+// Without a row of instance_extra all of its columns are NULL.
+const WAITING = Prisma.sql`i.deleted_at IS NULL AND e.keypairs IS NULL`;
+const NOT_SET_ASIDE = Prisma.sql`AND e.set_aside IS NULL`;
 
 export class InstanceKeyPairMovesStore {
   readonly #client: SqlClient;
@@ -56,12 +58,12 @@ export class InstanceKeyPairMovesStore {
     return this.#select(page, Prisma.empty);
   }
 
-  async #select({ after, limit, publicKeyMax }: MovePage, lock: Prisma.Sql): Promise<readonly UnmigratedInstance[]> {
+  async #select({ after, limit, publicKeyMax, withSetAside = false }: MovePage, lock: Prisma.Sql): Promise<readonly UnmigratedInstance[]> {
     return this.#client.$queryRaw<readonly UnmigratedInstance[]>`
       SELECT i.id, i.uuid::text AS uuid, i.user_id AS "userId", i.key_name AS "keyName", coalesce(length(i.key_data), 0) AS "keyDataChars",
         CASE WHEN length(i.key_data) <= ${publicKeyMax}::integer THEN i.key_data END AS "keyData"
       FROM instances i LEFT JOIN instance_extra e ON e.instance_uuid = i.uuid
-      WHERE ${WAITING} AND i.id > ${after}::integer ORDER BY i.id LIMIT ${limit}::integer ${lock}`;
+      WHERE ${WAITING} ${withSetAside ? Prisma.empty : NOT_SET_ASIDE} AND i.id > ${after}::integer ORDER BY i.id LIMIT ${limit}::integer ${lock}`;
   }
 
   /**
@@ -107,9 +109,8 @@ export class InstanceKeyPairMovesStore {
   /** Live instances: those still to migrate, and those set aside. */
   async count(): Promise<{ readonly remaining: number; readonly setAside: number }> {
     const [row] = await this.#client.$queryRaw<readonly { readonly remaining: number; readonly setAside: number }[]>`
-      SELECT count(*) FILTER (WHERE ${WAITING})::integer AS remaining, count(e.set_aside)::integer AS "setAside"
-      FROM instances i LEFT JOIN instance_extra e ON e.instance_uuid = i.uuid
-      WHERE i.deleted_at IS NULL AND e.keypairs IS NULL`;
+      SELECT count(*) FILTER (WHERE e.set_aside IS NULL)::integer AS remaining, count(e.set_aside)::integer AS "setAside"
+      FROM instances i LEFT JOIN instance_extra e ON e.instance_uuid = i.uuid WHERE ${WAITING}`;
     return row ?? { remaining: 0, setAside: 0 };
   }
 }

@@ -29,6 +29,8 @@ export interface MovePage {
   readonly limit: number;
   /** In characters. */
   readonly publicKeyMax: number;
+  /** Also what is set aside. */
+  readonly withSetAside?: boolean;
 }
 
 export interface SetAside {
@@ -64,10 +66,10 @@ export class KeyPairMovesStore {
     return this.#select(page, Prisma.empty);
   }
 
-  async #select({ after, limit, publicKeyMax }: MovePage, lock: Prisma.Sql): Promise<readonly LegacyKeyPair[]> {
+  async #select({ after, limit, publicKeyMax, withSetAside = false }: MovePage, lock: Prisma.Sql): Promise<readonly LegacyKeyPair[]> {
     return this.#client.$queryRaw<readonly LegacyKeyPair[]>`
       SELECT ${COLUMNS}, CASE WHEN length(public_key) <= ${publicKeyMax}::integer THEN public_key END AS "publicKey" FROM key_pairs
-      WHERE deleted = 0 AND id > ${after}::integer AND set_aside IS NULL ORDER BY id LIMIT ${limit}::integer ${lock}`;
+      WHERE deleted = 0 AND id > ${after}::integer AND ${withSetAside ? Prisma.sql`true` : Prisma.sql`set_aside IS NULL`} ORDER BY id LIMIT ${limit}::integer ${lock}`;
   }
 
   /** They are in the API database now. @returns how many were live */
@@ -96,12 +98,17 @@ export class KeyPairMovesStore {
       WHERE deleted = 0 AND set_aside IS NOT NULL ORDER BY id LIMIT ${limit}::integer`;
   }
 
-  /** Live rows: those still to move, those set aside, and the greatest id of all. */
-  async count(): Promise<{ readonly remaining: number; readonly setAside: number; readonly idMax: number }> {
-    const [row] = await this.#client.$queryRaw<readonly { readonly remaining: number; readonly setAside: number; readonly idMax: number }[]>`
-      SELECT count(*) FILTER (WHERE set_aside IS NULL)::integer AS remaining, count(set_aside)::integer AS "setAside", coalesce(max(id), 0) AS "idMax"
-      FROM key_pairs WHERE deleted = 0`;
-    return row ?? { remaining: 0, setAside: 0, idMax: 0 };
+  /** Live rows: those still to move, and those set aside. */
+  async count(): Promise<{ readonly remaining: number; readonly setAside: number }> {
+    const [row] = await this.#client.$queryRaw<readonly { readonly remaining: number; readonly setAside: number }[]>`
+      SELECT count(*) FILTER (WHERE set_aside IS NULL)::integer AS remaining, count(set_aside)::integer AS "setAside" FROM key_pairs WHERE deleted = 0`;
+    return row ?? { remaining: 0, setAside: 0 };
+  }
+
+  /** The greatest id of a live row, 0 where there is none. */
+  async findIdMax(): Promise<number> {
+    const [row] = await this.#client.$queryRaw<readonly { readonly id: number }[]>`SELECT id FROM key_pairs WHERE deleted = 0 ORDER BY id DESC LIMIT 1`;
+    return row?.id ?? 0;
   }
 
   /** Live rows of these users and names, whether set aside or not, in any order; without those whose keys are longer than the limit. */

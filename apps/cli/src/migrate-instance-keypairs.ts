@@ -1,0 +1,123 @@
+/**
+ * One cell's instances, each with its key pair as a KeyPairList in instance_extra. What the instance was started with, its own key_data, is
+ * the truth; the key pair of that name says when it was made and of which type it is only where it is the same key.
+ */
+import { isServiceError } from '@gatehouse/errors/service-error';
+import type { ApiDb } from '@gatehouse/api-db/api-db';
+import type { CellDb, MoveStores } from '@gatehouse/cell-db/cell-db';
+import type { InstanceKeyPairs, SetAsideInstance, UnmigratedInstance } from '@gatehouse/cell-db/instance-key-pair-moves-store';
+import { KeyPair } from '@gatehouse/objects/key-pair';
+import type { KeyPairList } from '@gatehouse/objects/key-pair-list';
+import { byUserAndName, userAndName } from './legacy-key-pair.ts';
+import { PUBLIC_KEY_CHARS_MAX, fingerprintOf, isSameMaterial, typeOf } from './key-material.ts';
+import type { Batch, CellMigration } from './migration.ts';
+import { Walk } from './walk.ts';
+
+export const MIGRATE_INSTANCE_KEYPAIRS = 'migrate_instance_keypairs';
+
+/** Of either database. */
+interface Known {
+  readonly id: number;
+  readonly userId: string | null;
+  readonly name: string;
+  readonly fingerprint: string | null;
+  readonly publicKey: string | null;
+  readonly type: string;
+  readonly createdAt: string | null;
+  readonly updatedAt: string | null;
+}
+
+export interface Judged {
+  readonly ready: readonly InstanceKeyPairs[];
+  readonly setAside: readonly SetAsideInstance[];
+}
+
+export class MigrateInstanceKeypairs implements CellMigration {
+  readonly name = MIGRATE_INSTANCE_KEYPAIRS;
+  readonly #cellDb: CellDb;
+  readonly #apiDb: ApiDb;
+  readonly #clock: () => Date;
+  #retries: boolean;
+  readonly #walk = new Walk(false);
+
+  constructor(cellDb: CellDb, apiDb: ApiDb, clock: () => Date, retries: boolean) {
+    this.#cellDb = cellDb;
+    this.#apiDb = apiDb;
+    this.#clock = clock;
+    this.#retries = retries;
+  }
+
+  async batch(limit: number): Promise<Batch> {
+    if (this.#retries) await this.#cellDb.instanceKeyPairMoves.retrySetAside();
+    this.#retries = false;
+    return this.#walk.next(limit, (page, locked) => this.#cellDb.moveTransaction(async (stores) => {
+      const { instanceKeyPairMoves } = stores;
+      const instances = await instanceKeyPairMoves.take(page, locked);
+      const last = instances.at(-1)?.id;
+      if (last === undefined) return null;
+      const { ready, setAside } = await judgeInstances(instances, stores, this.#apiDb);
+      await Promise.all([
+        ready.length === 0 ? 0 : instanceKeyPairMoves.save(ready, this.#clock()),
+        setAside.length === 0 ? 0 : instanceKeyPairMoves.setAside(setAside, this.#clock()),
+      ]);
+      return { found: instances.length, done: ready.length, setAside: setAside.length, last };
+    }));
+  }
+}
+
+/** What each gets, or why it gets nothing. The cell's key pairs are asked first: where a row is in both, it is being moved. */
+export async function judgeInstances(instances: readonly UnmigratedInstance[], { keyPairMoves }: Pick<MoveStores, 'keyPairMoves'>, apiDb: ApiDb): Promise<Judged> {
+  const named = instances.flatMap(({ userId, keyName }) => (keyName === null || keyName === '' ? [] : [{ userId, name: keyName }]));
+  const legacy: ReadonlyMap<string, Known> = byUserAndName(await keyPairMoves.findMany(named, PUBLIC_KEY_CHARS_MAX));
+  const open = instances.filter((instance) => instance.keyName !== null && instance.keyName !== '' && !isAnswered(instance, legacy.get(userAndName(instance.userId, instance.keyName))));
+  const moved: ReadonlyMap<string, Known> = byUserAndName(await apiDb.keyPairAdoptions.findMany(open.map(({ userId, keyName }) => ({ userId, name: keyName ?? '' }))));
+  const ready: InstanceKeyPairs[] = [];
+  const setAside: SetAsideInstance[] = [];
+  for (const instance of instances) {
+    const key = userAndName(instance.userId, instance.keyName ?? '');
+    const list = keyPairsOf(instance, [legacy.get(key), moved.get(key)].filter((each) => each !== undefined));
+    if (typeof list === 'string') setAside.push({ uuid: instance.uuid, reason: list });
+    else ready.push({ uuid: instance.uuid, keyPairs: list });
+  }
+  return { ready, setAside };
+}
+
+function isAnswered({ keyData }: UnmigratedInstance, known: Known | undefined): boolean {
+  if (known === undefined || known.publicKey === null) return false;
+  return keyData === null || keyData === '' || isSameMaterial(keyData, known.publicKey);
+}
+
+function keyPairsOf(instance: UnmigratedInstance, known: readonly Known[]): KeyPairList | string {
+  const { keyName, keyData, keyDataChars, userId } = instance;
+  if (keyName === null || keyName === '') return { objects: [] };
+  if (keyData === null && keyDataChars > 0) return `its key_data has ${keyDataChars} characters; at most ${PUBLIC_KEY_CHARS_MAX} are accepted`;
+  const hasData = keyData !== null && keyData.trim() !== '';
+  const match = known.find(({ publicKey }) => publicKey !== null && publicKey.trim() !== '' && (!hasData || isSameMaterial(keyData, publicKey)));
+  const publicKey = hasData ? keyData : (match?.publicKey ?? null);
+  if (publicKey === null) return 'it has no key_data, and its user has no key pair of its key_name any more';
+  try {
+    return { objects: [keyPairOf({ userId, name: keyName, publicKey }, match)] };
+  } catch (error) {
+    if (!isServiceError(error)) throw error;
+    return `its key pair cannot be written: ${error.message}`;
+  }
+}
+
+function keyPairOf({ userId, name, publicKey }: { readonly userId: string; readonly name: string; readonly publicKey: string }, match: Known | undefined): KeyPair {
+  const own = { name, userId, publicKey, deletedAt: null, deleted: false };
+  if (match === undefined) return KeyPair.make({ ...own, type: typeOf(publicKey), fingerprint: fingerprintOf(publicKey), createdAt: null, updatedAt: null });
+  return KeyPair.make({
+    ...own,
+    id: match.id,
+    type: match.type === 'ssh' || match.type === 'x509' ? match.type : typeOf(publicKey),
+    fingerprint: match.fingerprint ?? fingerprintOf(publicKey),
+    createdAt: momentOf(match.createdAt),
+    updatedAt: momentOf(match.updatedAt),
+  });
+}
+
+/** Null also for what no object can say. */
+function momentOf(text: string | null): Date | null {
+  const moment = text === null ? null : new Date(`${text.replace(' ', 'T')}Z`);
+  return moment === null || Number.isNaN(moment.getTime()) || moment.getUTCFullYear() < 1 || moment.getUTCFullYear() > 9999 ? null : moment;
+}

@@ -1,0 +1,114 @@
+/**
+ * One cell's legacy key pairs, into the API database. A row is held in the cell while it is inserted and committed there; only then is it
+ * soft-deleted here. Killed in between, both have it, with the same key, and the next run ends what this one began.
+ */
+import { isServiceError } from '@gatehouse/errors/service-error';
+import type { ApiDb } from '@gatehouse/api-db/api-db';
+import type { AdoptedKeyPair, UserAndName } from '@gatehouse/api-db/key-pair-adoptions-store';
+import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import type { LegacyKeyPair, SetAside } from '@gatehouse/cell-db/key-pair-moves-store';
+import { adoptable, byUserAndName, otherMaterial, userAndName } from './legacy-key-pair.ts';
+import { isSameMaterial } from './key-material.ts';
+import type { Batch, CellMigration } from './migration.ts';
+import { Walk } from './walk.ts';
+
+export const MIGRATE_KEYPAIRS_TO_API_DB = 'migrate_keypairs_to_api_db';
+
+/** One that was taken when it was inserted, and gone when it was looked for, is tried again. */
+const ATTEMPTS = 3;
+
+export class MigrateKeypairsToApiDb implements CellMigration {
+  readonly name = MIGRATE_KEYPAIRS_TO_API_DB;
+  readonly #cellDb: CellDb;
+  readonly #apiDb: ApiDb;
+  readonly #clock: () => Date;
+  readonly #retries: boolean;
+  readonly #walk = new Walk(false);
+  #isPrepared = false;
+
+  constructor(cellDb: CellDb, apiDb: ApiDb, clock: () => Date, retries: boolean) {
+    this.#cellDb = cellDb;
+    this.#apiDb = apiDb;
+    this.#clock = clock;
+    this.#retries = retries;
+  }
+
+  async batch(limit: number): Promise<Batch> {
+    if (!this.#isPrepared) await this.#prepare();
+    return this.#walk.next(limit, (page, locked) => this.#cellDb.moveTransaction(async ({ keyPairMoves }) => {
+      const rows = await keyPairMoves.take(page, locked);
+      const last = rows.at(-1)?.id;
+      if (last === undefined) return null;
+      const { moved, setAside } = await this.#move(rows);
+      await Promise.all([
+        moved.length === 0 ? 0 : keyPairMoves.softDelete(moved, this.#clock()),
+        setAside.length === 0 ? 0 : keyPairMoves.setAside(setAside),
+      ]);
+      return { found: rows.length, done: moved.length, setAside: setAside.length, last };
+    }));
+  }
+
+  /** Rows only leave, so no greater id than today's will come. */
+  async #prepare(): Promise<void> {
+    if (this.#retries) await this.#cellDb.keyPairMoves.retrySetAside();
+    await this.#apiDb.keyPairAdoptions.reserveIds(await this.#cellDb.keyPairMoves.findIdMax());
+    this.#isPrepared = true;
+  }
+
+  async #move(rows: readonly LegacyKeyPair[]): Promise<{ readonly moved: readonly number[]; readonly setAside: readonly SetAside[] }> {
+    const setAside: SetAside[] = [];
+    const moved: number[] = [];
+    let arriving: AdoptedKeyPair[] = [];
+    for (const row of rows) {
+      const adopted = adoptable(row, this.#clock());
+      if (typeof adopted === 'string') setAside.push({ id: row.id, reason: adopted });
+      else arriving.push(adopted);
+    }
+    for (let attempt = 1; attempt <= ATTEMPTS && arriving.length > 0; attempt += 1) {
+      const { adopted, refused } = await this.#adopt(arriving);
+      const inserted = new Set(adopted.map(({ userId, name }) => userAndName(userId, name)));
+      const waiting = arriving.filter(({ userId, name }) => !inserted.has(userAndName(userId, name)));
+      moved.push(...arriving.filter(({ userId, name }) => inserted.has(userAndName(userId, name))).map(({ id }) => id));
+      setAside.push(...refused);
+      const settled = await this.#settle(waiting.filter(({ id }) => !refused.some((each) => each.id === id)));
+      moved.push(...settled.moved);
+      setAside.push(...settled.setAside);
+      arriving = settled.gone;
+    }
+    return { moved, setAside };
+  }
+
+  /** One row that the API database does not take spoils only itself. */
+  async #adopt(rows: readonly AdoptedKeyPair[]): Promise<{ readonly adopted: readonly UserAndName[]; readonly refused: readonly SetAside[] }> {
+    try {
+      return { adopted: await this.#apiDb.keyPairAdoptions.adopt(rows), refused: [] };
+    } catch (error) {
+      if (!isServiceError(error) || error.code !== 'INVALID_ARGUMENT') throw error;
+      if (rows.length === 1) return { adopted: [], refused: rows.map(({ id }) => ({ id, reason: 'the API database does not take its values' })) };
+    }
+    const halves = [rows.slice(0, rows.length >> 1), rows.slice(rows.length >> 1)];
+    const adopted: UserAndName[] = [];
+    const refused: SetAside[] = [];
+    for (const half of halves) {
+      const result = await this.#adopt(half);
+      adopted.push(...result.adopted);
+      refused.push(...result.refused);
+    }
+    return { adopted, refused };
+  }
+
+  /** Of those whose user has a key pair of the name: the same key needs nothing more, another one stays where it is. */
+  async #settle(rows: readonly AdoptedKeyPair[]): Promise<{ readonly moved: readonly number[]; readonly setAside: readonly SetAside[]; readonly gone: AdoptedKeyPair[] }> {
+    const known = byUserAndName(await this.#apiDb.keyPairAdoptions.findMany(rows));
+    const moved: number[] = [];
+    const setAside: SetAside[] = [];
+    const gone: AdoptedKeyPair[] = [];
+    for (const row of rows) {
+      const kept = known.get(userAndName(row.userId, row.name));
+      if (kept === undefined) gone.push(row);
+      else if (isSameMaterial(kept.publicKey, row.publicKey)) moved.push(row.id);
+      else setAside.push({ id: row.id, reason: otherMaterial(kept.fingerprint, row.fingerprint) });
+    }
+    return { moved, setAside, gone };
+  }
+}

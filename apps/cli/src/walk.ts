@@ -1,0 +1,43 @@
+/**
+ * The way through a table: by id, so that rows that are done are not read again, and twice: first past the rows that others hold,
+ * which may be a second run that shares the work, and then waiting for those.
+ */
+import type { MovePage } from '@gatehouse/cell-db/key-pair-moves-store';
+import { PUBLIC_KEY_CHARS_MAX } from './key-material.ts';
+import { BATCH_ROWS, NOTHING } from './migration.ts';
+import type { Batch } from './migration.ts';
+
+/** Below every id. */
+const BEGINNING = -(2 ** 31);
+
+export interface WalkedBatch extends Batch {
+  /** The greatest id that was looked at. */
+  readonly last: number;
+}
+
+export class Walk {
+  #after = BEGINNING;
+  #locked: 'skip' | 'wait';
+  readonly #withSetAside: boolean;
+
+  /** `isDry`: nothing is locked, so one way through is all there is to see. */
+  constructor(isDry: boolean, withSetAside = false) {
+    this.#locked = isDry ? 'wait' : 'skip';
+    this.#withSetAside = withSetAside;
+  }
+
+  /** `work` resolves to null where it found nothing. */
+  async next(limit: number, work: (page: MovePage, locked: 'skip' | 'wait') => Promise<WalkedBatch | null>): Promise<Batch> {
+    for (;;) {
+      const page = { after: this.#after, limit: Math.min(limit, BATCH_ROWS), publicKeyMax: PUBLIC_KEY_CHARS_MAX, withSetAside: this.#withSetAside };
+      const batch = await work(page, this.#locked);
+      if (batch !== null) {
+        this.#after = batch.last;
+        return { found: batch.found, done: batch.done, setAside: batch.setAside };
+      }
+      if (this.#locked === 'wait') return NOTHING;
+      this.#locked = 'wait';
+      this.#after = BEGINNING;
+    }
+  }
+}

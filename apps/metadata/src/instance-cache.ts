@@ -91,7 +91,7 @@ export class InstanceCache {
     if (entry !== undefined && entry.lookedAtMs <= nowMs && nowMs < entry.nextLookMs) {
       this.#touch(uuid, entry);
       // Beyond its time it is held only because the database rests.
-      this.#watch.read(nowMs - entry.lookedAtMs <= this.#limits.ttlSeconds * 1_000 ? 'hit' : 'stale');
+      this.#watch.read(nowMs - entry.lookedAtMs < this.#limits.ttlSeconds * 1_000 ? 'hit' : 'stale');
       return entry.held;
     }
     if (this.#isAbsent(uuid, nowMs)) {

@@ -26,7 +26,7 @@ export const ROOMS = {
   cli: ['errors', 'objects', 'runtime', 'api-db', 'cell-db', 'database'],
   standalone: [
     ...['errors', 'objects', 'rpc', 'contracts', 'runtime', 'api-db', 'cell-db', 'instance-metadata', 'database', 'console-stream'],
-    ...['api', 'consoleauth', 'compute-agent', 'console-proxy', 'metadata'],
+    ...['api', 'consoleauth', 'compute-agent', 'console-proxy', 'metadata', 'cli'],
   ],
 };
 

@@ -4,6 +4,7 @@ import { readConfig } from '@gatehouse/runtime/config';
 import { VERSION } from '@gatehouse/runtime/version';
 import { readCommand } from './arguments.ts';
 import { cliConfig } from './config.ts';
+import type { CliConfig } from './config.ts';
 import { migrateDatabases } from './migrate-databases.ts';
 import { ERRORS } from './online-data-migrations.ts';
 
@@ -21,7 +22,7 @@ async function main(): Promise<number> {
     case 'usage':
       return fail(command.message);
     case 'online-data-migrations':
-      return migrateDatabases(command.options, readConfig(cliConfig, process.env, (message) => process.stderr.write(`gatehouse: ${message}\n`)), {
+      return migrateDatabases(command.options, settings, {
         signal: interruption(),
         clock: () => new Date(),
         print: (line) => process.stdout.write(`${line}\n`),
@@ -29,6 +30,10 @@ async function main(): Promise<number> {
         isOneTerminal: process.stdout.isTTY,
       });
   }
+}
+
+function settings(): CliConfig {
+  return readConfig(cliConfig, process.env, (message) => process.stderr.write(`gatehouse: ${message}\n`));
 }
 
 /** Aborted by the first SIGINT or SIGTERM; the second one ends the process. */

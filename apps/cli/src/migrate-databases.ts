@@ -37,12 +37,13 @@ interface Cell {
 }
 
 /** @returns the exit code @throws ServiceError INVALID_ARGUMENT: a setting is wrong */
-export async function migrateDatabases(options: MigrationOptions, config: CliConfig, surroundings: Surroundings): Promise<number> {
+export async function migrateDatabases(options: MigrationOptions, readSettings: () => CliConfig, surroundings: Surroundings): Promise<number> {
   const maxCount = options.maxCount === null ? null : readMaxCount(options.maxCount);
   if (options.maxCount !== null && maxCount === null) {
     surroundings.print('Must supply a positive value for max_number');
     return BAD_COUNT;
   }
+  const config = readSettings();
   const urls = cellUrlsOf(config);
   const apiDb = await openApiDb({ url: config.apiDatabaseUrl, connectionsMax: urls.length + 2 });
   const cells: Cell[] = [];

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { apiProcessConfig } from '@gatehouse/api/config';
+import { cliConfig } from '@gatehouse/cli/config';
 import { computeAgentProcessConfig } from '@gatehouse/compute-agent/config';
 import { consoleProxyProcessConfig } from '@gatehouse/console-proxy/config';
 import { consoleAuthProcessConfig } from '@gatehouse/consoleauth/config';
@@ -12,7 +13,7 @@ import { isSecretSetting } from '@gatehouse/runtime/settings';
 import { KNOWN_VARIABLES, variableName } from '@gatehouse/runtime/variables';
 import { standaloneConfig } from './config.ts';
 
-const SHAPES = [apiProcessConfig, computeAgentProcessConfig, consoleProxyProcessConfig, consoleAuthProcessConfig, metadataProcessConfig, standaloneConfig]
+const SHAPES = [apiProcessConfig, computeAgentProcessConfig, consoleProxyProcessConfig, consoleAuthProcessConfig, metadataProcessConfig, cliConfig, standaloneConfig]
   .map((config) => config.shape).concat(processSettings as never);
 
 describe('the table of settings', () => {
@@ -29,7 +30,7 @@ describe('the table of settings', () => {
 
   it('gives a setting the same default in every app that has it, standalone apart', () => {
     const defaults = new Map<string, unknown>();
-    for (const shape of SHAPES.slice(0, 5)) {
+    for (const shape of SHAPES.slice(0, 6)) {
       for (const [key, schema] of Object.entries(shape)) {
         const result = schema.safeParse(undefined);
         const value: unknown = result.success ? result.data : 'none';

@@ -12,6 +12,7 @@
  */
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { relayMemory } from './relay-memory.ts';
 
 /** Room for the header of a frame of any length. */
 export const HEAD_ROOM = 10;
@@ -87,12 +88,21 @@ interface ReadBuffer {
 }
 
 function makeBuffer(bytes: number): ReadBuffer {
-  const whole = Buffer.allocUnsafeSlow(HEAD_ROOM + bytes);
+  return readBufferOf(Buffer.allocUnsafeSlow(HEAD_ROOM + bytes));
+}
+
+function readBufferOf(whole: Buffer): ReadBuffer {
   return { whole, space: whole.subarray(HEAD_ROOM), rest: whole.subarray(HEAD_ROOM + SMALL_BYTES) };
 }
 
 const small = makeBuffer(SMALL_BYTES);
-const largeKept: ReadBuffer[] = [];
+/** The first ones where a client's bytes are unmasked fastest; each that is needed beyond them is made and thrown away. */
+const largeKept: ReadBuffer[] = largeBuffers();
+
+function largeBuffers(): ReadBuffer[] {
+  const wholes = Array.from({ length: LARGE_KEPT_MAX }, () => relayMemory?.take(HEAD_ROOM + LARGE_BYTES) ?? null);
+  return wholes.filter((whole) => whole !== null).map(readBufferOf);
+}
 
 /** The first bytes of a read, in memory of their own. */
 function copyOf({ whole }: ReadBuffer, bytes: number): Buffer {

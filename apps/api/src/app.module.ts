@@ -1,6 +1,6 @@
 /** The REST API: key pairs, instances and their consoles, as Nova's clients know them. */
 import { Module } from '@nestjs/common';
-import type { DynamicModule } from '@nestjs/common';
+import type { DynamicModule, Provider } from '@nestjs/common';
 import type { ApiDb } from '@gatehouse/api-db/api-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import { compute } from '@gatehouse/contracts/compute';
@@ -24,6 +24,7 @@ import { Guests } from './guests.ts';
 import type { HomeCell } from './home-cell.ts';
 import { homeCell } from './home-cell.ts';
 import { identityNone } from './identity.ts';
+import { INSTANCE_CONTROLLERS, instanceResources } from './instance-resources.ts';
 import { InstanceTasks } from './instance-tasks.ts';
 import { Instances } from './instances.ts';
 import { KeyPairs } from './key-pairs.ts';
@@ -72,16 +73,19 @@ interface ApiParts {
   readonly feed: SessionFeed;
   readonly power: Power;
   readonly moves: Moves;
+  /** Of what there is under an instance besides. */
+  readonly resources: readonly Provider[];
 }
 
 @Module({})
 export class ApiModule {
-  static of({ keyPairs, instances, consoles, sessions, feed, power, moves }: ApiParts): DynamicModule {
+  static of({ keyPairs, instances, consoles, sessions, feed, power, moves, resources }: ApiParts): DynamicModule {
     return {
       module: ApiModule,
       controllers: [
         ...[VersionsController, KeyPairsController, ConsolesController, ServerActionsController, ServersController],
         ...[KeyPairQuotaController, ConsoleAuthTokensController, OpenApiController, ConsoleSessionsController, V1KeyPairsController],
+        ...INSTANCE_CONTROLLERS,
       ],
       providers: [
         { provide: KeyPairs, useValue: keyPairs },
@@ -91,6 +95,7 @@ export class ApiModule {
         { provide: SessionFeed, useValue: feed },
         { provide: Power, useValue: power },
         { provide: Moves, useValue: moves },
+        ...resources,
       ],
     };
   }
@@ -119,7 +124,8 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const placement = new Placement(cellDb, clock);
   const guests = new Guests({ ...rpc, compute: { pinned: rpc.compute, newest: newest.compute } }, cellDb, placement, clock, log);
   const cell = homeCell(apiDb, resources.cell ?? EMBEDDED_CELL, clock);
-  const news = new MetadataNews(createClient(metadata, transport), log);
+  const metadataClient = createClient(metadata, transport);
+  const news = new MetadataNews(metadataClient, log);
   const legacyStores = [cellDb, ...(resources.legacyCells ?? [])].map(({ legacyKeyPairs }) => legacyKeyPairs);
   const merged = new MergedKeyPairs(apiDb.keyPairs, new LegacyKeyPairs(legacyStores, clock));
   const instances = new Instances({ apiDb, cellDb }, cell, { placement, guests, news, keyPairs: merged }, clock);
@@ -129,7 +135,9 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const keyPairs = new KeyPairs(merged, config, clock);
   const sessions = new ConsoleSessions(newest.consoleauth);
   const feed = new SessionFeed(sessions, clock, log);
-  const module = ApiModule.of({ keyPairs, instances, consoles: new Consoles(instances, rpc.compute, newest), sessions, feed, power, moves });
+  const consoles = new Consoles(instances, rpc.compute, newest);
+  const own = instanceResources({ cellDb, instances, news, clock, log }, metadataClient);
+  const module = ApiModule.of({ keyPairs, instances, consoles, sessions, feed, power, moves, resources: own });
   const renderError = (error: ServiceError, request: RefusedRequest) => (isV1(request) ? problemOf(error, request) : faultOf(error));
   const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError });
   prepareHttpEdge(http, { identity: identityNone, guard: hostGuard([config.bindAddress, ...config.apiHosts]) });

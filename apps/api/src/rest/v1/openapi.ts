@@ -9,20 +9,10 @@ import { ACCESS_LEVELS } from '@gatehouse/objects/console-session';
 import { SESSION_EVENT_KINDS } from '@gatehouse/objects/console-session-event';
 import { VERSION } from '@gatehouse/runtime/version';
 import type { JsonObject } from '../json.ts';
-import { FILTER, PARAMETERS } from './parameters.ts';
+import { INSTANCE_PATHS, INSTANCE_SCHEMAS } from './openapi-instances.ts';
+import { COUNT, ID, MOMENT, TEXT, UUID, json, operation, orNull, record, ref } from './openapi-parts.ts';
+import { FILTER } from './parameters.ts';
 import type { ParameterName } from './parameters.ts';
-
-const TEXT: JsonObject = { type: 'string' };
-const UUID: JsonObject = { type: 'string', format: 'uuid' };
-const MOMENT: JsonObject = { type: 'string', format: 'date-time', pattern: 'Z$' };
-const COUNT: JsonObject = { type: 'integer', minimum: 0 };
-const orNull = (schema: JsonObject): JsonObject => ({ ...schema, type: [schema['type'] as string, 'null'] });
-const ref = (name: string): JsonObject => ({ $ref: `#/components/schemas/${name}` });
-
-/** An object with these properties and no others; those that are not optional are always there. */
-function record(properties: JsonObject, optional: readonly string[] = []): JsonObject {
-  return { type: 'object', properties, required: Object.keys(properties).filter((name) => !optional.includes(name)), additionalProperties: false };
-}
 
 const ADMINS_ONLY = ['host', 'port', 'proxy'];
 
@@ -75,6 +65,7 @@ const SCHEMAS: Readonly<Record<string, JsonObject>> = {
   }),
   KeyPairPage: record({ keypairs: { type: 'array', items: ref('KeyPair') }, next_marker: orNull(TEXT) }),
   KeyPairAnswer: record({ keypair: ref('KeyPair') }),
+  ...INSTANCE_SCHEMAS,
   Problem: record({
     type: { const: 'about:blank' },
     title: TEXT,
@@ -87,20 +78,6 @@ const SCHEMAS: Readonly<Record<string, JsonObject>> = {
 
 const SESSION_FILTER: readonly ParameterName[] = FILTER;
 
-interface Operation {
-  readonly summary: string;
-  readonly parameters?: readonly ParameterName[];
-  readonly answers: JsonObject;
-}
-
-function operation(operationId: string, { summary, parameters = [], answers }: Operation, more: readonly JsonObject[] = []): JsonObject {
-  const query = parameters.map((name) => ({ name, in: 'query', required: false, ...PARAMETERS[name] }));
-  const problem = { description: 'Refused.', content: { 'application/problem+json': { schema: ref('Problem') } } };
-  return { operationId, summary, parameters: [...query, ...more], responses: { ...answers, default: problem } };
-}
-
-const json = (description: string, name: string): JsonObject => ({ description, content: { 'application/json': { schema: ref(name) } } });
-const ID: JsonObject = { name: 'id', in: 'path', required: true, schema: UUID };
 const LAST_EVENT_ID: JsonObject = { name: 'Last-Event-ID', in: 'header', required: false, schema: TEXT, description: 'The id of the last event that was read, as browsers send it by themselves.' };
 
 const KEY_PAIR_QUERY: readonly JsonObject[] = ['user_id', 'limit', 'marker'].map((name) => ({ name, in: 'query', required: false, schema: TEXT }));
@@ -145,6 +122,7 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, JsonObject>>>> = {
   '/v1/keypairs/{name}': {
     get: operation('showKeyPair', { summary: 'One key pair.', answers: { 200: json('The key pair.', 'KeyPairAnswer') } }, [{ name: 'name', in: 'path', required: true, schema: TEXT }, ...KEY_PAIR_QUERY.slice(0, 1)]),
   },
+  ...INSTANCE_PATHS,
   '/v1/openapi.json': {
     get: { operationId: 'openapi', summary: 'This document; needs no token.', security: [], responses: { 200: { description: 'OpenAPI 3.1.', content: { 'application/json': { schema: { type: 'object' } } } } } },
   },
@@ -152,7 +130,7 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, JsonObject>>>> = {
 
 export const OPENAPI: JsonObject = {
   openapi: '3.1.1',
-  info: { title: 'Gatehouse', version: VERSION, description: 'Console sessions. What Nova has is served as Nova serves it, under /v2.1.', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+  info: { title: 'Gatehouse', version: VERSION, description: 'Console sessions, key pairs, and what instances are told of themselves. What Nova has is served as Nova serves it, under /v2.1.', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
   servers: [{ url: '/' }],
   security: [{ token: [] }],
   paths: PATHS,

@@ -13,14 +13,14 @@ import type { Metrics } from '@gatehouse/runtime/metrics';
 import { createHttpApp, listenHttp } from '@gatehouse/runtime/nest-app';
 import { metadataNameOf } from './config.ts';
 import type { MetadataConfig } from './config.ts';
-import { Identification } from './identification.ts';
+import { openEdge, readBodiesLater } from './edge.ts';
 import type { InstanceCache } from './instance-cache.ts';
 import { openInstanceMemory } from './instance-memory.ts';
 import { DOORS, MetadataController } from './metadata.controller.ts';
 import type { Doors } from './metadata.controller.ts';
 import { metadataHandlers } from './metadata.server.ts';
+import type { Passwords } from './passwords.ts';
 import { refusalOf } from './refusal.ts';
-import { signatureCheck } from './signature.ts';
 
 export interface MetadataResources {
   readonly config: MetadataConfig;
@@ -31,9 +31,6 @@ export interface MetadataResources {
   readonly clock: Clock;
 }
 
-/** Guests send no bodies yet; what they send is read no further than this. */
-const BODY_BYTES_MAX = 4_096;
-
 @Module({})
 export class MetadataModule {
   static of(doors: Doors): DynamicModule {
@@ -41,21 +38,16 @@ export class MetadataModule {
   }
 }
 
-/** Serves metadata, with or without a broker. Throws INVALID_ARGUMENT for an empty secret, and what the system says about a port that is taken. */
+/** Serves metadata, with or without a broker. Throws INVALID_ARGUMENT as openEdge does, and what the system says about a port that is taken. */
 export async function startMetadata(resources: MetadataResources): Promise<App> {
   const { config, cellDb, log, metrics, clock } = resources;
   const memory = openInstanceMemory(config, cellDb, clock, metrics);
-  const module = MetadataModule.of({
-    identification: new Identification(signatureCheck(config.metadataSecrets)),
-    metadata: memory.metadata,
-    log,
-  });
-  const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError: (error) => refusalOf(error, '') });
-  const fastify = http.getHttpAdapter().getInstance();
-  fastify.removeAllContentTypeParsers();
-  http.useBodyParser('*', { bodyLimit: BODY_BYTES_MAX }, (_request, _body, done) => done(null, null));
+  const edge = openEdge(config, cellDb, clock, log);
+  const module = MetadataModule.of({ ...edge, metadata: memory.metadata });
+  const http = await createHttpApp({ module, log, metrics, renderError: (error) => refusalOf(error, '') });
+  readBodiesLater(http);
   const url = await listenHttp(http, config.metadataPort, config.bindAddress);
-  const news = listenForNews(resources, memory.cache);
+  const news = listenForNews(resources, memory.cache, edge.passwords);
   return {
     name: 'metadata',
     addresses: [{ name: 'metadata', url }],
@@ -63,15 +55,16 @@ export async function startMetadata(resources: MetadataResources): Promise<App> 
     async drain() {
       memory.changes.drain();
       await Promise.all([http.close(), news.drain()]);
+      edge.refused.flush();
     },
   };
 }
 
 /** Not waited for: while there is no broker, what is held grows old by itself. */
-function listenForNews({ config, transport, cellDb, log }: MetadataResources, cache: InstanceCache): { drain(): Promise<void> } {
+function listenForNews({ config, transport, log }: MetadataResources, cache: InstanceCache, passwords: Passwords): { drain(): Promise<void> } {
   let server: RpcServer | null = null;
   let isDraining = false;
-  serve(metadata, transport, { server: metadataNameOf(config), handlers: metadataHandlers(cache, cellDb.instancePasswords), log }).then(
+  serve(metadata, transport, { server: metadataNameOf(config), handlers: metadataHandlers(cache, passwords), log }).then(
     async (listening) => {
       server = listening;
       if (isDraining) await listening.drain();

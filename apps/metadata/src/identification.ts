@@ -1,28 +1,110 @@
-/** Who asks: the instance that a request speaks for, by the signed headers of its proxy. */
-import { singleHeader } from './metadata-request.ts';
+/**
+ * Who asks. A proxy that shares a secret with this service names the instance and signs it (Nova's scheme); or a guest of a
+ * network that the operator trusts is known by its own address. Headers that name an instance are always held to their
+ * signature, whoever sent them: one that is wrong is refused, and never made up for by an address.
+ */
+import type { InstanceFactsStore } from '@gatehouse/cell-db/instance-facts-store';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import { notFound } from '@gatehouse/instance-metadata/metadata-tree';
+import { readAddress } from '@gatehouse/runtime/trusted-proxies';
+import type { TrustedProxies } from '@gatehouse/runtime/trusted-proxies';
+import { singleHeader, valuesOf } from './metadata-request.ts';
 import type { MetadataRequest } from './metadata-request.ts';
+import type { RateLimit } from './rate-limit.ts';
+import type { RefusedAskers } from './refused-askers.ts';
 import type { SignatureCheck } from './signature.ts';
 
 export interface Asker {
-  /** As the request says it: any text, until an instance is found by it. */
+  /** As the request says it: any text of at most 255 characters, until an instance is found by it. */
   readonly instanceUuid: string;
   /** The project that the instance must be of; null where the request came by address, and says none. */
   readonly projectId: string | null;
+  /** The guest's own address: the one that it is known by, or what its signing proxy says; null where none is known. */
+  readonly address: string | null;
+  /** Somebody between the guest and its proxy passed the request on. */
+  readonly isForwarded: boolean;
 }
 
+/** Whose word counts for what. */
+export interface Trust {
+  /** Null: no secret is set, and no header is believed. */
+  readonly check: SignatureCheck | null;
+  /** Whose peers are known by their address. */
+  readonly networks: TrustedProxies;
+  /** Whose X-Forwarded-For counts. */
+  readonly proxies: TrustedProxies;
+}
+
+const ID_HEADER = 'X-Instance-ID';
+const SIGNATURE_HEADER = 'X-Instance-ID-Signature';
+const PROJECT_HEADER = 'X-Tenant-ID';
+/** An instance's and a project's columns hold no more. */
+const NAME_LENGTH_MAX = 255;
+
 export class Identification {
-  readonly #check: SignatureCheck;
+  readonly #trust: Trust;
+  readonly #facts: Pick<InstanceFactsStore, 'findByAddress'>;
+  readonly #refused: RefusedAskers;
+  /** Of what each address may ask before it is known whose it is. */
+  readonly #rates: RateLimit;
 
-  constructor(check: SignatureCheck) {
-    this.#check = check;
+  constructor(trust: Trust, facts: Pick<InstanceFactsStore, 'findByAddress'>, refused: RefusedAskers, rates: RateLimit) {
+    this.#trust = trust;
+    this.#facts = facts;
+    this.#refused = refused;
+    this.#rates = rates;
   }
 
-  /** @throws ServiceError INVALID_ARGUMENT: a header is missing or doubled; PERMISSION_DENIED: the signature is not right */
+  /**
+   * @throws ServiceError INVALID_ARGUMENT: a header is missing, doubled or too long; PERMISSION_DENIED: the signature is wrong, or there is
+   *   none and the network is not trusted; NOT_FOUND: nobody's address; FAILED_PRECONDITION: several instances'; RESOURCE_EXHAUSTED: refused too often
+   */
   async identify(request: MetadataRequest): Promise<Asker> {
-    const instanceUuid = singleHeader(request, 'X-Instance-ID');
-    const signature = singleHeader(request, 'X-Instance-ID-Signature');
-    const projectId = singleHeader(request, 'X-Tenant-ID');
-    this.#check(instanceUuid, signature);
-    return { instanceUuid, projectId };
+    const peer = readAddress(request.raw.socket.remoteAddress ?? '') ?? 'unknown';
+    const { clientAddress } = this.#trust.proxies.arrivalOf({ headers: { 'x-forwarded-for': request.headers['x-forwarded-for'] }, socket: request.raw.socket });
+    this.#refused.admit(clientAddress);
+    try {
+      const isSigned = [ID_HEADER, SIGNATURE_HEADER, PROJECT_HEADER].some((name) => valuesOf(request, name).length > 0);
+      if (isSigned) return this.#bySignature(request);
+      if (this.#trust.networks.trusts(clientAddress)) return await this.#byAddress(request, peer, clientAddress);
+      if (this.#trust.check === null) throw new ServiceError('PERMISSION_DENIED', 'Metadata is for the guests of trusted networks, and this address is of none.');
+      throw new ServiceError('INVALID_ARGUMENT', `${ID_HEADER} header is missing from request.`);
+    } catch (error) {
+      this.#refused.note(clientAddress, valuesOf(request, ID_HEADER)[0], error);
+      throw error;
+    }
   }
+
+  #bySignature(request: MetadataRequest): Asker {
+    const instanceUuid = nameIn(request, ID_HEADER);
+    const signature = singleHeader(request, SIGNATURE_HEADER);
+    const projectId = nameIn(request, PROJECT_HEADER);
+    if (this.#trust.check === null) throw new ServiceError('PERMISSION_DENIED', 'Invalid proxy request signature.');
+    this.#trust.check(instanceUuid, signature);
+    // The last that is no proxy's is what the signing proxy saw; who stands before that sent the request to it.
+    const hops = this.#hops(request);
+    return { instanceUuid, projectId, address: readAddress(hops.at(-1) ?? ''), isForwarded: hops.length > 1 };
+  }
+
+  async #byAddress(request: MetadataRequest, peer: string, address: string): Promise<Asker> {
+    const { proxies } = this.#trust;
+    if (proxies.trusts(address)) throw new ServiceError('INVALID_ARGUMENT', 'X-Forwarded-For header does not say for whom the proxy asks.');
+    this.#rates.take(`address ${address}`);
+    const instanceUuid = await this.#facts.findByAddress(address);
+    if (instanceUuid === null) throw notFound();
+    return { instanceUuid, projectId: null, address, isForwarded: this.#hops(request).length > (proxies.trusts(peer) ? 1 : 0) };
+  }
+
+  /** Through whom it came, by X-Forwarded-For, without the trusted proxies at its end. */
+  #hops(request: MetadataRequest): readonly string[] {
+    const hops = valuesOf(request, 'X-Forwarded-For').join(',').split(',').map((hop) => hop.trim()).filter((hop) => hop !== '');
+    const last = hops.findLastIndex((hop) => !this.#trust.proxies.trusts(readAddress(hop) ?? ''));
+    return hops.slice(0, last + 1);
+  }
+}
+
+function nameIn(request: MetadataRequest, name: string): string {
+  const value = singleHeader(request, name);
+  if (value.length > NAME_LENGTH_MAX) throw new ServiceError('INVALID_ARGUMENT', `${name} header is longer than ${NAME_LENGTH_MAX} characters.`);
+  return value;
 }

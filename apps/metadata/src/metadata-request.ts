@@ -1,13 +1,14 @@
 /** What the edge needs of Fastify's request and reply, and how headers of a hostile client are read. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import type { Incoming } from './request-body.ts';
 
 export interface MetadataRequest {
   readonly id: string;
   readonly method: string;
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
-  readonly raw: {
+  readonly raw: Incoming & {
     /** Every value that came, also of a header that came twice; names in lower case. */
     readonly headersDistinct: Readonly<Record<string, readonly string[] | undefined>>;
     readonly socket: { readonly remoteAddress?: string | undefined };

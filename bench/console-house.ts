@@ -14,7 +14,9 @@ import { buildBundles, bundleOf, FiveProcesses } from '../test/house/five-proces
 
 export const HOST = 'compute-1';
 const SERVICES = ['api', 'consoleauth', 'compute-agent', 'console-proxy'] as const;
-export type Part = (typeof SERVICES)[number] | 'database' | 'broker';
+/** Whose time is told apart, whoever has started them. */
+const MEASURED = [...SERVICES, 'metadata'] as const;
+export type Part = (typeof MEASURED)[number] | 'database' | 'broker';
 export const PARTS: readonly Part[] = [...SERVICES, 'database', 'broker'];
 
 /** CPU milliseconds of each part since it began. */
@@ -90,7 +92,7 @@ interface ProcessStat {
 /** Of the processes that this one has started, and theirs. */
 export function readCpu(): Cpu {
   const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => statOf(Number(pid)) ?? []);
-  const cpu = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<Part, number>;
+  const cpu = Object.fromEntries([...MEASURED, 'database', 'broker'].map((part) => [part, 0])) as Record<Part, number>;
   const add = ({ pid, cpuMs }: ProcessStat, part: Part): void => {
     cpu[part] += cpuMs;
     for (const child of all) if (child.parent === pid) add(child, part);
@@ -117,7 +119,7 @@ function partOf(pid: number): Part | null {
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
     if (command.includes('beam.smp') || command.includes('rabbitmq-server')) return 'broker';
     if (command.includes('/bin/postgres')) return 'database';
-    return SERVICES.find((service) => command.includes(bundleOf(service))) ?? null;
+    return MEASURED.find((service) => command.includes(bundleOf(service))) ?? null;
   } catch {
     return null;
   }

@@ -38,7 +38,8 @@ export class InstanceMetadata {
    * database is away and nothing is held of the instance.
    */
   async get(instanceUuid: string, projectId: string | null): Promise<InstanceFacts> {
-    const held = isUuid(instanceUuid) ? await this.#cache.find(instanceUuid) : null;
+    // Under one name, by which news come too.
+    const held = isUuid(instanceUuid) ? await this.#cache.find(instanceUuid.toLowerCase()) : null;
     if (held === null || (projectId !== null && held.facts.projectId !== projectId)) throw notFound();
     return held.facts;
   }

@@ -4,7 +4,7 @@ import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 export function testFacts(values: Partial<InstanceFacts> & Pick<InstanceFacts, 'uuid'>): InstanceFacts {
   return {
     id: 1, projectId: 'p-demo', userId: 'user', displayName: null, hostname: 'vm', availabilityZone: 'nova', launchIndex: 0, reservationId: null,
-    imageRef: null, flavorRef: null, metadata: {}, userData: null, network: null, keyPairs: null, injectedFiles: [], floatingAddresses: [],
+    imageRef: null, flavorRef: null, metadata: {}, userData: null, network: null, keyPairs: null, injectedFiles: [], fixedAddresses: [], floatingAddresses: [],
     keyName: null, keyData: null, metadataTokens: null, generation: 0, ...values,
   };
 }

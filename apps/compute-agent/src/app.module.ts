@@ -25,6 +25,7 @@ import { ComputeAgent } from './compute-agent.ts';
 import { computeHandlers } from './compute.server.ts';
 import type { ComputeAgentConfig } from './config.ts';
 import type { Driver } from './drivers/driver.ts';
+import { GuestFacts } from './guest-facts.ts';
 import { makeDriver } from './make-driver.ts';
 import { SerialLines } from './serial-lines.ts';
 
@@ -59,8 +60,9 @@ async function makeParts({ config, transport, cellDb, log, clock }: ComputeAgent
   const consoleAuth = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS, pin: pins.of(consoleauth) });
   // Not pinned: it came with the newest level and has no older form.
   const { register } = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS });
-  const { instances, instanceExtra } = cellDb;
-  const agent = new ComputeAgent({ host: config.host, driver, lines, instances, instanceExtra, consoleAuth: { ...consoleAuth, register }, clock, log });
+  const { instances } = cellDb;
+  const guestFacts = new GuestFacts(cellDb, config.configDrive, log);
+  const agent = new ComputeAgent({ host: config.host, driver, lines, instances, guestFacts, consoleAuth: { ...consoleAuth, register }, clock, log });
   return { agent, driver, lines, consoleAuth, pins };
 }
 

@@ -21,6 +21,7 @@ import type { Postgresql } from '../../../test/servers/postgresql.ts';
 import { ComputeAgent } from './compute-agent.ts';
 import type { Driver } from './drivers/driver.ts';
 import { SimulatedDriver } from './drivers/simulated/simulated-driver.ts';
+import { GuestFacts } from './guest-facts.ts';
 import { SerialLines } from './serial-lines.ts';
 
 const HOST = 'compute-1';
@@ -69,9 +70,10 @@ describe('what a compute agent does with its guests', function () {
     const driver: Driver = Object.assign(new SimulatedDriver({ host: HOST, clock: systemClock }), change);
     drivers.push(driver);
     const lines = new SerialLines(driver, 131_072, systemClock, silentLogger);
-    const { instances, instanceExtra } = cellDb;
+    const { instances } = cellDb;
+    const guestFacts = new GuestFacts(cellDb, 'asked', silentLogger);
     const consoleAuth = createClient(consoleauth, transport);
-    return { agent: new ComputeAgent({ host: HOST, driver, lines, instances, instanceExtra, consoleAuth, clock: systemClock, log: silentLogger }), driver };
+    return { agent: new ComputeAgent({ host: HOST, driver, lines, instances, guestFacts, consoleAuth, clock: systemClock, log: silentLogger }), driver };
   }
 
   async function store(change: Partial<NewInstance> = {}): Promise<StoredInstance> {

@@ -18,6 +18,7 @@ import type { Postgresql } from '../../../test/servers/postgresql.ts';
 import { ComputeAgent } from './compute-agent.ts';
 import type { ComputeAgentParts } from './compute-agent.ts';
 import { SimulatedDriver } from './drivers/simulated/simulated-driver.ts';
+import { GuestFacts } from './guest-facts.ts';
 import { SerialLines } from './serial-lines.ts';
 
 const HOST = 'compute-1';
@@ -55,9 +56,10 @@ describe('a compute agent that looks after its guests', function () {
     const driver = new SimulatedDriver({ host: HOST, clock: systemClock });
     drivers.push(driver);
     const lines = new SerialLines(driver, 131_072, systemClock, silentLogger);
-    const { instances, instanceExtra } = cellDb;
+    const { instances } = cellDb;
+    const guestFacts = new GuestFacts(cellDb, 'asked', silentLogger);
     const consoleAuth = createClient(consoleauth, transport);
-    const parts = { host: HOST, driver, lines, instances, instanceExtra, consoleAuth, clock: systemClock, log: silentLogger };
+    const parts = { host: HOST, driver, lines, instances, guestFacts, consoleAuth, clock: systemClock, log: silentLogger };
     return { agent: new ComputeAgent({ ...parts, ...change }), driver };
   }
 
@@ -130,14 +132,13 @@ describe('a compute agent that looks after its guests', function () {
     const [ran, half, unreadable] = [await store({ vmState: 'active' }), await store(), await store({ vmState: 'active' })];
     const keypairs = { objects: [KeyPair.make({ name: 'laptop', type: 'ssh', publicKey: 'ssh-ed25519 AAAA', fingerprint: 'SHA256:abc' })] };
     for (const { uuid } of [ran, half]) await instanceExtra.saveKeyPairs(uuid, keypairs, new Date());
-    const { agent, driver } = makeAgent({
-      instanceExtra: {
-        async findKeyPairs(uuid) {
-          if (uuid === unreadable.uuid) throw new ServiceError('INTERNAL', 'the stored key pairs cannot be read');
-          return instanceExtra.findKeyPairs(uuid);
-        },
+    const instanceFacts = {
+      async find(uuid: string) {
+        if (uuid === unreadable.uuid) throw new ServiceError('INTERNAL', 'the stored key pairs cannot be read');
+        return cellDb.instanceFacts.find(uuid);
       },
-    });
+    };
+    const { agent, driver } = makeAgent({ guestFacts: new GuestFacts({ instanceFacts, instances: cellDb.instances }, 'asked', silentLogger) });
     await agent.start();
     assert.match(await answerTo(agent, driver, ran.uuid, 'keys'), /laptop {2}ssh {2}SHA256:abc/);
     assert.match(await answerTo(agent, driver, half.uuid, 'keys'), /laptop {2}ssh {2}SHA256:abc/);

@@ -28,6 +28,7 @@ import { ComputeAgent } from './compute-agent.ts';
 import { computeAgentConfig } from './config.ts';
 import type { Driver } from './drivers/driver.ts';
 import { SimulatedDriver } from './drivers/simulated/simulated-driver.ts';
+import { GuestFacts } from './guest-facts.ts';
 import { SerialLines } from './serial-lines.ts';
 
 const HOST = 'compute-1';
@@ -235,8 +236,9 @@ describe('a compute agent with simulated guests', function () {
     });
     const lines = new SerialLines(driver, 131_072, systemClock, silentLogger);
     const consoleAuth = createClient(consoleauth, transport);
-    const { instances, instanceExtra } = cellDb;
-    await new ComputeAgent({ host: HOST, driver, lines, instances, instanceExtra, consoleAuth, clock: systemClock, log: silentLogger }).start();
+    const { instances } = cellDb;
+    const guestFacts = new GuestFacts(cellDb, 'asked', silentLogger);
+    await new ComputeAgent({ host: HOST, driver, lines, instances, guestFacts, consoleAuth, clock: systemClock, log: silentLogger }).start();
     assert.deepEqual(ended, [deleted.uuid]);
     await driver.close();
   });

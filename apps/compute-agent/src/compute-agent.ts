@@ -5,7 +5,6 @@
  * together. What an action does to a guest comes first, then the instance's state is written; whoever asked has written
  * its task before, and an agent that is started again goes on with the tasks that concern no other host.
  */
-import type { InstanceExtraStore } from '@gatehouse/cell-db/instance-extra-store';
 import type { InstanceChanges, InstancesStore, StoredInstance } from '@gatehouse/cell-db/instances-store';
 import type { AttachOpen, GuestConsole } from '@gatehouse/console-stream/attach-call';
 import type { consoleauth } from '@gatehouse/contracts/consoleauth';
@@ -21,6 +20,7 @@ import type { Logger } from '@gatehouse/runtime/logger';
 import { ConsoleRegistrations } from './console-registrations.ts';
 import type { Driver } from './drivers/driver.ts';
 import { GuestConsoles } from './guest-consoles.ts';
+import type { GuestFacts } from './guest-facts.ts';
 import { GuestTurns } from './guest-turns.ts';
 import type { SerialLines } from './serial-lines.ts';
 
@@ -30,8 +30,8 @@ export interface ComputeAgentParts {
   readonly driver: Driver;
   readonly lines: SerialLines;
   readonly instances: Pick<InstancesStore, 'find' | 'list' | 'listDeleted' | 'listLeft' | 'update'>;
-  /** The key pairs of instances; read only where a guest is made here. */
-  readonly instanceExtra: Pick<InstanceExtraStore, 'findKeyPairs'>;
+  /** What guests are made from; asked wherever one is. */
+  readonly guestFacts: GuestFacts;
   readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach' | 'register'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -70,9 +70,9 @@ export class ComputeAgent {
    * down), and goes on with what was interrupted. Throws UNAVAILABLE while the database is not there.
    */
   async start(): Promise<void> {
-    const { driver, lines, log } = this.#parts;
+    const { driver, lines, guestFacts, log } = this.#parts;
     const instances: StoredInstance[] = [];
-    for (const instance of await this.#list()) instances.push(await this.#withKeys(instance));
+    for (const instance of await this.#list()) instances.push(await guestFacts.keyed(instance));
     await driver.restore(instances.map((instance) => (shouldBeOff(instance) ? { ...instance, vmState: 'stopped' } : instance)));
     await this.#removeGone(await driver.list(), instances);
     for (const instance of instances) {
@@ -118,7 +118,7 @@ export class ComputeAgent {
   /** Makes the guest and writes the instance's state, `error` where that fails; then throws what the driver threw. */
   createInstance(instance: Instance): Promise<void> {
     return this.#inTurn(instance, async () => {
-      await this.#orWrite(instance.uuid, { vmState: 'error', taskState: null }, () => this.#parts.driver.spawn(instance));
+      await this.#orWrite(instance.uuid, { vmState: 'error', taskState: null }, () => this.#spawn(instance));
       await this.#end(instance.uuid, { vmState: 'active', taskState: null, launchedAt: this.#parts.clock.now() });
     });
   }
@@ -150,7 +150,7 @@ export class ComputeAgent {
   /** Switches the guest on, if it is off, and writes that it runs; one that has arrived by a resize waits for its user's word. */
   startInstance(instance: Instance): Promise<void> {
     return this.#inTurn(instance, async () => {
-      await this.#orWrite(instance.uuid, { taskState: null }, () => this.#parts.driver.spawn(instance));
+      await this.#orWrite(instance.uuid, { taskState: null }, () => this.#spawn(instance));
       this.#received.delete(instance.uuid);
       await this.#end(instance.uuid, { vmState: instance.taskState === 'resize_finish' ? 'resized' : 'active', taskState: null });
     });
@@ -170,10 +170,9 @@ export class ComputeAgent {
 
   /** Makes the guest of an instance that moves here; its row is not this host's yet. Throws as the driver. */
   async receiveInstance(instance: Instance, live: boolean): Promise<void> {
-    const { driver } = this.#parts;
     await this.#turns.take(instance.uuid, async () => {
       this.#received.add(instance.uuid);
-      await (live ? driver.receive(instance) : driver.spawn(instance)).catch((error: unknown) => {
+      await (live ? this.#receive(instance) : this.#spawn(instance)).catch((error: unknown) => {
         this.#received.delete(instance.uuid);
         throw error;
       });
@@ -192,14 +191,27 @@ export class ComputeAgent {
     return this.#consoles.output(instanceUuid, length);
   }
 
+  /** The guest with the keys that its instance carries now, and a config drive made anew, whatever it was given before. */
+  async #spawn(instance: Instance): Promise<void> {
+    const { instance: keyed, configDrive } = await this.#parts.guestFacts.materialOf(instance);
+    await this.#parts.driver.spawn(keyed, configDrive);
+  }
+
+  async #receive(instance: Instance): Promise<void> {
+    const { instance: keyed, configDrive } = await this.#parts.guestFacts.materialOf(instance);
+    await this.#parts.driver.receive(keyed, configDrive);
+  }
+
   /** Ends the guest in one way or another, and starts it again. */
   async #renew(instance: Instance, reason: EndReason, endGuest: () => Promise<void>): Promise<void> {
-    const { driver, clock } = this.#parts;
+    const { driver, guestFacts, clock } = this.#parts;
     const { uuid, vmState } = instance;
     const isOff = vmState === 'stopped' && reason === 'instance_rebuilt';
     await this.#orWrite(uuid, { vmState: 'error', taskState: null }, async () => {
+      // Before anything ends: what cannot be known now leaves the guest as it is.
+      const { instance: keyed, configDrive } = await guestFacts.materialOf(instance);
       await this.#consoles.whileShut(uuid, reason, endGuest);
-      await driver.spawn(instance);
+      await driver.spawn(keyed, configDrive);
       if (isOff) await driver.stop(uuid);
     });
     const launchedAt = reason === 'instance_rebuilt' ? { launchedAt: clock.now() } : {};
@@ -286,7 +298,7 @@ export class ComputeAgent {
     const { uuid } = instance;
     if (shouldBeOff(instance) || (await driver.powerState(uuid)) === 'running') return;
     log.info({ instanceUuid: uuid }, 'a guest that should run does not: starting it');
-    await driver.spawn(instance).catch((error: unknown) => log.error({ instanceUuid: uuid, err: error }, 'a guest that should run could not be started'));
+    await this.#spawn(instance).catch((error: unknown) => log.error({ instanceUuid: uuid, err: error }, 'a guest that should run could not be started'));
   }
 
   /** Brings an instance's written state in line with its guest's. */
@@ -309,18 +321,6 @@ export class ComputeAgent {
       const page = await instances.list({ host, limit: PAGE, ...(marker === undefined ? {} : { marker }) });
       all.push(...page);
       if (page.length < PAGE) return all;
-    }
-  }
-
-  /** The instance as its guest is made from it. Without its keys where they cannot be read: that holds up no other guest. */
-  async #withKeys(instance: StoredInstance): Promise<StoredInstance> {
-    try {
-      const keypairs = await this.#parts.instanceExtra.findKeyPairs(instance.uuid);
-      return keypairs === null ? instance : { ...instance, keypairs };
-    } catch (error) {
-      if (!isServiceError(error) || error.code !== 'INTERNAL') throw error;
-      this.#parts.log.error({ instanceUuid: instance.uuid, err: error }, 'a guest is taken up without its keys');
-      return instance;
     }
   }
 

@@ -44,6 +44,10 @@ export const computeAgentConfig = z.object({
   qemuInitrd: orNull(text('the path of an initial RAM disk')),
   qemuAppend: orNull(text('a command line for the kernel')),
   qemuDisk: orNull(text('the path of a disk image')),
+  /** Who gets a config drive: instances that were created with one, or all. */
+  configDrive: choice(['asked', 'always'], 'asked'),
+  /** What makes its volume: genisoimage, xorrisofs or mkisofs, the first that the host has unless told. */
+  isoProgram: orNull(text('the name or path of a program')),
   /** SPICE beside VNC: `auto`: through the agent where QEMU has its module; `unix` and `tcp`: through the agent or dialled, and QEMU must have it; `off`. */
   qemuSpice: choice(['auto', 'unix', 'tcp', 'off'], 'auto'),
   /** Where machines serve SPICE by TCP: an address of this host that proxies dial. Nobody is asked who they are there. */

@@ -26,6 +26,7 @@ export async function makeDriver(config: ComputeAgentConfig, clock: Clock, log: 
     initrd: absoluteOrNull(config.qemuInitrd),
     append: config.qemuAppend,
     disk: absoluteOrNull(config.qemuDisk),
+    volumeProgram: config.isoProgram,
     spice: config.qemuSpice,
     spiceListen: config.spiceListen,
     spicePortRange: config.spicePortRange,

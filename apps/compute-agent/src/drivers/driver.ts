@@ -31,18 +31,22 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What a guest's config drive holds, by path below its root, such as `openstack/latest/meta_data.json`. */
+export type DriveFiles = ReadonlyMap<string, Buffer>;
+
 export interface Driver {
   /** As in GATEHOUSE_DRIVER: 'simulated', 'qemu'. */
   readonly name: string;
 
   /** Makes and starts the guest; resolves when its consoles can be opened. A guest that exists already is left as it
-   *  is when it runs, and started when it is stopped. Throws ServiceError: INVALID_ARGUMENT for metadata that no guest can be made
-   *  from, RESOURCE_EXHAUSTED, FAILED_PRECONDITION for a host that lacks something. */
-  spawn(instance: Instance): Promise<void>;
+   *  is when it runs, and started when it is stopped. What starts has a config drive with these files, read-only and labelled
+   *  `config-2`, and no other; a driver whose guests have no drives does without. Throws ServiceError: INVALID_ARGUMENT for
+   *  metadata that no guest can be made from, RESOURCE_EXHAUSTED, FAILED_PRECONDITION for a host that lacks something. */
+  spawn(instance: Instance, configDrive?: DriveFiles | null): Promise<void>;
 
   /** spawn, for a guest that runs on another host at this moment and goes on here. UNIMPLEMENTED where what runs cannot be
    *  brought over. */
-  receive(instance: Instance): Promise<void>;
+  receive(instance: Instance, configDrive?: DriveFiles | null): Promise<void>;
 
   /** Switches the guest off; it is known still, its consoles are gone and spawn starts it again. A guest that is off, or
    *  that does not exist, is no error. UNAVAILABLE when it does not end. */

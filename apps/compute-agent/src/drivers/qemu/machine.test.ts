@@ -27,24 +27,26 @@ describe('a QEMU machine', () => {
   it('keeps a comma in a path from becoming an option', () => {
     const uuid = randomUUID();
     const settings = { ...SETTINGS, stateDir: '/tmp/a,server=off', disk: '/tmp/b,format=raw.qcow2' };
-    const args = machineArguments({ uuid, settings, paths: machinePaths(settings.stateDir, uuid), accelerator: 'tcg', serialPorts: 1, spice: null });
+    const args = machineArguments({ uuid, settings, paths: machinePaths(settings.stateDir, uuid), accelerator: 'tcg', serialPorts: 1, spice: null, configDrive: true });
     assert.ok(args.some((arg) => arg.includes('/tmp/a,,server=off/')));
     assert.ok(args.includes('file=/tmp/b,,format=raw.qcow2,format=qcow2,if=virtio,snapshot=on'));
+    assert.ok(args.includes(`file=/tmp/a,,server=off/${uuid}/config-2.iso,format=raw,if=ide,media=cdrom,readonly=on`));
   });
 
   it('gives a disk image its format by name and never lets it be guessed', () => {
     const uuid = randomUUID();
     const settings = { ...SETTINGS, disk: '/images/disk.img' };
-    const args = machineArguments({ uuid, settings, paths: machinePaths(settings.stateDir, uuid), accelerator: 'kvm', serialPorts: 2, spice: null });
+    const args = machineArguments({ uuid, settings, paths: machinePaths(settings.stateDir, uuid), accelerator: 'kvm', serialPorts: 2, spice: null, configDrive: false });
     assert.ok(args.some((arg) => arg.includes('format=raw')));
     assert.equal(args.filter((arg) => arg.startsWith('isa-serial')).length, 2);
+    assert.ok(!args.some((arg) => arg.includes('cdrom')), 'a drive that nobody asked for');
   });
 });
 
 describe('a QEMU machine with SPICE', () => {
   function spiceOf(place: SpicePlace | null, stateDir = '/tmp/a,b'): string | undefined {
     const uuid = randomUUID();
-    const args = machineArguments({ uuid, settings: { ...SETTINGS, stateDir }, paths: machinePaths(stateDir, uuid), accelerator: 'tcg', serialPorts: 1, spice: place });
+    const args = machineArguments({ uuid, settings: { ...SETTINGS, stateDir }, paths: machinePaths(stateDir, uuid), accelerator: 'tcg', serialPorts: 1, spice: place, configDrive: false });
     assert.ok(args.includes('-vnc'), 'VNC is there all the same');
     return args.includes('-spice') ? args[args.indexOf('-spice') + 1] : undefined;
   }

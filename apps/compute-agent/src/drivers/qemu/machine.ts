@@ -22,6 +22,8 @@ export interface QemuSettings {
   readonly append: string | null;
   /** An image that all machines begin from and none changes; `.qcow2` by its name, else raw. */
   readonly disk: string | null;
+  /** Makes volumes of config drives; the first that this host has where null. */
+  readonly volumeProgram?: string | null;
   readonly machinesMax: number;
   /** SPICE beside VNC: `auto`: on a unix socket where QEMU can; `unix`, `tcp`: it must; `off`: VNC alone. */
   readonly spice: 'auto' | 'unix' | 'tcp' | 'off';
@@ -38,6 +40,7 @@ export interface MachinePaths {
   readonly qmp: string;
   readonly vnc: string;
   readonly spice: string;
+  readonly configDrive: string;
   serial(port: number): string;
 }
 
@@ -60,6 +63,7 @@ export function machinePaths(stateDir: string, uuid: string): MachinePaths {
     qmp: path.join(folder, 'qmp'),
     vnc: path.join(folder, 'vnc'),
     spice: path.join(folder, 'spice'),
+    configDrive: path.join(folder, 'config-2.iso'),
     serial: (port) => path.join(folder, `serial${port}`),
   };
 }
@@ -82,10 +86,12 @@ export interface MachineCommand {
   readonly accelerator: 'kvm' | 'tcg';
   readonly serialPorts: number;
   readonly spice: SpicePlace | null;
+  /** Whether there is one, at its path. */
+  readonly configDrive: boolean;
 }
 
 /** QEMU's arguments. The sandbox lets it start no program and gain no right. */
-export function machineArguments({ uuid, settings, paths, accelerator, serialPorts, spice }: MachineCommand): string[] {
+export function machineArguments({ uuid, settings, paths, accelerator, serialPorts, spice, configDrive }: MachineCommand): string[] {
   return [
     '-name', `gatehouse-${uuid}`,
     '-uuid', uuid,
@@ -110,6 +116,7 @@ export function machineArguments({ uuid, settings, paths, accelerator, serialPor
     '-mon', 'chardev=qmp,mode=control',
     ...Array.from({ length: serialPorts }, (_, port) => serialArguments(paths, port)).flat(),
     ...bootArguments(settings),
+    ...(configDrive ? ['-drive', `file=${optionValue(paths.configDrive)},format=raw,if=ide,media=cdrom,readonly=on`] : []),
   ];
 }
 

@@ -13,11 +13,12 @@ import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { Instance } from '@gatehouse/objects/instance';
 import type { Logger } from '@gatehouse/runtime/logger';
 import { attachConnections, tcpConnection } from '../attach-connections.ts';
-import type { ConsoleType, Driver, OpenOptions, PowerState } from '../driver.ts';
+import type { ConsoleType, DriveFiles, Driver, OpenOptions, PowerState } from '../driver.ts';
 import { SPICE_PORTS, TcpPorts } from '../tcp-ports.ts';
 import type { ChosenPort } from '../tcp-ports.ts';
 import { SERIAL_PORTS_MAX, serialPortCount } from '@gatehouse/objects/serial-port-count';
 import { chooseAccelerator } from './accelerator.ts';
+import { findVolumeProgram, makeVolume } from './config-drive-volume.ts';
 import { checkStateDir, isMachineName, machineArguments, machinePaths } from './machine.ts';
 import type { MachinePaths, QemuSettings } from './machine.ts';
 import { chooseSpice, readSpicePlace } from './machine-spice.ts';
@@ -60,13 +61,15 @@ export async function createQemuDriver({ host, settings, log }: QemuDriverOption
   await openStateDir(settings.stateDir);
   const accelerator = await chooseAccelerator(settings.accelerator, settings.binary, settings.stateDir);
   const spice = await chooseSpice(settings.spice, settings.binary);
-  log.info({ accelerator, wanted: settings.accelerator, spice }, 'QEMU machines run with this accelerator, and their screens by SPICE like this');
-  return new QemuDriver({ host, settings: { ...settings, accelerator, spice }, log });
+  const volumeProgram = await findVolumeProgram(settings.volumeProgram ?? null);
+  log.info({ accelerator, wanted: settings.accelerator, spice, volumeProgram }, 'QEMU machines run with this accelerator, their screens by SPICE like this, and their config drives are made by this');
+  return new QemuDriver({ host, settings: { ...settings, accelerator, spice, volumeProgram }, log });
 }
 
 interface Chosen {
   readonly accelerator: 'kvm' | 'tcg';
   readonly spice: 'unix' | 'tcp' | 'off';
+  readonly volumeProgram: string | null;
 }
 
 class QemuDriver implements Driver {
@@ -84,7 +87,7 @@ class QemuDriver implements Driver {
     this.#log = log;
   }
 
-  async spawn(instance: Instance): Promise<void> {
+  async spawn(instance: Instance, configDrive: DriveFiles | null = null): Promise<void> {
     const { uuid } = instance;
     if (this.#machines.get(uuid)?.control?.isOpen) return;
     if (!this.#machines.has(uuid) && this.#machines.size >= this.#settings.machinesMax) {
@@ -93,14 +96,14 @@ class QemuDriver implements Driver {
     const serialPorts = serialPortCount(instance.metadata ?? {});
     const paths = machinePaths(this.#settings.stateDir, uuid);
     let machine = this.#machines.get(uuid);
-    if ((await findMachine(paths.pidFile, uuid)) === null) machine = await this.#make(uuid, paths, serialPorts);
+    if ((await findMachine(paths.pidFile, uuid)) === null) machine = await this.#make(uuid, paths, serialPorts, configDrive);
     machine ??= { uuid, paths, ...((await readRecord(paths)) ?? { serialPorts, spice: null }), control: null, holding: null };
     this.#machines.set(uuid, machine);
     await this.#hold(machine);
   }
 
   /** Its folder and its process. */
-  async #make(uuid: string, paths: MachinePaths, serialPorts: number): Promise<Machine> {
+  async #make(uuid: string, paths: MachinePaths, serialPorts: number, configDrive: DriveFiles | null): Promise<Machine> {
     const settings = this.#settings;
     await rm(paths.folder, { recursive: true, force: true });
     await mkdir(paths.folder, { mode: 0o700 });
@@ -108,10 +111,22 @@ class QemuDriver implements Driver {
     try {
       const spice = settings.spice === 'off' ? null : this.#spicePlace(chosen);
       await writeFile(paths.record, JSON.stringify({ serialPorts, spice }), { mode: 0o600 });
-      await this.#start(machineArguments({ uuid, settings, paths, accelerator: settings.accelerator, serialPorts, spice }), paths);
+      if (configDrive !== null) await this.#makeVolume(configDrive, paths);
+      const { accelerator } = settings;
+      await this.#start(machineArguments({ uuid, settings, paths, accelerator, serialPorts, spice, configDrive: configDrive !== null }), paths);
       return { uuid, paths, serialPorts, spice, control: null, holding: null };
     } finally {
       chosen?.release();
+    }
+  }
+
+  /** Anew at every start; one that cannot be made leaves nothing. */
+  async #makeVolume(configDrive: DriveFiles, paths: MachinePaths): Promise<void> {
+    try {
+      await makeVolume(this.#settings.volumeProgram, configDrive, paths.configDrive);
+    } catch (error) {
+      await rm(paths.folder, { recursive: true, force: true });
+      throw error;
     }
   }
 

@@ -52,6 +52,12 @@ describe('the steps before a start', () => {
     await installSystemPackages(new Set(['unit']), { uid: 65534, packages });
   });
 
+  it('keep a package that would take the machine for a cloud from doing anything to it', async () => {
+    const packages = [{ name: 'cloud-init', file: join(root, 'nothing'), classes: ['e2e'], asleep: '/etc/cloud/cloud-init.disabled' }];
+    const line = /^ {2}sudo sh -c 'mkdir -p \/etc\/cloud && touch \/etc\/cloud\/cloud-init\.disabled && apt-get update && .* cloud-init'$/m;
+    await assert.rejects(installSystemPackages(new Set(['e2e']), { uid: 65534, packages }), line);
+  });
+
   it('show what a failed command printed', async () => {
     await assert.rejects(runStep('trying', process.execPath, ['-e', "console.log('the reason'); process.exit(3)"]), /ended with 3\nthe reason/);
   });

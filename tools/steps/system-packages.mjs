@@ -1,11 +1,14 @@
 // What the tests need from the machine, from Debian's packages. Root gets the missing ones installed;
 // everyone else gets the one line to run. No package may start its service: tests start their own
 // servers and never touch the machine's.
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StepError, runStep, say } from './say.mjs';
 
-/** package -> a file (one star allowed) that shows it is there, and the classes of tests that need it. */
+/**
+ * package -> a file (one star allowed) that shows it is there, and the classes of tests that need it; `asleep`: a file that keeps it
+ * from doing anything to this machine by itself, there before the package is.
+ */
 const PACKAGES = [
   { name: 'postgresql', file: '/usr/lib/postgresql/*/bin/postgres', classes: ['db', 'e2e'] },
   { name: 'rabbitmq-server', file: '/usr/lib/rabbitmq/bin/rabbitmq-server', classes: ['broker', 'e2e'] },
@@ -29,6 +32,9 @@ const PACKAGES = [
   { name: 'seabios', file: '/usr/share/seabios/bios-256k.bin', classes: ['e2e'] },
   { name: 'busybox-static', file: '/usr/share/doc/busybox-static', classes: ['e2e'] },
   { name: 'cpio', file: '/bin/cpio', classes: ['e2e'] },
+  { name: 'genisoimage', file: '/usr/bin/genisoimage', classes: ['e2e'] },
+  // Only read as a library; installed, it would take this machine for a cloud's at its next boot.
+  { name: 'cloud-init', file: '/usr/lib/python3/dist-packages/cloudinit', classes: ['e2e'], asleep: '/etc/cloud/cloud-init.disabled' },
   { name: 'linux-image-cloud-amd64', file: '/boot/vmlinuz-*-cloud-amd64', classes: ['e2e'] },
 ];
 
@@ -41,11 +47,13 @@ const PACKAGES = [
 export async function installSystemPackages(classes, { uid = process.getuid?.(), packages = PACKAGES } = {}) {
   const missing = missingPackages(classes, packages);
   if (missing.length === 0) return;
-  const line = `apt-get update && apt-get install -y --no-install-recommends ${missing.join(' ')}`;
+  const asleep = packages.filter((entry) => missing.includes(entry.name)).flatMap((entry) => entry.asleep ?? []);
+  const line = `${asleep.map((file) => `mkdir -p ${dirname(file)} && touch ${file} && `).join('')}apt-get update && apt-get install -y --no-install-recommends ${missing.join(' ')}`;
   if (uid !== 0) {
     throw new StepError(`the tests need packages that are not installed, and installing takes root. Run this once:\n\n  sudo sh -c '${line}'\n`);
   }
   if (!existsSync('/usr/bin/apt-get')) throw new StepError(`the tests need ${missing.join(', ')}, and this machine has no apt-get`);
+  for (const file of asleep) putToSleep(file);
   const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' } };
   await withoutServiceStarts(async () => {
     const apt = ['-o', 'DPkg::Lock::Timeout=300'];
@@ -59,6 +67,11 @@ export async function installSystemPackages(classes, { uid = process.getuid?.(),
   });
   const still = missingPackages(classes, packages);
   if (still.length > 0) throw new StepError(`installed, and yet missing: ${still.join(', ')}`);
+}
+
+function putToSleep(file) {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, '');
 }
 
 function missingPackages(classes, packages) {

@@ -7,7 +7,7 @@ import type { Passwords } from './passwords.ts';
 export function metadataHandlers(cache: InstanceCache, passwords: Passwords): Handlers<typeof metadata> {
   return {
     instanceChanged({ instanceUuid }) {
-      cache.forget(instanceUuid);
+      cache.forget(instanceUuid.toLowerCase());
     },
     async clearPassword({ instanceUuid }) {
       await passwords.clear(instanceUuid);

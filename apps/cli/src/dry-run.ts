@@ -27,6 +27,7 @@ export function dryInstanceKeypairs({ cell, cellDb, apiDb, retries, found }: Dry
   const walk = new Walk(true, retries);
   return {
     name: MIGRATE_INSTANCE_KEYPAIRS,
+    hasLanes: false,
     batch: (limit) => walk.next(limit, async (page) => {
       const instances = await cellDb.instanceKeyPairMoves.look(page);
       const last = instances.at(-1)?.id;
@@ -45,6 +46,7 @@ export function dryKeypairsToApiDb({ cell, cellDb, apiDb, before, retries, clock
   const walk = new Walk(true, retries);
   return {
     name: MIGRATE_KEYPAIRS_TO_API_DB,
+    hasLanes: false,
     batch: (limit) => walk.next(limit, async (page) => {
       const rows = await cellDb.keyPairMoves.look(page);
       const last = rows.at(-1)?.id;

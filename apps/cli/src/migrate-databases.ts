@@ -9,6 +9,7 @@ import type { CliConfig } from './config.ts';
 import { dryInstanceKeypairs, dryKeypairsToApiDb } from './dry-run.ts';
 import { MIGRATE_INSTANCE_KEYPAIRS, MigrateInstanceKeypairs } from './migrate-instance-keypairs.ts';
 import { MIGRATE_KEYPAIRS_TO_API_DB, MigrateKeypairsToApiDb } from './migrate-keypairs-to-api-db.ts';
+import { LANES } from './migration.ts';
 import type { CellMigration } from './migration.ts';
 import { BAD_COUNT, DONE, ERRORS, MORE_TO_DO, exitCodeOf, readMaxCount, runOnlineDataMigrations } from './online-data-migrations.ts';
 import type { DriverResult } from './online-data-migrations.ts';
@@ -45,7 +46,7 @@ export async function migrateDatabases(options: MigrationOptions, readSettings: 
   }
   const config = readSettings();
   const urls = cellUrlsOf(config);
-  const apiDb = await openApiDb({ url: config.apiDatabaseUrl, connectionsMax: urls.length + 2 });
+  const apiDb = await openApiDb({ url: config.apiDatabaseUrl, connectionsMax: urls.length * LANES + 1 });
   const cells: Cell[] = [];
   try {
     for (const url of urls) cells.push({ name: placeOf(url), db: await openCell(url) });
@@ -128,7 +129,7 @@ function placeOf(url: string): string {
 
 async function openCell(url: string): Promise<CellDb> {
   try {
-    return await openCellDb({ url, connectionsMax: 3 });
+    return await openCellDb({ url, connectionsMax: LANES + 1 });
   } catch (error) {
     throw new ServiceError('INVALID_ARGUMENT', `GATEHOUSE_CELL_DATABASE_URLS is wrong (its value is secret and not shown): ${error instanceof Error ? error.message : 'one cannot be read'}`, { cause: error });
   }

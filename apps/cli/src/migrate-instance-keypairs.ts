@@ -34,10 +34,12 @@ export interface Judged {
 
 export class MigrateInstanceKeypairs implements CellMigration {
   readonly name = MIGRATE_INSTANCE_KEYPAIRS;
+  readonly hasLanes = true;
   readonly #cellDb: CellDb;
   readonly #apiDb: ApiDb;
   readonly #clock: () => Date;
-  #retries: boolean;
+  readonly #retries: boolean;
+  #prepared: Promise<unknown> | undefined;
   readonly #walk = new Walk(false);
 
   constructor(cellDb: CellDb, apiDb: ApiDb, clock: () => Date, retries: boolean) {
@@ -48,19 +50,18 @@ export class MigrateInstanceKeypairs implements CellMigration {
   }
 
   async batch(limit: number): Promise<Batch> {
-    if (this.#retries) await this.#cellDb.instanceKeyPairMoves.retrySetAside();
-    this.#retries = false;
+    if (this.#retries) await (this.#prepared ??= this.#cellDb.instanceKeyPairMoves.retrySetAside());
     return this.#walk.next(limit, (page, locked) => this.#cellDb.moveTransaction(async (stores) => {
       const { instanceKeyPairMoves } = stores;
       const instances = await instanceKeyPairMoves.take(page, locked);
       const last = instances.at(-1)?.id;
       if (last === undefined) return null;
       const { ready, setAside } = await judgeInstances(instances, stores, this.#apiDb);
-      await Promise.all([
+      const [done, marked] = await Promise.all([
         ready.length === 0 ? 0 : instanceKeyPairMoves.save(ready, this.#clock()),
         setAside.length === 0 ? 0 : instanceKeyPairMoves.setAside(setAside, this.#clock()),
       ]);
-      return { found: instances.length, done: ready.length, setAside: setAside.length, last };
+      return { found: done + marked, done, setAside: marked, last };
     }));
   }
 }

@@ -19,12 +19,13 @@ const ATTEMPTS = 3;
 
 export class MigrateKeypairsToApiDb implements CellMigration {
   readonly name = MIGRATE_KEYPAIRS_TO_API_DB;
+  readonly hasLanes = true;
   readonly #cellDb: CellDb;
   readonly #apiDb: ApiDb;
   readonly #clock: () => Date;
   readonly #retries: boolean;
   readonly #walk = new Walk(false);
-  #isPrepared = false;
+  #prepared: Promise<void> | undefined;
 
   constructor(cellDb: CellDb, apiDb: ApiDb, clock: () => Date, retries: boolean) {
     this.#cellDb = cellDb;
@@ -34,7 +35,7 @@ export class MigrateKeypairsToApiDb implements CellMigration {
   }
 
   async batch(limit: number): Promise<Batch> {
-    if (!this.#isPrepared) await this.#prepare();
+    await (this.#prepared ??= this.#prepare());
     return this.#walk.next(limit, (page, locked) => this.#cellDb.moveTransaction(async ({ keyPairMoves }) => {
       const rows = await keyPairMoves.take(page, locked);
       const last = rows.at(-1)?.id;
@@ -52,7 +53,6 @@ export class MigrateKeypairsToApiDb implements CellMigration {
   async #prepare(): Promise<void> {
     if (this.#retries) await this.#cellDb.keyPairMoves.retrySetAside();
     await this.#apiDb.keyPairAdoptions.reserveIds(await this.#cellDb.keyPairMoves.findIdMax());
-    this.#isPrepared = true;
   }
 
   async #move(rows: readonly LegacyKeyPair[]): Promise<{ readonly moved: readonly number[]; readonly setAside: readonly SetAside[] }> {

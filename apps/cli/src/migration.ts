@@ -15,7 +15,9 @@ export interface Failure {
   readonly message: string;
 }
 
-export interface Outcome extends Batch {
+export interface Outcome {
+  /** Each is told of in a line of its own. */
+  readonly batches: readonly Batch[];
   readonly failures: readonly Failure[];
 }
 
@@ -28,14 +30,19 @@ export interface Migration {
 /** Rows are taken so many at a time: what a kill can undo, and how long anybody waits for one of them. */
 export const BATCH_ROWS = 50;
 
+/** Batches of one cell that are under way at one time: a batch mostly waits for its two databases, one after the other. */
+export const LANES = 4;
+
 export const NOTHING: Batch = Object.freeze({ found: 0, done: 0, setAside: 0 });
 
 export interface CellMigration {
   readonly name: string;
+  /** Several batches may be under way at one time. */
+  readonly hasLanes: boolean;
   /** One transaction, of BATCH_ROWS at most; finds nothing once it has seen all. @throws ServiceError */
   batch(limit: number): Promise<Batch>;
 }
 
-export function sum(one: Batch, other: Batch): Batch {
-  return { found: one.found + other.found, done: one.done + other.done, setAside: one.setAside + other.setAside };
+export function sum(...batches: readonly Batch[]): Batch {
+  return batches.reduce((total, { found, done, setAside }) => ({ found: total.found + found, done: total.done + done, setAside: total.setAside + setAside }), NOTHING);
 }

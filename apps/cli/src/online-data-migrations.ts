@@ -65,14 +65,17 @@ async function runPass(migrations: readonly Migration[], count: number, { signal
   let ran = 0;
   for (const migration of migrations) {
     if (signal.aborted) break;
-    const { found, done, setAside, failures: failed } = await attempt(migration, count - ran);
+    const { batches: handled, failures: failed } = await attempt(migration, count - ran);
     for (const failure of failed) {
       failures.push({ ...failure, migration: migration.name });
       line(`Error attempting to run ${migration.name}${failure.cell === null ? '' : ` in ${failure.cell}`}: ${failure.message}`);
     }
-    if (found > 0) line(`${found} rows matched query ${migration.name}, ${done} migrated`);
-    batches.set(migration.name, { found, done, setAside });
-    ran += done + setAside;
+    for (const { found, done } of handled) {
+      if (found > 0) line(`${found} rows matched query ${migration.name}, ${done} migrated`);
+    }
+    const total = sum(...handled);
+    batches.set(migration.name, total);
+    ran += total.done + total.setAside;
     if (ran >= count) break;
   }
   return { batches, ran, failures };
@@ -82,7 +85,7 @@ async function attempt(migration: Migration, count: number): Promise<Outcome> {
   try {
     return await migration.run(count);
   } catch (error) {
-    return { ...NOTHING, failures: [{ cell: null, message: isServiceError(error) ? error.message : String(error) }] };
+    return { batches: [], failures: [{ cell: null, message: isServiceError(error) ? error.message : String(error) }] };
   }
 }
 

@@ -1,9 +1,9 @@
 /**
- * One migration of several cells at a time, for the driver: every cell takes a batch, or they share what a limited run may do.
+ * One migration of several cells at a time, for the driver: every cell takes its batches, or they share what a limited run may do.
  * A cell that fails is told of and left out for the rest of the run; the others go on.
  */
 import { isServiceError } from '@gatehouse/errors/service-error';
-import { BATCH_ROWS, NOTHING, sum } from './migration.ts';
+import { BATCH_ROWS, LANES, NOTHING, sum } from './migration.ts';
 import type { Batch, CellMigration, Failure, Migration, Outcome } from './migration.ts';
 
 export interface CellProgress extends Batch {
@@ -20,7 +20,7 @@ interface RunningCell {
 }
 
 export interface OverCellsOptions {
-  /** Each cell takes a batch a time; otherwise all together look at no more rows than they are told. */
+  /** Each cell takes its batches; otherwise all together look at no more rows than they are told. */
   readonly isUnlimited: boolean;
   /** Nothing begins after it is aborted; what has begun ends. */
   readonly signal: AbortSignal;
@@ -41,19 +41,21 @@ export class OverCells implements Migration {
   }
 
   async run(count: number): Promise<Outcome> {
-    let outcome: Outcome = { ...NOTHING, failures: [] };
     let active = this.#cells.filter(({ failure }) => failure === null);
-    if (this.#options.isUnlimited) return (await this.#round(active, () => count)).outcome;
+    if (this.#options.isUnlimited) return this.#round(active.flatMap((cell) => (cell.migration.hasLanes ? Array<RunningCell>(LANES).fill(cell) : [cell])), () => count);
+    let total: Batch = NOTHING;
+    const failures: Failure[] = [];
     while (active.length > 0 && !this.#options.signal.aborted) {
-      const left = count - outcome.done - outcome.setAside;
+      const left = count - total.done - total.setAside;
       if (left < 1) break;
       const share = Math.floor(left / active.length);
       const rest = left % active.length;
       const round = await this.#round(active.slice(0, left), (index) => share + (index < rest ? 1 : 0));
-      outcome = { ...sum(outcome, round.outcome), failures: [...outcome.failures, ...round.outcome.failures] };
+      total = sum(total, ...round.batches);
+      failures.push(...round.failures);
       active = active.filter(({ name, failure }) => failure === null && !round.finished.has(name));
     }
-    return outcome;
+    return { batches: [total], failures };
   }
 
   /** What each cell has done, or why it could not. */
@@ -61,22 +63,24 @@ export class OverCells implements Migration {
     return this.#cells.map(({ name, total, failure }) => ({ ...total, cell: name, migration: this.name, failure }));
   }
 
-  async #round(cells: readonly RunningCell[], shareOf: (index: number) => number): Promise<{ readonly outcome: Outcome; readonly finished: ReadonlySet<string> }> {
+  async #round(cells: readonly RunningCell[], shareOf: (index: number) => number): Promise<Outcome & { readonly finished: ReadonlySet<string> }> {
     const finished = new Set<string>();
     const failures: Failure[] = [];
-    let total: Batch = NOTHING;
+    const batches: Batch[] = [];
     await Promise.all(cells.map(async (cell, index) => {
       try {
         const batch = await cell.migration.batch(Math.min(shareOf(index), BATCH_ROWS));
         if (batch.found === 0) finished.add(cell.name);
         cell.total = sum(cell.total, batch);
-        total = sum(total, batch);
+        batches.push(batch);
         this.#options.onBatch(batch);
       } catch (error) {
+        // Once for all of its batches.
+        if (cell.failure !== null) return;
         cell.failure = isServiceError(error) ? error.message : String(error);
         failures.push({ cell: cell.name, message: cell.failure });
       }
     }));
-    return { outcome: { ...total, failures }, finished };
+    return { batches, failures, finished };
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The way through a table: by id, so that rows that are done are not read again, and twice: first past the rows that others hold,
- * which may be a second run that shares the work, and then waiting for those.
+ * which may be a second run that shares the work, and then waiting for those. Several batches may be on it at one time.
  */
 import type { MovePage } from '@gatehouse/cell-db/key-pair-moves-store';
 import { PUBLIC_KEY_CHARS_MAX } from './key-material.ts';
@@ -29,13 +29,18 @@ export class Walk {
   /** `work` resolves to null where it found nothing. */
   async next(limit: number, work: (page: MovePage, locked: 'skip' | 'wait') => Promise<WalkedBatch | null>): Promise<Batch> {
     for (;;) {
+      const locked = this.#locked;
       const page = { after: this.#after, limit: Math.min(limit, BATCH_ROWS), publicKeyMax: PUBLIC_KEY_CHARS_MAX, withSetAside: this.#withSetAside };
-      const batch = await work(page, this.#locked);
+      const batch = await work(page, locked);
       if (batch !== null) {
-        this.#after = batch.last;
+        // Others may have come further meanwhile, or turned back.
+        if (this.#locked === locked) this.#after = Math.max(this.#after, batch.last);
+        // All of it was done by others in the moment between.
+        if (batch.found === 0) continue;
         return { found: batch.found, done: batch.done, setAside: batch.setAside };
       }
-      if (this.#locked === 'wait') return NOTHING;
+      if (locked === 'wait') return NOTHING;
+      if (this.#locked === 'wait') continue;
       this.#locked = 'wait';
       this.#after = BEGINNING;
     }

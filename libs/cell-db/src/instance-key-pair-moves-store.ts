@@ -46,8 +46,8 @@ export class InstanceKeyPairMovesStore {
   }
 
   /**
-   * By their small ids, locked until the transaction ends, as whoever replaces an instance's keys locks it. `locked`:
-   * whether those that others hold are passed over or waited for.
+   * By their small ids, locked until the transaction ends, as whoever replaces an instance's keys locks it. `locked`: whether
+   * those that others hold are passed over or waited for. Some may have been migrated in the moment between: `save` tells.
    */
   async take(page: MovePage, locked: 'skip' | 'wait'): Promise<readonly UnmigratedInstance[]> {
     return this.#select(page, locked === 'skip' ? Prisma.sql`FOR NO KEY UPDATE OF i SKIP LOCKED` : Prisma.sql`FOR NO KEY UPDATE OF i`);
@@ -72,18 +72,22 @@ export class InstanceKeyPairMovesStore {
    */
   async save(rows: readonly InstanceKeyPairs[], at: Date): Promise<number> {
     const withKeys = rows.filter(({ keyPairs }) => keyPairs.objects.length > 0).map(({ uuid }) => uuid);
-    const [written] = await Promise.all([
-      this.#client.$executeRaw`
+    const [row] = await this.#client.$queryRaw<readonly { readonly count: number }[]>`
+      WITH written AS (
         INSERT INTO instance_extra AS e (instance_uuid, keypairs, created_at)
         SELECT s.uuid, s.keypairs, ${at}::timestamp
         FROM unnest(${rows.map(({ uuid }) => uuid)}::uuid[], ${rows.map(({ keyPairs }) => textOf(keyPairs))}::text[]) AS s(uuid, keypairs)
         ON CONFLICT (instance_uuid) DO UPDATE SET keypairs = excluded.keypairs, set_aside = NULL, updated_at = excluded.created_at
-        WHERE e.keypairs IS NULL`,
-      withKeys.length === 0 ? 0 : this.#client.$executeRaw`UPDATE instances SET generation = generation + 1 WHERE uuid = ANY(${withKeys}::uuid[])`,
-    ]);
-    return written;
+        WHERE e.keypairs IS NULL RETURNING e.instance_uuid
+      ), told AS (
+        UPDATE instances SET generation = generation + 1
+        WHERE uuid = ANY(${withKeys}::uuid[]) AND uuid IN (SELECT instance_uuid FROM written)
+      )
+      SELECT count(*)::integer AS count FROM written`;
+    return row?.count ?? 0;
   }
 
+  /** The same for those that cannot be migrated. @returns how many were marked */
   async setAside(rows: readonly SetAsideInstance[], at: Date): Promise<number> {
     return this.#client.$executeRaw`
       INSERT INTO instance_extra AS e (instance_uuid, set_aside, created_at)

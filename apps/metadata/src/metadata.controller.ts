@@ -8,6 +8,7 @@ import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import { EC2_LISTING } from '@gatehouse/instance-metadata/ec2-tree';
 import { TEXT, stepsOf } from '@gatehouse/instance-metadata/metadata-tree';
 import type { Answer } from '@gatehouse/instance-metadata/metadata-tree';
+import type { VendorData } from '@gatehouse/instance-metadata/vendor-data';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { Identification } from './identification.ts';
@@ -16,9 +17,10 @@ import type { MetadataReply, MetadataRequest } from './metadata-request.ts';
 import { PASSWORD_BYTES_MAX, isPasswordPath, tooLarge } from './passwords.ts';
 import type { Passwords } from './passwords.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { readTree } from './reading.ts';
+import { findInTree, readTree } from './reading.ts';
 import { notAllowed, refusalOf } from './refusal.ts';
 import { discardRest, readBody } from './request-body.ts';
+import { serveDocument } from './serve-document.ts';
 import { isTokenPath } from './session-token-door.ts';
 import type { SessionTokenDoor } from './session-token-door.ts';
 
@@ -32,12 +34,14 @@ export interface Doors {
   readonly metadata: InstanceMetadata;
   readonly tokens: SessionTokenDoor;
   readonly passwords: Passwords;
+  readonly vendorData: VendorData;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** An answer with headers of its own. */
+/** An answer with headers of its own; 200 unless it says otherwise. */
 interface Served extends Answer {
+  readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -55,9 +59,9 @@ export class MetadataController {
   @All('*')
   async serve(@Req() request: MetadataRequest, @Res() reply: MetadataReply): Promise<void> {
     try {
-      const { type, content, headers } = await this.#answer(request);
+      const { status = 200, type, content, headers } = await this.#answer(request);
       discardRest(request.raw, this.#doors.clock);
-      reply.status(200).headers({ ...headers, 'content-type': type }).send(content);
+      reply.status(status).headers({ ...headers, 'content-type': type }).send(content);
     } catch (thrown) {
       const error = toServiceError(thrown);
       if (error.code === 'INTERNAL') this.#doors.log.error({ requestId: request.id, err: thrown }, 'metadata could not be given');
@@ -68,29 +72,30 @@ export class MetadataController {
   }
 
   async #answer(request: MetadataRequest): Promise<Served> {
-    const steps = stepsOf(pathOf(request.url));
+    const path = pathOf(request.url);
+    const steps = stepsOf(path);
     const open = openAnswer(steps);
-    if (open !== null) return this.#read(request, () => open);
+    if (open !== null) return openRead(request, open);
     const { identification, rates, metadata, tokens } = this.#doors;
     const asker = await identification.identify(request);
     rates.take(asker.instanceUuid);
     const facts = await metadata.get(asker.instanceUuid, asker.projectId);
     if (isTokenPath(steps)) return tokens.issue(request, asker, facts);
     const headers = tokens.admit(request, facts);
-    const answer = isPasswordPath(steps) ? await this.#password(request, facts, steps) : await this.#read(request, () => readTree(facts, steps));
+    const answer = isPasswordPath(steps) ? await this.#password(request, facts, steps) : await serveDocument(metadata, request, facts, { path, read: (known) => readTree(known, steps, this.#doors, asker.address) });
     return { ...answer, headers: { ...headers, ...answer.headers } };
   }
 
-  async #read(request: MetadataRequest, read: () => Answer | Promise<Answer>): Promise<Served> {
-    const answer = await read();
-    if (!READING.has(request.method)) throw notAllowed('GET, HEAD');
-    return answer;
+  async #read(request: MetadataRequest, facts: InstanceFacts, steps: readonly string[]): Promise<Served> {
+    if (READING.has(request.method)) return readTree(facts, steps);
+    findInTree(facts, steps);
+    throw notAllowed('GET, HEAD');
   }
 
   async #password(request: MetadataRequest, facts: InstanceFacts, steps: readonly string[]): Promise<Served> {
     const { passwords, clock } = this.#doors;
     // Not in every version; what it holds is not looked at here.
-    await readTree(facts, steps);
+    await readTree(facts, steps, this.#doors, null);
     if (READING.has(request.method)) return { type: TEXT, content: await passwords.read(facts.uuid), headers: NOT_STORED };
     if (request.method !== 'POST') throw notAllowed('GET, HEAD, POST');
     await passwords.post(facts.uuid, await readBody(request.raw, PASSWORD_BYTES_MAX, tooLarge, clock));
@@ -102,6 +107,11 @@ export class MetadataController {
 function openAnswer(steps: readonly string[]): Answer | null {
   if (steps.length === 0) return { type: TEXT, content: EC2_LISTING.join('\n') };
   return steps.length === 1 && steps[0] === 'healthcheck' ? { type: TEXT, content: 'OK' } : null;
+}
+
+function openRead(request: MetadataRequest, answer: Answer): Answer {
+  if (READING.has(request.method)) return answer;
+  throw notAllowed('GET, HEAD');
 }
 
 /** Without its query; a proxy may name the host too (RFC 9112, 3.2.2). */

@@ -71,8 +71,17 @@ export function stepsOf(path: string): readonly string[] {
   return steps;
 }
 
-/** Throws NOT_FOUND where nothing is. */
+/** Throws NOT_FOUND where nothing is, or nothing that can be read. */
 export async function walk(root: Node, steps: readonly string[]): Promise<Answer> {
+  const node = nodeAt(root, steps);
+  if (node.kind === 'folder') return { type: TEXT, content: listingOf(node).join('\n') };
+  const { type, stable, isLive } = node;
+  const content = await node.content();
+  return { type, content, ...(stable === undefined ? {} : { stable: stable() }), ...(isLive === undefined ? {} : { isLive }) };
+}
+
+/** What stands there, without its content. Throws NOT_FOUND as `walk` does. */
+export function nodeAt(root: Node, steps: readonly string[]): Node {
   let node = root;
   for (const step of steps) {
     const entries = node.kind === 'folder' ? node.entries() : {};
@@ -80,10 +89,8 @@ export async function walk(root: Node, steps: readonly string[]): Promise<Answer
     if (next === undefined) throw notFound();
     node = next;
   }
-  if (node.kind === 'folder') return { type: TEXT, content: listingOf(node).join('\n') };
-  const { type, stable, isLive } = node;
-  const content = await node.content();
-  return { type, content, ...(stable === undefined ? {} : { stable: stable() }), ...(isLive === undefined ? {} : { isLive }) };
+  if (node.kind === 'folder' && node.listing === null) throw notFound();
+  return node;
 }
 
 /** Every file of a tree, in its order. */
@@ -97,7 +104,6 @@ export function notFound(): ServiceError {
 }
 
 function listingOf({ listing, entries }: Folder): readonly string[] {
-  if (listing === null) throw notFound();
   return listing?.() ?? Object.entries(entries()).map(([name, entry]) => (entry.kind === 'folder' ? `${name}/` : name));
 }
 

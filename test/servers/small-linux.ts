@@ -24,6 +24,7 @@ export PATH=/bin HOME=/ TERM=linux
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
+for module in /modules/*.ko; do [ -e $module ] && insmod $module; done
 hostname small-linux
 shell() {
   export PS1="$3"
@@ -41,15 +42,20 @@ shell tty1 screen "small-linux# " &
 while true; do sleep 1000; done
 `;
 
+/** What the kernel needs for a CD drive and what is on it, in the order of their needs; paths below the kernel's modules. */
+export const CD_DRIVE_MODULES = [
+  'drivers/scsi/scsi_common', 'drivers/scsi/scsi_mod', 'drivers/ata/libata', 'drivers/ata/ata_piix', 'drivers/cdrom/cdrom', 'drivers/scsi/sr_mod', 'fs/isofs/isofs',
+] as const;
+
 /** Writes the initramfs into `folder`; throws when Debian's kernel or busybox are not installed, naming the packages. */
-export async function makeSmallLinux(folder: string): Promise<SmallLinux> {
+export async function makeSmallLinux(folder: string, modules: readonly string[] = []): Promise<SmallLinux> {
   const kernel = await findKernel();
   const busybox = await readFile(BUSYBOX).catch(() => {
     throw new Error(`${BUSYBOX} is missing: install Debian's package busybox-static`);
   });
   await mkdir(folder, { recursive: true });
   const initrd = path.join(folder, 'initramfs.gz');
-  await writeFile(initrd, gzipSync(archive(busybox), { level: 1 }));
+  await writeFile(initrd, gzipSync(archive(busybox, await readModules(kernel, modules)), { level: 1 }));
   await chmod(initrd, 0o644);
   return { kernel, initrd, append: 'console=tty0 console=ttyS0 quiet panic=-1' };
 }
@@ -62,16 +68,23 @@ async function findKernel(): Promise<string> {
   return path.join('/boot', newest);
 }
 
+/** In the order in which they are loaded. */
+function readModules(kernel: string, names: readonly string[]): Promise<Buffer[]> {
+  const folder = path.join('/lib/modules', path.basename(kernel).replace('vmlinuz-', ''), 'kernel');
+  return Promise.all(names.map((name) => readFile(path.join(folder, `${name}.ko`))));
+}
+
 const FOLDER = 0o040755;
 const PROGRAM = 0o100755;
 const CHARACTER_DEVICE = 0o020600;
 
-function archive(busybox: Buffer): Buffer {
-  const folders = ['bin', 'dev', 'proc', 'sys', 'tmp', 'root'].map((name) => entry({ name, mode: FOLDER }));
+function archive(busybox: Buffer, modules: readonly Buffer[]): Buffer {
+  const folders = ['bin', 'dev', 'proc', 'sys', 'tmp', 'root', 'modules'].map((name) => entry({ name, mode: FOLDER }));
   return Buffer.concat([
     ...folders,
     entry({ name: 'bin/busybox', mode: PROGRAM, content: busybox }),
     entry({ name: 'init', mode: PROGRAM, content: Buffer.from(INIT) }),
+    ...modules.map((content, index) => entry({ name: `modules/${String(index).padStart(2, '0')}.ko`, mode: PROGRAM, content })),
     // The kernel opens it for init before any device file system is mounted.
     entry({ name: 'dev/console', mode: CHARACTER_DEVICE, device: [5, 1] }),
     entry({ name: 'TRAILER!!!', mode: 0 }),

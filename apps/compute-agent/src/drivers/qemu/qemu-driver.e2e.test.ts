@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Instance } from '@gatehouse/objects/instance';
 import { silentLogger } from '@gatehouse/runtime/logger';
-import { makeSmallLinux } from '../../../../../test/servers/small-linux.ts';
+import { CD_DRIVE_MODULES, makeSmallLinux } from '../../../../../test/servers/small-linux.ts';
 import type { SmallLinux } from '../../../../../test/servers/small-linux.ts';
 import type { Driver } from '../driver.ts';
 import { RfbTestClient } from '../simulated/rfb-test-client.ts';
@@ -64,6 +64,41 @@ describe('the qemu driver', function () {
     await assert.rejects(driver.open(tooMany.uuid, 'novnc', 0), refusal('NOT_FOUND', /no machine/));
     await driver.destroy(tooMany.uuid);
     assert.deepEqual(processesOf(tooMany.uuid), []);
+  });
+
+  it('refuses a config drive that it cannot make, and leaves nothing of the machine', async () => {
+    const driver = await makeDriver({ volumeProgram: '/nowhere/genisoimage' });
+    const instance = makeInstance({});
+    await assert.rejects(driver.spawn(instance, new Map([['a', Buffer.from('1')]])), refusal('FAILED_PRECONDITION', /config drive could not be made: .* is not installed/));
+    assert.deepEqual([await driver.powerState(instance.uuid), existsSync(`${folder}/m/${instance.uuid}`)], ['absent', false]);
+  });
+
+  it('gives the guest its config drive, with what is said at each start, and takes it away with the machine', async () => {
+    const { kernel, initrd, append } = await makeSmallLinux(`${folder}/cd-linux`, CD_DRIVE_MODULES);
+    const driver = await makeDriver({ kernel, initrd, append });
+    const instance = makeInstance({});
+    instances.push(instance);
+    const driveOf = (keys: string) => new Map([['openstack/latest/meta_data.json', Buffer.from(JSON.stringify({ keys }))]]);
+    await driver.spawn(instance, driveOf('first'));
+    const terminal = await openTerminal(driver, instance.uuid, 0);
+    await terminal.sees('small-linux:0# ');
+    terminal.type('dd if=/dev/sr0 bs=1 skip=32808 count=8; mkdir /drive; mount -t iso9660 -o ro /dev/sr0 /drive; cat /drive/openstack/latest/meta_data.json\n');
+    await terminal.sees('config-2');
+    await terminal.sees('{"keys":"first"}');
+    // However the guest asks.
+    terminal.type('echo 0 > /dev/sr0 || echo written-$((40 - 40))\n');
+    await terminal.sees('written-0');
+    terminal.close();
+    await driver.stop(instance.uuid);
+    await driver.spawn(instance, driveOf('second'));
+    const volume = `${folder}/m/${instance.uuid}/config-2.iso`;
+    assert.equal(execFileSync('/usr/bin/isoinfo', ['-R', '-i', volume, '-x', '/openstack/latest/meta_data.json']).toString(), '{"keys":"second"}');
+    assert.equal(statSync(volume).mode & 0o777, 0o600);
+    await driver.stop(instance.uuid);
+    await driver.spawn(instance);
+    assert.equal(existsSync(volume), false, 'a drive that is no longer asked for');
+    await driver.destroy(instance.uuid);
+    assert.equal(existsSync(`${folder}/m/${instance.uuid}`), false);
   });
 
   it('switches a machine off and on: it is known meanwhile, also by a driver that comes later, and has no consoles', async () => {

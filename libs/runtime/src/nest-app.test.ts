@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { Body, Controller, Get, Inject, Module, Post } from '@nestjs/common';
+import { Body, Controller, Get, Inject, Module, Param, Post } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ERRORS } from '@gatehouse/errors/error-table';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -32,6 +32,11 @@ class TestController {
   @Get('break')
   break(): never {
     throw new TypeError('an inner secret');
+  }
+
+  @Get('names/:name')
+  named(@Param('name') name: string): object {
+    return { name };
   }
 
   @Get('links/:token')
@@ -98,6 +103,13 @@ describe('Nest at the edge', () => {
       assert.deepEqual([result.status, result.body['code']], [status, code], JSON.stringify(result.body));
     });
   }
+
+  it('takes a name of 255 characters in a path, whatever they are, and refuses a path without end', async () => {
+    for (const name of ['k'.repeat(255), '😀'.repeat(255)]) {
+      assert.deepEqual((await answer(`/names/${encodeURIComponent(name)}`)).body, { name });
+    }
+    assert.equal((await answer(`/names/${'k'.repeat(1_000)}`)).body['code'], 'INVALID_ARGUMENT');
+  });
 
   it('refuses a body above the limit', async () => {
     const { status, body } = await answer('/echo', { method: 'POST', headers: json, body: JSON.stringify({ a: 'x'.repeat(200) }) });

@@ -24,6 +24,8 @@ const KEEP_ALIVE_MS = 65_000;
 const CHECK_EVERY_MS = 1_000;
 /** More than a process needs for its clients, and fewer than it may open files. */
 const CONNECTIONS_MAX = 1_024;
+/** A name of 255 characters between two slashes of a path, in JavaScript's units once it is decoded; Fastify's own 100 would refuse it. */
+const PARAMETER_CHARS_MAX = 512;
 /** What requests get that run while the app closes; a client that does not finish its own must not hold it up. */
 const CLOSE_WAIT_MS = 1_500;
 
@@ -74,6 +76,7 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
   const adapter = new FastifyAdapter({
     logger: false,
     bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: PARAMETER_CHARS_MAX },
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     http: { headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: CHECK_EVERY_MS },

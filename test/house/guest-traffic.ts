@@ -50,7 +50,7 @@ export class GuestTraffic {
   }
 
   loops(count: number): readonly TrafficLoop[] {
-    return Array.from({ length: count }, () => ({ what: 'metadata', turn: () => this.readOne(this.#guests[randomInt(this.#guests.length)] as Guest) }));
+    return Array.from({ length: count }, () => ({ what: 'metadata', turn: () => this.#readSome() }));
   }
 
   /** Once everything has moved. @throws AssertionError: a guest without its key */
@@ -65,7 +65,8 @@ export class GuestTraffic {
     this.#http.close();
   }
 
-  async readOne(guest: Guest): Promise<void> {
+  /** Both trees. @returns whether OpenStack's shows its key */
+  async readOne(guest: Guest): Promise<boolean> {
     const { key } = guest;
     const hadKey = this.#hasShownKey.has(guest);
     const json = await this.#read(guest, '/openstack/latest/meta_data.json');
@@ -81,6 +82,11 @@ export class GuestTraffic {
       else assert.deepEqual([line.status, line.text.trim()], [200, key.publicKey], guest.uuid);
     }
     this.reads += 1;
+    return shown !== undefined;
+  }
+
+  async #readSome(): Promise<void> {
+    await this.readOne(this.#guests[randomInt(this.#guests.length)] as Guest);
   }
 
   async #read({ uuid, projectId, metadataUrl }: Guest, path: string): Promise<HttpAnswer> {

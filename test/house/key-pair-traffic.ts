@@ -72,6 +72,13 @@ export class KeyPairTraffic {
     ];
   }
 
+  /** A legacy one that nobody changes. */
+  someKey(): { readonly userId: string; readonly name: string; readonly publicKey: string } {
+    const ledger = this.#ledger(pick(usersOf('shower')) ?? '');
+    const name = pick(ledger.names('present')) ?? '';
+    return { userId: ledger.userId, name, publicKey: ledger.get(name)?.publicKey ?? '' };
+  }
+
   /** Every user's list, whole, once more. @throws AssertionError where it is not what the user knows */
   async checkAll(): Promise<void> {
     for (const ledger of this.#ledgers.values()) {
@@ -230,7 +237,7 @@ export class KeyPairTraffic {
 }
 
 function headersOf(userId: string): Readonly<Record<string, string>> {
-  return { 'x-auth-token': `${userId}:moving`, 'openstack-api-version': 'compute 2.90' };
+  return { 'x-auth-token': `${userId}:moving`, 'openstack-api-version': 'compute 2.92' };
 }
 
 function pick<T>(from: readonly T[]): T | null {

@@ -68,7 +68,7 @@ CREATE FUNCTION seeded.instance_plan(cell integer, instances integer, size integ
   expected_id integer, expected_created_at timestamp)
 LANGUAGE sql STABLE AS $$
   WITH numbered AS (
-    SELECT i, CASE WHEN i > $2 - $4 THEN 'lost' ELSE coalesce((ARRAY['no_key', 'pair_gone', 'pair_only', 'remade', 'moved_before', 'deleted', 'churned'])[1 + i % 20], 'plain') END AS kind
+    SELECT i, CASE WHEN i > $2 - $4 THEN 'lost' ELSE coalesce((ARRAY['no_key', 'pair_gone', 'pair_only', 'remade', 'moved_before', 'deleted', 'churned', 'no_row'])[1 + i % 20], 'plain') END AS kind
     FROM generate_series(1, $2) AS i),
   placed AS (
     SELECT i, kind, CASE kind WHEN 'churned' THEN (SELECT coalesce(min(first), 1) FROM seeded.users WHERE user_id LIKE 'churner%') + i % ${USERS.churner[0] * USERS.churner[1]}
@@ -80,8 +80,8 @@ LANGUAGE sql STABLE AS $$
     CASE WHEN s.kind IN ('no_key', 'lost') THEN NULL WHEN s.kind IN ('pair_gone', 'remade') THEN p.line || ' i' || s.i ELSE k.public_key END,
     CASE WHEN s.kind IN ('pair_gone', 'remade') THEN p.fingerprint ELSE k.fingerprint END,
     CASE WHEN s.kind IN ('pair_gone', 'remade') THEN 'ssh' ELSE k.type END,
-    CASE WHEN s.kind IN ('plain', 'pair_only') THEN k.id END,
-    CASE WHEN s.kind IN ('plain', 'pair_only') THEN k.created_at END
+    CASE WHEN s.kind IN ('plain', 'pair_only', 'no_row') THEN k.id END,
+    CASE WHEN s.kind IN ('plain', 'pair_only', 'no_row') THEN k.created_at END
   FROM placed s JOIN seeded.plan($1, $3, $4) k ON k.n = s.n JOIN seeded.materials p ON p.i = (s.i * 7 + 3) % ${MATERIALS}
 $$;`;
 

@@ -55,7 +55,7 @@ const CELL_FAULTS: Readonly<Record<string, string>> = {
   'live without a reason': `SELECT id, user_id, name FROM key_pairs WHERE deleted = 0 AND set_aside IS NULL`,
   'deleted in another manner': `SELECT id, user_id, name FROM key_pairs WHERE deleted <> 0 AND (deleted <> id OR deleted_at IS NULL)`,
   'an instance with other keys than its own': `
-    SELECT p.kind, p.uuid, p.key_name, e.keypairs, e.set_aside FROM seeded.instances p JOIN instance_extra e ON e.instance_uuid = p.uuid JOIN instances i ON i.uuid = p.uuid
+    SELECT p.kind, p.uuid, p.key_name, e.keypairs, e.set_aside FROM seeded.instances p LEFT JOIN instance_extra e ON e.instance_uuid = p.uuid JOIN instances i ON i.uuid = p.uuid
     WHERE CASE p.kind
       WHEN 'deleted' THEN true
       WHEN 'lost' THEN e.keypairs IS NULL AND e.set_aside IS NOT NULL

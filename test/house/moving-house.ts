@@ -52,15 +52,16 @@ export async function startMovingHouse(postgresql: Postgresql, size: LegacySize)
     deployment,
     command: { entry: join(folder, 'cli', 'main.js'), apiDatabaseUrl: api, cellDatabaseUrls: [first, second] },
     async serve(transportUrl) {
-      const metadataPort = await freePort();
       const processes = await FiveProcesses.prepare(
         { transportUrl, apiDatabaseUrl: api, cellDatabaseUrl: first },
         { GATEHOUSE_LEGACY_CELL_DATABASE_URLS: second, GATEHOUSE_KEY_PAIRS_MAX: String(KEY_PAIRS_MAX), GATEHOUSE_METADATA_SECRETS: SECRET },
       );
       ends.push(() => processes.stopAll());
-      await deployment.cells[0].query("INSERT INTO services (binary, host, topic, version, last_seen_at) VALUES ('compute-agent', $1, 'compute', '1.0', now() + interval '1 day')", [HOST]);
+      await deployment.cells[0].query(`INSERT INTO services ("binary", host, topic, version, last_seen_at) VALUES ('compute-agent', $1, 'compute', '1.0', now() + interval '1 day')`, [HOST]);
       await processes.start('api');
       await processes.start('metadata');
+      // Asked for last: the others have theirs.
+      const metadataPort = await freePort();
       await processes.startBeside('metadata-2', 'metadata', { GATEHOUSE_CELL_DATABASE_URL: second, GATEHOUSE_METADATA_PORT: String(metadataPort) });
       await processes.awaitReady(['api', 'metadata', 'metadata-2']);
       const metadataUrls = [processes.metadataUrl, `http://127.0.0.1:${metadataPort}`] as const;

@@ -44,7 +44,7 @@ function apiDbOf(database: Database): ApiDb {
   const client = openClient<ApiClient>((options) => new PrismaClient(options), database);
   return {
     ...storesOf(client.root, new KeyPairsStore(sqlClientOf(database.sql.run), (work) => database.sql.transaction((run) => work(sqlClientOf(run))))),
-    keyPairAdoptions: new KeyPairAdoptionsStore(sqlClientOf(database.sql.run)),
+    keyPairAdoptions: new KeyPairAdoptionsStore(sqlClientOf(database.sql.run), (work) => database.sql.transaction((run) => work(sqlClientOf(run)))),
     transaction: (work) => client.transaction((tx) => work(storesOf(tx, new KeyPairsStore(tx, (inTx) => inTx(tx))))),
     migrate: () => database.migrate(),
     check: () => database.check(),

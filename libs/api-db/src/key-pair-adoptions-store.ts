@@ -3,7 +3,7 @@
  * moments. What is here already stays as it is: it is what users see.
  */
 import { Prisma } from './generated/client.ts';
-import type { SqlClient } from './sql-client.ts';
+import type { Atomically, SqlClient } from './sql-client.ts';
 
 export interface AdoptedKeyPair {
   readonly id: number;
@@ -27,9 +27,11 @@ const SEQUENCE = Prisma.raw(`key_pairs_id_seq`);
 
 export class KeyPairAdoptionsStore {
   readonly #client: SqlClient;
+  readonly #atomically: Atomically;
 
-  constructor(client: SqlClient) {
+  constructor(client: SqlClient, atomically: Atomically) {
     this.#client = client;
+    this.#atomically = atomically;
   }
 
   /**
@@ -49,13 +51,17 @@ export class KeyPairAdoptionsStore {
       ON CONFLICT DO NOTHING RETURNING user_id AS "userId", name`;
   }
 
-  /** Those that are here, in any order. */
+  /** Those that are here, in any order; by the index, for the table may grow to a million rows after the plan was made. */
   async findMany(wanted: readonly UserAndName[]): Promise<readonly AdoptedKeyPair[]> {
     if (wanted.length === 0) return [];
-    return this.#client.$queryRaw<readonly AdoptedKeyPair[]>`
-      SELECT id, user_id AS "userId", name, fingerprint, public_key AS "publicKey", type, created_at::text AS "createdAt", updated_at::text AS "updatedAt"
-      FROM key_pairs WHERE (user_id, name) IN
-        (SELECT * FROM unnest(${wanted.map(({ userId }) => userId)}::text[], ${wanted.map(({ name }) => name)}::text[]))`;
+    const [, rows] = await this.#atomically((client) => Promise.all([
+      client.$queryRaw`SELECT set_config('enable_seqscan', 'off', true)`,
+      client.$queryRaw<readonly AdoptedKeyPair[]>`
+        SELECT k.* FROM unnest(${wanted.map(({ userId }) => userId)}::text[], ${wanted.map(({ name }) => name)}::text[]) AS w(user_id, name) CROSS JOIN LATERAL
+          (SELECT id, user_id AS "userId", name, fingerprint, public_key AS "publicKey", type, created_at::text AS "createdAt", updated_at::text AS "updatedAt"
+           FROM key_pairs x WHERE x.user_id = w.user_id AND x.name = w.name COLLATE "C" LIMIT 1) k`,
+    ]));
+    return rows;
   }
 
   /** Lets the ids that are given here begin above `idMax`; never goes back. Ids are a courtesy: nothing breaks where two rows share one. */

@@ -58,11 +58,13 @@ export class InstanceKeyPairMovesStore {
     return this.#select(page, Prisma.empty);
   }
 
+  /** Instance by instance, as LATERAL and LIMIT have it: a batch must not read the whole of instance_extra. */
   async #select({ after, limit, publicKeyMax, withSetAside = false }: MovePage, lock: Prisma.Sql): Promise<readonly UnmigratedInstance[]> {
     return this.#client.$queryRaw<readonly UnmigratedInstance[]>`
       SELECT i.id, i.uuid::text AS uuid, i.user_id AS "userId", i.key_name AS "keyName", coalesce(length(i.key_data), 0) AS "keyDataChars",
         CASE WHEN length(i.key_data) <= ${publicKeyMax}::integer THEN i.key_data END AS "keyData"
-      FROM instances i LEFT JOIN instance_extra e ON e.instance_uuid = i.uuid
+      FROM instances i LEFT JOIN LATERAL
+        (SELECT x.keypairs, x.set_aside FROM instance_extra x WHERE x.instance_uuid = i.uuid LIMIT 1) e ON true
       WHERE ${WAITING} ${withSetAside ? Prisma.empty : NOT_SET_ASIDE} AND i.id > ${after}::integer ORDER BY i.id LIMIT ${limit}::integer ${lock}`;
   }
 

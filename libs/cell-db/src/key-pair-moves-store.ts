@@ -115,8 +115,8 @@ export class KeyPairMovesStore {
   async findMany(wanted: readonly { readonly userId: string; readonly name: string }[], publicKeyMax: number): Promise<readonly LegacyKeyPair[]> {
     if (wanted.length === 0) return [];
     return this.#client.$queryRaw<readonly LegacyKeyPair[]>`
-      SELECT ${COLUMNS}, public_key AS "publicKey" FROM key_pairs
-      WHERE deleted = 0 AND length(public_key) <= ${publicKeyMax}::integer AND (user_id, name) IN
-        (SELECT * FROM unnest(${wanted.map(({ userId }) => userId)}::text[], ${wanted.map(({ name }) => name)}::text[]))`;
+      SELECT k.* FROM unnest(${wanted.map(({ userId }) => userId)}::text[], ${wanted.map(({ name }) => name)}::text[]) AS w(user_id, name) CROSS JOIN LATERAL
+        (SELECT ${COLUMNS}, public_key AS "publicKey" FROM key_pairs x
+         WHERE x.deleted = 0 AND x.user_id = w.user_id AND x.name = w.name COLLATE "C" AND length(x.public_key) <= ${publicKeyMax}::integer LIMIT 1) k`;
   }
 }

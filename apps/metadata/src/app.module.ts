@@ -21,6 +21,7 @@ import type { Doors } from './metadata.controller.ts';
 import { metadataHandlers } from './metadata.server.ts';
 import type { Passwords } from './passwords.ts';
 import { refusalOf } from './refusal.ts';
+import { SetVendorData } from './vendor-data.ts';
 
 export interface MetadataResources {
   readonly config: MetadataConfig;
@@ -38,12 +39,13 @@ export class MetadataModule {
   }
 }
 
-/** Serves metadata, with or without a broker. Throws INVALID_ARGUMENT as openEdge does, and what the system says about a port that is taken. */
+/** Serves metadata, with or without a broker. Throws INVALID_ARGUMENT as openEdge and vendor data do, and what the system says about a port that is taken. */
 export async function startMetadata(resources: MetadataResources): Promise<App> {
   const { config, cellDb, log, metrics, clock } = resources;
   const memory = openInstanceMemory(config, cellDb, clock, metrics);
   const edge = openEdge(config, cellDb, clock, log);
-  const module = MetadataModule.of({ ...edge, metadata: memory.metadata });
+  const vendorData = new SetVendorData(config, clock, log);
+  const module = MetadataModule.of({ ...edge, metadata: memory.metadata, vendorData });
   const http = await createHttpApp({ module, log, metrics, renderError: (error) => refusalOf(error, '') });
   readBodiesLater(http);
   const url = await listenHttp(http, config.metadataPort, config.bindAddress);
@@ -52,7 +54,9 @@ export async function startMetadata(resources: MetadataResources): Promise<App> 
     name: 'metadata',
     addresses: [{ name: 'metadata', url }],
     checkReady: () => checkReady(cellDb, memory.cache),
+    reload: () => vendorData.reload(),
     async drain() {
+      await vendorData.close();
       memory.changes.drain();
       await Promise.all([http.close(), news.drain()]);
       edge.refused.flush();

@@ -3,6 +3,7 @@ import { brokerSettings } from '@gatehouse/runtime/broker';
 import { choice, csv, durationSeconds, integer, name, port, secretList, secretUrl } from '@gatehouse/runtime/config';
 import { address } from '@gatehouse/runtime/settings';
 import { z } from 'zod';
+import { vendorDataConfig } from './vendor-data-config.ts';
 
 /** What decides who is answered; the same in a process of its own and in the standalone. */
 export const metadataConfig = z.object({
@@ -27,6 +28,7 @@ export const metadataConfig = z.object({
   metadataCacheKeep: durationSeconds(3_600, { min: 0, max: 86_400 }),
   /** Megabytes that it may take, about. */
   metadataCacheMb: integer({ min: 1, max: 65_536, fallback: 128 }),
+  ...vendorDataConfig,
 });
 export type MetadataConfig = z.output<typeof metadataConfig>;
 

@@ -61,7 +61,8 @@ function valuesOf(facts: InstanceFacts, version: Ec2Version, address: string | n
     'instance-id': `i-${facts.id.toString(16).padStart(ID_DIGITS, '0')}`,
     hostname: host,
     'local-ipv4': firstIpv4(facts) ?? address ?? '',
-    'reservation-id': facts.reservationId ?? '',
+    // A request makes one instance here, and so each is a reservation of its own.
+    'reservation-id': facts.reservationId ?? `r-${facts.uuid.slice(0, ID_DIGITS)}`,
     // There are none here: what guards a guest's ports is known to the network's service alone.
     'security-groups': [],
     ...(keys.length === 0 ? {} : { 'public-keys': Object.fromEntries(keys.map(({ text }, index) => [String(index), { 'openssh-key': text }])) }),

@@ -122,6 +122,14 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_VNC_AUTH_SCHEMES', 'how the proxy proves itself to VNC servers that it dials: none, vencrypt, vnc'],
   ['GATEHOUSE_VNC_BASE_URL', 'address of VNC consoles, where it is not the proxy\'s'],
   ['GATEHOUSE_VNC_PASSWORD_FILE', 'file that holds the password of those VNC servers'],
+  ['GATEHOUSE_VENDOR_DATA_CA', 'PEM file of who signs the certificates of vendor data targets'],
+  ['GATEHOUSE_VENDOR_DATA_CONNECT_TIMEOUT', 'seconds that a vendor data target may take to be connected'],
+  ['GATEHOUSE_VENDOR_DATA_FAILURE_FATAL', 'give guests 503 when a vendor data target fails, not an empty object'],
+  ['GATEHOUSE_VENDOR_DATA_FILE', 'JSON file that every guest reads as vendor_data.json'],
+  ['GATEHOUSE_VENDOR_DATA_READ_TIMEOUT', 'seconds for which a vendor data target may be silent'],
+  ['GATEHOUSE_VENDOR_DATA_TARGETS', 'who is asked for vendor_data2.json: name@url, separated by commas'],
+  ['GATEHOUSE_VENDOR_DATA_TARGETS_FILE', 'file that holds GATEHOUSE_VENDOR_DATA_TARGETS'],
+  ['GATEHOUSE_VENDOR_DATA_TIMEOUT', 'seconds for all vendor data targets together'],
 ]);
 
 /** `apiPort` -> `GATEHOUSE_API_PORT`. */

@@ -52,7 +52,7 @@ for (const kind of TEST_DATABASES) {
       await plant(user, 'bare', { fingerprint: null, public_key: null, created_at: null, type: 'x509', set_aside: 'it has no public key' });
       await plant(user, 'whole');
       const { id, ...rest } = (await store.find(user, 'bare')) ?? assert.fail();
-      assert.ok(id > 0);
+      assert.ok((id ?? 0) > 0);
       assert.deepEqual(rest, { userId: user, name: 'bare', fingerprint: null, publicKey: null, type: 'x509', createdAt: null, updatedAt: null, deletedAt: null, deleted: false });
       await plant(user, 'endless', { created_at: 'infinity', updated_at: '0044-03-15 BC' });
       assert.deepEqual((await store.list(user)).map(({ createdAt, updatedAt }) => [createdAt, updatedAt]), [[null, null], [null, null], [NOW, null]]);

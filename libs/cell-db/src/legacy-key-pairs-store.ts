@@ -8,18 +8,6 @@ import { Prisma } from './generated/client.ts';
 import type { LegacyKeyPairRow } from './generated/client.ts';
 import type { SqlClient } from './sql-client.ts';
 
-/** A KeyPair with the fields that such a row has; what newer rows must have may be missing. */
-export interface LegacyKeyPair extends KeyPair {
-  readonly id: number;
-  readonly userId: string;
-  readonly fingerprint: string | null;
-  readonly publicKey: string | null;
-  readonly createdAt: Date | null;
-  readonly updatedAt: Date | null;
-  readonly deletedAt: null;
-  readonly deleted: false;
-}
-
 const PAGE_MAX = 1_000;
 /** As high as a quota can be. */
 const NAMES_MAX = 1_000_000;
@@ -42,14 +30,15 @@ export class LegacyKeyPairsStore {
     return row?.found ?? false;
   }
 
-  async find(userId: string, name: string): Promise<LegacyKeyPair | null> {
+  /** What newer rows must have may be null. */
+  async find(userId: string, name: string): Promise<KeyPair | null> {
     const [row] = await this.#client.$queryRaw<readonly Row[]>`
       SELECT ${COLUMNS} FROM key_pairs WHERE user_id = ${userId}::text AND name = ${name}::text AND deleted = 0`;
     return row === undefined ? null : keyPairOfRow(row);
   }
 
   /** By name, in byte order of UTF-8; at most `limit` (1,000 unless given, and never more), of the names behind `after`. */
-  async list(userId: string, { limit = PAGE_MAX, after }: { readonly limit?: number; readonly after?: string | undefined } = {}): Promise<readonly LegacyKeyPair[]> {
+  async list(userId: string, { limit = PAGE_MAX, after }: { readonly limit?: number; readonly after?: string | undefined } = {}): Promise<readonly KeyPair[]> {
     const behind = after === undefined ? Prisma.empty : Prisma.sql`AND name > ${after}::text`;
     const rows = await this.#client.$queryRaw<readonly Row[]>`
       SELECT ${COLUMNS} FROM key_pairs WHERE user_id = ${userId}::text AND deleted = 0 ${behind}
@@ -72,7 +61,7 @@ export class LegacyKeyPairsStore {
   }
 }
 
-function keyPairOfRow(row: Row): LegacyKeyPair {
+function keyPairOfRow(row: Row): KeyPair {
   return Object.freeze({ ...row, createdAt: momentOf(row.createdAt), updatedAt: momentOf(row.updatedAt), deletedAt: null, deleted: false as const });
 }
 

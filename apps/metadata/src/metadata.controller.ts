@@ -11,7 +11,7 @@ import type { Answer } from '@gatehouse/instance-metadata/metadata-tree';
 import type { VendorData } from '@gatehouse/instance-metadata/vendor-data';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
-import type { Identification } from './identification.ts';
+import type { Asker, Identification } from './identification.ts';
 import type { InstanceMetadata } from './instance-metadata.ts';
 import type { MetadataReply, MetadataRequest } from './metadata-request.ts';
 import { PASSWORD_BYTES_MAX, isPasswordPath, tooLarge } from './passwords.ts';
@@ -43,6 +43,14 @@ export interface Doors {
 interface Served extends Answer {
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface Reading {
+  readonly request: MetadataRequest;
+  readonly asker: Asker;
+  readonly facts: InstanceFacts;
+  readonly path: string;
+  readonly steps: readonly string[];
 }
 
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD']);
@@ -82,20 +90,22 @@ export class MetadataController {
     const facts = await metadata.get(asker.instanceUuid, asker.projectId);
     if (isTokenPath(steps)) return tokens.issue(request, asker, facts);
     const headers = tokens.admit(request, facts);
-    const answer = isPasswordPath(steps) ? await this.#password(request, facts, steps) : await serveDocument(metadata, request, facts, { path, read: (known) => readTree(known, steps, this.#doors, asker.address) });
+    const answer = isPasswordPath(steps) ? await this.#password(request, facts, steps) : await this.#read({ request, asker, facts, path, steps });
     return { ...answer, headers: { ...headers, ...answer.headers } };
   }
 
-  async #read(request: MetadataRequest, facts: InstanceFacts, steps: readonly string[]): Promise<Served> {
-    if (READING.has(request.method)) return readTree(facts, steps);
+  async #read({ request, asker, facts, path, steps }: Reading): Promise<Served> {
+    if (READING.has(request.method)) {
+      return serveDocument(this.#doors.metadata, request, facts, { path, read: (known) => readTree(known, steps, this.#doors, asker.address) });
+    }
     findInTree(facts, steps);
     throw notAllowed('GET, HEAD');
   }
 
   async #password(request: MetadataRequest, facts: InstanceFacts, steps: readonly string[]): Promise<Served> {
     const { passwords, clock } = this.#doors;
-    // Not in every version; what it holds is not looked at here.
-    await readTree(facts, steps, this.#doors, null);
+    // It is not in every version.
+    findInTree(facts, steps);
     if (READING.has(request.method)) return { type: TEXT, content: await passwords.read(facts.uuid), headers: NOT_STORED };
     if (request.method !== 'POST') throw notAllowed('GET, HEAD, POST');
     await passwords.post(facts.uuid, await readBody(request.raw, PASSWORD_BYTES_MAX, tooLarge, clock));

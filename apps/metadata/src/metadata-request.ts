@@ -11,7 +11,11 @@ export interface MetadataRequest {
   readonly raw: Incoming & {
     /** Every value that came, also of a header that came twice; names in lower case. */
     readonly headersDistinct: Readonly<Record<string, readonly string[] | undefined>>;
-    readonly socket: { readonly remoteAddress?: string | undefined };
+    readonly socket: {
+      readonly remoteAddress?: string | undefined;
+      once(event: 'close', listener: () => void): unknown;
+      off(event: 'close', listener: () => void): unknown;
+    };
   };
 }
 

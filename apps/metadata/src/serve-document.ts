@@ -1,0 +1,41 @@
+/** A document at the edge: with its tag, at once or when it changes, and not again to a client that has it. */
+import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
+import { changeWaitOf } from './change-wait.ts';
+import type { DocumentRequest, InstanceMetadata } from './instance-metadata.ts';
+import { namesTag } from './metadata-document.ts';
+import type { MetadataDocument } from './metadata-document.ts';
+import type { MetadataRequest } from './metadata-request.ts';
+import { notAllowed } from './refusal.ts';
+
+export interface ServedDocument {
+  readonly status: number;
+  readonly type: string;
+  readonly content: string | Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD']);
+
+/** @throws ServiceError NOT_FOUND, INVALID_ARGUMENT (query; 405), RESOURCE_EXHAUSTED, UNAVAILABLE (too many wait; vendor data) */
+export async function serveDocument(metadata: InstanceMetadata, request: MetadataRequest, facts: InstanceFacts, wanted: DocumentRequest): Promise<ServedDocument> {
+  const wait = READING.has(request.method) ? changeWaitOf(request.url) : null;
+  const document = wait === null ? await metadata.document(facts, wanted) : await whileConnected(request, (signal) => metadata.documentAfter(facts, wanted, wait, signal));
+  if (!READING.has(request.method)) throw notAllowed('GET, HEAD');
+  const { type, etag } = document;
+  const known = request.headers['if-none-match'];
+  if (known !== undefined && namesTag(known, etag)) return { status: 304, type, content: '', headers: { etag } };
+  return { status: 200, type, content: document.content(), headers: { etag } };
+}
+
+/** `work` hears when the client leaves. */
+async function whileConnected(request: MetadataRequest, work: (signal: AbortSignal) => Promise<MetadataDocument>): Promise<MetadataDocument> {
+  const gone = new AbortController();
+  const leave = (): void => gone.abort();
+  const { socket } = request.raw;
+  socket.once('close', leave);
+  try {
+    return await work(gone.signal);
+  } finally {
+    socket.off('close', leave);
+  }
+}

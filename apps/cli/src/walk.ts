@@ -19,6 +19,8 @@ export class Walk {
   #after = BEGINNING;
   #locked: 'skip' | 'wait';
   readonly #withSetAside: boolean;
+  /** Or every later pass would look through the whole table for nothing. */
+  #isOver = false;
 
   /** `isDry`: nothing is locked, so one way through is all there is to see. */
   constructor(isDry: boolean, withSetAside = false) {
@@ -28,7 +30,7 @@ export class Walk {
 
   /** `work` resolves to null where it found nothing. */
   async next(limit: number, work: (page: MovePage, locked: 'skip' | 'wait') => Promise<WalkedBatch | null>): Promise<Batch> {
-    for (;;) {
+    while (!this.#isOver) {
       const locked = this.#locked;
       const page = { after: this.#after, limit: Math.min(limit, BATCH_ROWS), publicKeyMax: PUBLIC_KEY_CHARS_MAX, withSetAside: this.#withSetAside };
       const batch = await work(page, locked);
@@ -39,10 +41,11 @@ export class Walk {
         if (batch.found === 0) continue;
         return { found: batch.found, done: batch.done, setAside: batch.setAside };
       }
-      if (locked === 'wait') return NOTHING;
+      this.#isOver ||= locked === 'wait';
       if (this.#locked === 'wait') continue;
       this.#locked = 'wait';
       this.#after = BEGINNING;
     }
+    return NOTHING;
   }
 }

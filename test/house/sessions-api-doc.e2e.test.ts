@@ -1,38 +1,13 @@
 /** docs/sessions-api.md, run as its reader would: every block of shell in one shell, in order, beside `npm start`. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { ConsoleSocket, RFB_GREETING } from './console-socket.ts';
+import { Shell, shellBlocks } from './shell.ts';
 import { StandaloneProcess } from './standalone-process.ts';
 
 const PAGE = readFileSync(new URL('../../docs/sessions-api.md', import.meta.url), 'utf8');
-const BLOCK_MS_MAX = 20_000;
 
 type Json = Readonly<Record<string, unknown>>;
-
-class Shell {
-  readonly #bash = spawn('bash', [], { stdio: ['pipe', 'pipe', 'inherit'] });
-  #text = '';
-
-  constructor() {
-    this.#bash.stdout.setEncoding('utf8').on('data', (text: string) => (this.#text += text));
-  }
-
-  /** What the block printed. */
-  async run(block: string): Promise<string> {
-    const mark = '<<<end of block>>>';
-    this.#text = '';
-    this.#bash.stdin.write(`${block}\necho '${mark}'\n`);
-    for (const until = Date.now() + BLOCK_MS_MAX; !this.#text.includes(mark); await new Promise((resolve) => setTimeout(resolve, 10))) {
-      assert.ok(Date.now() < until, `${block}\n${this.#text}`);
-    }
-    return this.#text.slice(0, this.#text.indexOf(mark));
-  }
-
-  stop(): void {
-    this.#bash.kill();
-  }
-}
 
 describe('the page about console sessions', function () {
   this.timeout(180_000);
@@ -49,8 +24,7 @@ describe('the page about console sessions', function () {
   });
 
   it('tells commands that do what it says', async () => {
-    const blocks = [...PAGE.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = '']) => block);
-    const [setting = '', open = '', list = '', show = '', end = '', endAll = '', watch = '', poll = '', refused = '', document = '', ...more] = blocks;
+    const [setting = '', open = '', list = '', show = '', end = '', endAll = '', watch = '', poll = '', refused = '', document = '', ...more] = shellBlocks(PAGE);
     assert.deepEqual(more, []);
     const json = async (block: string): Promise<Json> => JSON.parse(await shell.run(block)) as Json;
     const sessionsIn = ({ console_sessions: sessions }: Json) => sessions as { id: string; state: string; end_reason: string | null }[];

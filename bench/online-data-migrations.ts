@@ -39,6 +39,8 @@ const GOAL_ROWS_A_SECOND = 5_000;
 const GUEST_LOOPS = 4;
 const READS = ['show', 'list', 'count', 'metadata'] as const;
 const MS_A_TICK = 10;
+/** Until everything has been asked for and is compiled. */
+const WARMING_UP_MS = 15_000;
 
 /** What one migration of a run did. */
 interface Stretch {
@@ -88,7 +90,7 @@ async function besideTraffic(rows: number): Promise<void> {
     const { users, guests } = await serving.trafficOf(record);
     record.label('warming up');
     record.start([...users.loops(), ...guests.loops(GUEST_LOOPS), serverLoop(serving, users, guests)]);
-    await sleep(5_000);
+    await sleep(WARMING_UP_MS);
     console.log(`${rows} key pairs and ${rows / 5} instances in two cells, beside traffic (load ${load()})`);
     record.label('quiet');
     await sleep(Number(values['quiet-seconds']) * 1_000);

@@ -58,11 +58,11 @@ function readMigrationOptions(words: readonly string[]): Command {
 
 /** A count below zero looks like an option to Node, and is a bad count to Nova. */
 function joined(words: readonly string[]): string[] {
-  return words.flatMap((word, index) => {
-    if (words[index - 1] === '--max-count') return [];
-    const next = words[index + 1];
-    const option = word === '--max_count' ? '--max-count' : word;
-    return option === '--max-count' && next !== undefined ? [`${option}=${next}`] : [option];
+  const spelled = words.map((word) => (word === '--max_count' ? '--max-count' : word));
+  return spelled.flatMap((word, index) => {
+    if (spelled[index - 1] === '--max-count') return [];
+    const next = spelled[index + 1];
+    return word === '--max-count' && next !== undefined ? [`${word}=${next}`] : [word];
   });
 }
 

@@ -3,7 +3,6 @@
  * migration in turn until a pass does nothing, or one pass of at most so many rows. Its words, its counts and its exit codes. Ours apart: rows
  * that are set aside are progress too, so that fifty of them in a row do not end a run with the rest unmoved.
  */
-import { isServiceError } from '@gatehouse/errors/service-error';
 import { BATCH_ROWS, NOTHING, sum } from './migration.ts';
 import type { Batch, Failure, Migration, Outcome } from './migration.ts';
 
@@ -85,7 +84,7 @@ async function attempt(migration: Migration, count: number): Promise<Outcome> {
   try {
     return await migration.run(count);
   } catch (error) {
-    return { batches: [], failures: [{ cell: null, message: isServiceError(error) ? error.message : String(error) }] };
+    return { batches: [], failures: [{ cell: null, message: error instanceof Error ? error.message : String(error) }] };
   }
 }
 

@@ -2,7 +2,6 @@
  * One migration of several cells at a time, for the driver: every cell takes its batches, or they share what a limited run may do.
  * A cell that fails is told of and left out for the rest of the run; the others go on.
  */
-import { isServiceError } from '@gatehouse/errors/service-error';
 import { BATCH_ROWS, LANES, NOTHING, sum } from './migration.ts';
 import type { Batch, CellMigration, Failure, Migration, Outcome } from './migration.ts';
 
@@ -77,7 +76,7 @@ export class OverCells implements Migration {
       } catch (error) {
         // Once for all of its batches.
         if (cell.failure !== null) return;
-        cell.failure = isServiceError(error) ? error.message : String(error);
+        cell.failure = error instanceof Error ? error.message : String(error);
         failures.push({ cell: cell.name, message: cell.failure });
       }
     }));

@@ -18,13 +18,16 @@ export function textReport({ result, cells, setAside, isDryRun, exitCode }: Run)
   const completed = isDryRun ? 'Would Be Completed' : 'Completed';
   const rows = byName(result.totals).map(([name, { found, done }]) => [name, String(found), String(done)]);
   const parts = [drawTable(['Migration', 'Total Needed', completed], rows)];
-  if (new Set(cells.map(({ cell }) => cell)).size > 1) {
-    const perCell = cells.map(({ cell, migration, found, done, setAside: aside, failure }) => [cell, migration, String(found), String(done), String(aside), failure === null ? '' : `failed: ${failure}`]);
-    parts.push(drawTable(['Cell', 'Migration', 'Total Needed', completed, 'Set Aside', ''], perCell));
-  }
+  if (new Set(cells.map(({ cell }) => cell)).size > 1) parts.push(cellsText(cells, completed));
   if (setAside.total > 0) parts.push(...setAsideText(setAside, isDryRun));
   if (result.failures.length > 0 && exitCode === 2) parts.push('Some migrations failed unexpectedly. Check log for details.');
   return parts.join('\n');
+}
+
+function cellsText(cells: readonly CellProgress[], completed: string): string {
+  const hasFailures = cells.some(({ failure }) => failure !== null);
+  const rows = cells.map(({ cell, migration, found, done, setAside, failure }) => [cell, migration, String(found), String(done), String(setAside), ...(hasFailures ? [failure ?? ''] : [])]);
+  return drawTable(['Cell', 'Migration', 'Total Needed', completed, 'Set Aside', ...(hasFailures ? ['Error'] : [])], rows);
 }
 
 function setAsideText({ rows, total }: SetAsideRows, isDryRun: boolean): readonly string[] {

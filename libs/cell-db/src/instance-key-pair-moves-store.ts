@@ -96,7 +96,7 @@ export class InstanceKeyPairMovesStore {
       SELECT s.uuid, s.reason, ${at}::timestamp
       FROM unnest(${rows.map(({ uuid }) => uuid)}::uuid[], ${rows.map(({ reason }) => reason)}::text[]) AS s(uuid, reason)
       ON CONFLICT (instance_uuid) DO UPDATE SET set_aside = excluded.set_aside, updated_at = excluded.created_at
-      WHERE e.keypairs IS NULL`;
+      WHERE e.keypairs IS NULL AND e.set_aside IS NULL`;
   }
 
   /** All that are set aside are to be tried again. @returns how many there were */

@@ -66,9 +66,10 @@ export class Identification {
     try {
       const isSigned = [ID_HEADER, SIGNATURE_HEADER, PROJECT_HEADER].some((name) => valuesOf(request, name).length > 0);
       if (isSigned) return this.#bySignature(request);
-      if (this.#trust.networks.trusts(clientAddress)) return await this.#byAddress(request, peer, clientAddress);
-      if (this.#trust.check === null) throw new ServiceError('PERMISSION_DENIED', 'Metadata is for the guests of trusted networks, and this address is of none.');
-      throw new ServiceError('INVALID_ARGUMENT', `${ID_HEADER} header is missing from request.`);
+      // A proxy is no guest: where it does not say for whom it asks, its own address says nothing.
+      const isProxy = this.#trust.proxies.trusts(clientAddress);
+      if (!isProxy && this.#trust.networks.trusts(clientAddress)) return await this.#byAddress(request, peer, clientAddress);
+      throw this.#unidentified(isProxy);
     } catch (error) {
       this.#refused.note(clientAddress, valuesOf(request, ID_HEADER)[0], error);
       throw error;
@@ -87,12 +88,16 @@ export class Identification {
   }
 
   async #byAddress(request: MetadataRequest, peer: string, address: string): Promise<Asker> {
-    const { proxies } = this.#trust;
-    if (proxies.trusts(address)) throw new ServiceError('INVALID_ARGUMENT', 'X-Forwarded-For header does not say for whom the proxy asks.');
     this.#rates.take(`address ${address}`);
     const instanceUuid = await this.#facts.findByAddress(address);
     if (instanceUuid === null) throw notFound();
-    return { instanceUuid, projectId: null, address, isForwarded: this.#hops(request).length > (proxies.trusts(peer) ? 1 : 0) };
+    return { instanceUuid, projectId: null, address, isForwarded: this.#hops(request).length > (this.#trust.proxies.trusts(peer) ? 1 : 0) };
+  }
+
+  #unidentified(isProxy: boolean): ServiceError {
+    if (this.#trust.check !== null) return new ServiceError('INVALID_ARGUMENT', `${ID_HEADER} header is missing from request.`);
+    if (isProxy) return new ServiceError('INVALID_ARGUMENT', 'X-Forwarded-For header does not say for which guest the proxy asks.');
+    return new ServiceError('PERMISSION_DENIED', 'Metadata is for the guests of trusted networks, and this address is of none.');
   }
 
   /** Through whom it came, by X-Forwarded-For, without the trusted proxies at its end. */

@@ -31,7 +31,7 @@ export function nicDevices({ network }: InstanceFacts, version: OpenstackVersion
 function nicDevice(link: Link, version: OpenstackVersion): object | null {
   const { ethernet_mac_address: mac, vlan, vf_trusted: trusted, tags, bus = 'none', address = 'none' } = link;
   const hasVlan = version >= OCATA && typeof vlan === 'number';
-  const isTold = tags !== undefined || hasVlan || (version >= ROCKY && (trusted === true || vlan !== undefined));
+  const isTold = tags !== undefined || hasVlan || (version >= ROCKY && trusted !== undefined);
   const isOnKnownBus = bus === 'none' || BUSES.includes(bus);
   if (typeof mac !== 'string' || !isTold || !isOnKnownBus) return null;
   return {

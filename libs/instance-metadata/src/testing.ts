@@ -1,9 +1,8 @@
 /** Facts of an instance for tests, and what else a tree is made of. */
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import type { KeyPair } from '@gatehouse/objects/key-pair';
-import { filesOf, walk } from './metadata-tree.ts';
+import { filesOf, stepsOf, walk } from './metadata-tree.ts';
 import type { Answer, Folder } from './metadata-tree.ts';
-import { stepsOf } from './metadata-tree.ts';
 import { NO_VENDOR_DATA } from './vendor-data.ts';
 import { servedTree } from './whole-trees.ts';
 import type { ServedSources } from './whole-trees.ts';
@@ -48,7 +47,7 @@ export function keyPair(name: string, publicKey: string | null, type = 'ssh', us
 export const NOTHING_ELSE: ServedSources = { vendorData: NO_VENDOR_DATA, password: () => '', now: new Date('2026-01-01T00:00:00Z'), address: null };
 
 /** What is served at a path. Rejects with NOT_FOUND where nothing is. */
-export function read(facts: InstanceFacts, path: string, sources: Partial<ServedSources> = {}): Promise<Answer> {
+export async function read(facts: InstanceFacts, path: string, sources: Partial<ServedSources> = {}): Promise<Answer> {
   return walk(servedTree(facts, { ...NOTHING_ELSE, ...sources }), stepsOf(path));
 }
 

@@ -129,6 +129,23 @@ describe('what a server is given for its guest', function () {
     });
   });
 
+  it('is refused, however much it is, without holding up the others', async () => {
+    const lists = [Array.from({ length: 25_000 }, () => ({})), Array.from({ length: 50_000 }, () => 1)];
+    const bodies = [...lists.map((personality) => ({ personality })), ...lists.map((names) => ({ key_names: names })), Object.fromEntries(Array.from({ length: 8_000 }, (_, index) => [`k${index}`, 1]))];
+    let isOver = false;
+    const refused = Promise.all(bodies.map((body) => create(body))).finally(() => (isOver = true));
+    const waits: number[] = [];
+    while (!isOver) {
+      const started = performance.now();
+      assert.equal((await api.ask('GET', '/v1/openapi.json', { token: null })).status, 200);
+      waits.push(performance.now() - started);
+    }
+    assert.ok((await refused).every(({ status }) => status === 400));
+    // Five of them, each of which takes a fraction of a second to refuse.
+    assert.ok(Math.max(...waits) < 5_000, String(Math.max(...waits)));
+    assert.equal((await create({ user_data: 'QUFB'.repeat(40_000) })).status, 413);
+  });
+
   it('takes no property before its microversion', async () => {
     for (const [property, before] of [['description', '2.18'], ['tags', '2.51'], ['trusted_image_certificates', '2.62'], ['hostname', '2.89']] as const) {
       assert.match(faultOf(await create({ [property]: 'x' }, before))[1], new RegExp(`'${property}' was unexpected`));

@@ -5,7 +5,6 @@ import type { DocumentRequest, InstanceMetadata } from './instance-metadata.ts';
 import { namesTag } from './metadata-document.ts';
 import type { MetadataDocument } from './metadata-document.ts';
 import type { MetadataRequest } from './metadata-request.ts';
-import { notAllowed } from './refusal.ts';
 
 export interface ServedDocument {
   readonly status: number;
@@ -14,13 +13,10 @@ export interface ServedDocument {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-const READING: ReadonlySet<string> = new Set(['GET', 'HEAD']);
-
-/** @throws ServiceError NOT_FOUND, INVALID_ARGUMENT (query; 405), RESOURCE_EXHAUSTED, UNAVAILABLE (too many wait; vendor data) */
+/** To a request that reads. @throws ServiceError NOT_FOUND, INVALID_ARGUMENT (query), RESOURCE_EXHAUSTED, UNAVAILABLE (too many wait; vendor data) */
 export async function serveDocument(metadata: InstanceMetadata, request: MetadataRequest, facts: InstanceFacts, wanted: DocumentRequest): Promise<ServedDocument> {
-  const wait = READING.has(request.method) ? changeWaitOf(request.url) : null;
+  const wait = changeWaitOf(request.url);
   const document = wait === null ? await metadata.document(facts, wanted) : await whileConnected(request, (signal) => metadata.documentAfter(facts, wanted, wait, signal));
-  if (!READING.has(request.method)) throw notAllowed('GET, HEAD');
   const { type, etag } = document;
   const known = request.headers['if-none-match'];
   if (known !== undefined && namesTag(known, etag)) return { status: 304, type, content: '', headers: { etag } };

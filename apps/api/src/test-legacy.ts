@@ -15,6 +15,7 @@ export type CellNumber = 0 | 1;
 
 export interface LegacyHouse {
   readonly api: TestApi;
+  readonly cells: readonly [CellDb, CellDb];
   /** A live row; `more` by column. Each cell has one from the start, of somebody, which is set aside. */
   plant(cell: CellNumber, userId: string | null, name: string, more?: Readonly<Record<string, unknown>>): Promise<void>;
   /** The row of the lowest id that has not moved or been set aside, if any. `dies`: after the API database has it, before the cell lets go. */
@@ -28,7 +29,8 @@ export interface LegacyHouse {
   stop(): Promise<void>;
 }
 
-export async function startLegacyHouse(publicKey: string, changes: Partial<ApiConfig> = {}): Promise<LegacyHouse> {
+/** `pause`: what passes between the two databases of a move. */
+export async function startLegacyHouse(publicKey: string, changes: Partial<ApiConfig> = {}, pause = async () => {}): Promise<LegacyHouse> {
   const postgresql = await startPostgresql();
   const [apiUrl, ...cellUrls] = [await postgresql.createDatabase(), await postgresql.createDatabase(), await postgresql.createDatabase()] as const;
   const given = [apiUrl, cellUrls[0]];
@@ -38,7 +40,7 @@ export async function startLegacyHouse(publicKey: string, changes: Partial<ApiCo
   const clock = { ...systemClock, now: () => new Date(Date.now() + passedMs) };
   const server = { createDatabase: async () => given.shift() ?? '', stop: () => postgresql.stop() };
   const api = await startTestApi(server, changes, true, { clock, legacyCells: [further] });
-  const cells: readonly CellDb[] = [api.cellDb, further];
+  const cells = [api.cellDb, further] as const;
   const pools = cellUrls.map((connectionString) => new pg.Pool({ connectionString, max: 2 }));
   for (const pool of pools) pool.on('error', () => {});
   const query: LegacyHouse['query'] = async (cell, text, values = []) => ((await pools[cell]?.query(text, [...values]))?.rows ?? []) as Record<string, unknown>[];
@@ -46,6 +48,7 @@ export async function startLegacyHouse(publicKey: string, changes: Partial<ApiCo
   for (const cell of [0, 1] as const) await query(cell, "INSERT INTO key_pairs (user_id, name, set_aside) VALUES ('somebody', 'last', 'a reason')");
   return {
     api,
+    cells,
     query,
     async plant(cell, userId, name, more = {}) {
       const row = { user_id: userId, name, fingerprint: 'aa:bb', public_key: publicKey, created_at: '2016-03-01 12:00:00.5', ...more };
@@ -53,7 +56,7 @@ export async function startLegacyHouse(publicKey: string, changes: Partial<ApiCo
       await query(cell, `INSERT INTO key_pairs (${Object.keys(row).join(', ')}) VALUES (${places.join(', ')})`, Object.values(row));
     },
     async moveOne(cell, how = 'whole') {
-      const moved = cells[cell]?.moveTransaction(async ({ keyPairMoves }) => {
+      const moved = cells[cell].moveTransaction(async ({ keyPairMoves }) => {
         const [row] = await keyPairMoves.take({ after: 0, limit: 1, publicKeyMax: 98_304 }, 'wait');
         if (row === undefined) return;
         const { userId, fingerprint, publicKey: key, createdAt, ...rest } = row;
@@ -62,10 +65,11 @@ export async function startLegacyHouse(publicKey: string, changes: Partial<ApiCo
           return;
         }
         await api.apiDb.keyPairAdoptions.adopt([{ ...rest, userId, fingerprint, publicKey: key, createdAt, type: 'ssh' }]);
+        await pause();
         if (how === 'dies') throw new Error('killed');
         await keyPairMoves.softDelete([row.id], clock.now());
       });
-      await moved?.catch((error: Error) => {
+      await moved.catch((error: Error) => {
         if (error.message !== 'killed') throw error;
       });
     },

@@ -72,8 +72,7 @@ async function alone(rows: number): Promise<number> {
   const house = await startMovingHouse(postgresql, sizeOf(rows));
   try {
     console.log(`${rows} key pairs and ${rows / 5} instances in two cells, alone (load ${load()})`);
-    const moved = await moveAll(house, 0);
-    const cpu = report(moved);
+    const cpu = report(await moveAll(house, 0), await moveAll(house, 0));
     tell('wrong afterwards', await faultsOfMove(house.deployment, NO_CHANGES));
     return cpu;
   } finally {
@@ -95,7 +94,7 @@ async function besideTraffic(rows: number): Promise<void> {
     record.label('quiet');
     await sleep(Number(values['quiet-seconds']) * 1_000);
     record.label('moving');
-    report(await moveAll(house, Number(values['kill-after'])));
+    report(await moveAll(house, Number(values['kill-after'])), null);
     record.label('after');
     await sleep(1_000);
     await record.stop();
@@ -141,8 +140,8 @@ async function moveAll(house: MovingHouse, killAfterSeconds: number): Promise<Mo
   return { ends, stretches, cpuMs: { command: childrenCpuMs() - before.command, database: readCpu().database - before.database } };
 }
 
-/** @returns CPU milliseconds a row */
-function report({ ends, stretches, cpuMs }: Moved): number {
+/** `idle`: a run that found nothing to move, whose cost is that of starting. @returns CPU milliseconds a row */
+function report({ ends, stretches, cpuMs }: Moved, idle: Moved | null): number {
   let all = 0;
   for (const [name, { rows, seconds }] of stretches) {
     const rate = rows / seconds;
@@ -150,8 +149,9 @@ function report({ ends, stretches, cpuMs }: Moved): number {
     console.log(`    ${name}: ${rows} rows, ${rate.toFixed(0)} a second (goal ${GOAL_ROWS_A_SECOND}: ${rate >= GOAL_ROWS_A_SECOND ? 'reached' : 'NOT reached'})`);
   }
   const seconds = ends.reduce((sum, end) => sum + end.seconds, 0);
-  const [command, database] = [cpuMs.command / all, cpuMs.database / all];
-  console.log(`    ${ends.length} runs, ${seconds.toFixed(1)} s with their starts; CPU a row: command ${command.toFixed(3)}, database ${database.toFixed(3)} ms`);
+  const [command, database] = [(cpuMs.command - (idle?.cpuMs.command ?? 0)) / all, (cpuMs.database - (idle?.cpuMs.database ?? 0)) / all];
+  const besides = idle === null ? 'starts and users included' : `without starting, which takes ${idle.cpuMs.command} ms`;
+  console.log(`    ${ends.length} runs, ${seconds.toFixed(1)} s with their starts; CPU a row: command ${command.toFixed(3)}, database ${database.toFixed(3)} ms, ${besides}`);
   const last = ends.at(-1);
   // Some rows are set aside.
   if (last?.code !== 2) tell(`ended with ${last?.code}`, [last?.stderr ?? '']);

@@ -89,7 +89,7 @@ describe(`the move of ${ROWS} key pairs and the keys of ${ROWS / 5} instances fr
       let isOver = false;
       const over = run.ended.then(() => (isOver = true));
       while (!isOver && (await left()) > before - 200) await sleep(10);
-      await Promise.race([over, sleep(randomInt(0, ROWS / 50))]);
+      await Promise.race([over, sleep(randomInt(0, ROWS / 200))]);
       await run.kill();
       noFailures();
     }

@@ -1,4 +1,4 @@
-/** Holds docs/nova-consoles.md whole: every console test in the files of Nova that it names, as Debian installs them, has its row. */
+/** Holds docs/nova-consoles.md and docs/nova-metadata.md whole: every test of theirs in the files of Nova that they name, as Debian installs them, has its row. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,19 +30,21 @@ function testsOf(file: string): ReadonlySet<string> {
   return found;
 }
 
-describe("Nova's console tests, as installed", () => {
-  const rows = readNovaTable();
-  const files = [...new Set(rows.map(({ section }) => section))].filter((section) => section.startsWith('nova/') && existsSync(join(PYTHON, section)));
+for (const [what, document, filesMin] of [['console', 'nova-consoles.md', 20], ['metadata', 'nova-metadata.md', 2]] as const) {
+  describe(`Nova's ${what} tests, as installed`, () => {
+    const rows = readNovaTable(document);
+    const files = [...new Set(rows.map(({ section }) => section))].filter((section) => section.startsWith('nova/') && existsSync(join(PYTHON, section)));
 
-  it('are there to be compared', () => {
-    assert.ok(files.length >= 20, files.join('\n'));
-  });
-
-  for (const file of files) {
-    it(`are all in the table: ${file}`, () => {
-      const named = new Set(rows.filter(({ section }) => section === file).flatMap(({ names }) => names));
-      assert.deepEqual([...testsOf(file)].filter((name) => !named.has(name)), [], 'without a row');
-      assert.deepEqual([...named].filter((name) => !testsOf(file).has(name)), [], 'rows of what is not there');
+    it('are there to be compared', () => {
+      assert.ok(files.length >= filesMin, files.join('\n'));
     });
-  }
-});
+
+    for (const file of files) {
+      it(`are all in the table: ${file}`, () => {
+        const named = new Set(rows.filter(({ section }) => section === file).flatMap(({ names }) => names));
+        assert.deepEqual([...testsOf(file)].filter((name) => !named.has(name)), [], 'without a row');
+        assert.deepEqual([...named].filter((name) => !testsOf(file).has(name)), [], 'rows of what is not there');
+      });
+    }
+  });
+}

@@ -1,4 +1,4 @@
-/** docs/nova-consoles.md as data: what it says of each of Nova's tests. */
+/** A document of Nova's tests as data: what it says of each of them (docs/nova-consoles.md, docs/nova-metadata.md). */
 import { readFileSync } from 'node:fs';
 
 export const STATES = ['same', 'different', 'none'] as const;
@@ -16,13 +16,13 @@ export interface TableRow {
 
 /** The table that speaks of no test. */
 const IN_GENERAL = 'Differences that run through all of it';
-const DOCUMENT = new URL('../../docs/nova-consoles.md', import.meta.url);
+const DOCUMENTS = new URL('../../docs/', import.meta.url);
 
 /** Throws an Error for a row whose state is none of those there are. */
-export function readNovaTable(): readonly TableRow[] {
+export function readNovaTable(document = 'nova-consoles.md'): readonly TableRow[] {
   const rows: TableRow[] = [];
   let section = '';
-  for (const [index, text] of readFileSync(DOCUMENT, 'utf8').split('\n').entries()) {
+  for (const [index, text] of readFileSync(new URL(document, DOCUMENTS), 'utf8').split('\n').entries()) {
     section = /^## (.*)$/.exec(text)?.[1] ?? section;
     const [, name = '', here = '', why = ''] = /^\| (.*?) \| (.*?) \| (.*?) ?\|$/.exec(text) ?? [];
     if (name === '' || name.startsWith("Nova's test") || section === IN_GENERAL) continue;

@@ -66,7 +66,7 @@ async function migrate(databases: { readonly apiDb: ApiDb; readonly cells: reado
   const line = (text: string): void => {
     if (options.isJson) return;
     if (progress === null) print(text);
-    else if (!isOneTerminal || text.startsWith('Error')) progress.print(() => print(text));
+    else if (!isOneTerminal || !text.includes(' rows matched query ')) progress.print(() => print(text));
   };
   if (options.isDryRun) line('Dry run: nothing is written');
   const result = await runOnlineDataMigrations(migrations, { maxCount: options.maxCount, signal, line });

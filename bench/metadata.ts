@@ -7,8 +7,11 @@
  * CPU is user and system time of the metadata service's process and of PostgreSQL, its backends included; this process plays the
  * signing proxy, with kept connections, and is not counted. A round of what is not held asks `count` instances that were never
  * asked for; what is held is asked for ten times as often. Every instance has a key pair, metadata, a network and user data. The
- * broker is away: metadata do not need it. The share of the signature is measured by itself, in this process.
+ * broker is away: metadata do not need it. The share of the signature is measured by itself, in this process; and at the end a bare
+ * server of node's, which knows nothing and answers as many bytes, under the same load: on a machine that does other things
+ * too every figure is larger, and that one says by how much.
  */
+import { spawn } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
@@ -19,6 +22,7 @@ import pg from 'pg';
 import { signatureCheck } from '@gatehouse/metadata/signature';
 import { KeyPairList } from '@gatehouse/objects/key-pair-list';
 import { buildBundles, bundleOf, FiveProcesses } from '../test/house/five-processes.ts';
+import { freePort } from '../test/servers/free-port.ts';
 import { startOwnPostgresql } from '../test/servers/postgresql.ts';
 import { runCommand } from '../test/servers/server-process.ts';
 import { cpuPerCall, inFlightOf, quantile, readCpu } from './console-house.ts';
@@ -39,6 +43,8 @@ const GOALS = { 'not held': { cpu: 0.8, nova: '19' }, held: { cpu: 0.06, nova: '
 type Step = keyof typeof GOALS;
 const STEPS = Object.keys(GOALS) as Step[];
 const HELD_TIMES = 10;
+/** As the kernel counts. */
+const MS_A_TICK = 10;
 const HELD_INSTANCES = 100;
 
 const SECRET = 'a-secret-of-the-test';
@@ -89,6 +95,7 @@ try {
     const growth = [...figures].map(([step, all]) => `${step} ${((all.at(-1) ?? NaN) / (all[0] ?? NaN)).toFixed(2)} x`);
     console.log(`CPU beside ${rowCounts.at(-1)} instances against that beside ${rowCounts[0]}: ${growth.join(', ')}`);
   }
+  console.log(`a bare server of node's spends ${(await bareMs()).toFixed(3)} ms on an answer of that size, under the same load`);
   console.log(`the signature's share of it: ${signatureMs().toFixed(4)} ms, with one secret`);
 } finally {
   agent.destroy();
@@ -106,6 +113,27 @@ async function measured(requests: number, ask: (index: number) => Promise<unknow
   const parts = (['metadata', 'database'] as const).map((part) => `${part} ${cpuPerCall(before, after, [part], requests).toFixed(3)}`);
   console.log(`    ${parts.join(', ')}; ${(requests / run.seconds).toFixed(0)}/s, p50 ${quantile(run.times, 0.5).toFixed(2)} ms, p95 ${quantile(run.times, 0.95).toFixed(2)} ms`);
   return cpuPerCall(before, after, ['metadata', 'database'], requests);
+}
+
+/** CPU milliseconds that node itself spends on an answer of that size. */
+async function bareMs(): Promise<number> {
+  const port = await freePort();
+  const code = `const body = Buffer.alloc(3000, 120); require('node:http').createServer((_, response) => response.end(body)).listen(${port}, '127.0.0.1')`;
+  const child = spawn(process.execPath, ['-e', code], { stdio: 'ignore' });
+  const ask = (): Promise<void> => new Promise((done, reject) => {
+    request(`http://127.0.0.1:${port}/`, { agent }, (response) => response.resume().on('end', done)).on('error', reject).end();
+  });
+  const ticks = (): number => readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ').slice(11, 13).reduce((sum, each) => sum + Number(each), 0) ?? 0;
+  try {
+    while (!(await ask().then(() => true, () => false))) await new Promise((resolve) => setTimeout(resolve, 50));
+    const all = Array.from({ length: count * HELD_TIMES }, (_, index) => index);
+    await inFlightOf(all.slice(0, 1_000), inFlight, ask);
+    const before = ticks();
+    await inFlightOf(all, inFlight, ask);
+    return ((ticks() - before) * MS_A_TICK) / all.length;
+  } finally {
+    child.kill('SIGKILL');
+  }
 }
 
 /** @returns its ETag */

@@ -29,8 +29,7 @@ export interface LegacyHouse {
   stop(): Promise<void>;
 }
 
-/** `pause`: what passes between the two databases of a move. */
-export async function startLegacyHouse(publicKey: string, changes: Partial<ApiConfig> = {}, pause = async () => {}): Promise<LegacyHouse> {
+export async function startLegacyHouse(publicKey: string, changes: Partial<ApiConfig> = {}): Promise<LegacyHouse> {
   const postgresql = await startPostgresql();
   const [apiUrl, ...cellUrls] = [await postgresql.createDatabase(), await postgresql.createDatabase(), await postgresql.createDatabase()] as const;
   const given = [apiUrl, cellUrls[0]];
@@ -65,7 +64,6 @@ export async function startLegacyHouse(publicKey: string, changes: Partial<ApiCo
           return;
         }
         await api.apiDb.keyPairAdoptions.adopt([{ ...rest, userId, fingerprint, publicKey: key, createdAt, type: 'ssh' }]);
-        await pause();
         if (how === 'dies') throw new Error('killed');
         await keyPairMoves.softDelete([row.id], clock.now());
       });

@@ -41,13 +41,18 @@ export function openEdge(config: MetadataConfig, cellDb: Pick<CellDb, 'instanceF
   };
 }
 
-/** Of whatever type a body says it is, it is left to whoever wants it (request-body.ts). */
+/** What type a body says it is makes no difference: it is left to whoever wants it (request-body.ts). */
 export function readBodiesLater(http: Awaited<ReturnType<typeof createHttpApp>>): void {
-  // Nest brings no parser of its own once it was given one.
-  http.useBodyParser('text/plain');
+  // Nest brings no parsers for JSON and forms once it was given one for everything.
+  http.useBodyParser('*');
   const fastify = http.getHttpAdapter().getInstance();
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('*', (_request: unknown, _payload: unknown, done: (error: null) => void) => done(null));
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    // Fastify refuses a type that is malformed.
+    delete request.raw.headers['content-type'];
+    done();
+  });
 }
 
 function trustOf({ metadataSecrets, metadataTrustedNetworks, metadataTrustedProxies }: MetadataConfig, log: Logger): Trust {

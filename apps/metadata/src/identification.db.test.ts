@@ -168,6 +168,13 @@ describe('who asks for metadata', function () {
       assert.match(lines.at(-1) ?? '', /"left_out":95/);
     });
 
+    it('is told to an address before it is known whose it is', async () => {
+      const service = await cell.start({ metadataSecrets: [], metadataTrustedNetworks: ['127.0.0.1'], metadataRate: 1, metadataBurst: 3 }, new TestClock(new Date()));
+      const statuses = [];
+      for (let i = 0; i < 5; i += 1) statuses.push((await service.ask('/nope')).status);
+      assert.deepEqual(statuses, [404, 404, 404, 429, 429]);
+    });
+
     it('is nothing that a proxy with right signatures can be brought to, by headers that are missing or doubled', async () => {
       const service = await cell.start({}, new TestClock(new Date()));
       for (let i = 0; i < 120; i += 1) await service.ask(PATH, { headers: proof(one, { 'X-Instance-ID': [one, one] }) });

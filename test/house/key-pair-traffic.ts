@@ -15,7 +15,7 @@ import type { UserChanges } from './moved-key-pairs.ts';
 
 /** What the api is told: the filler has 490 of them. */
 export const KEY_PAIRS_MAX = 500;
-const FILLING_AT_ONCE = 30;
+const FILLING_AT_ONCE = 16;
 /** New ones of a user that may be there at one time. */
 const FRESH_MAX = 12;
 /** A walk is tried again where a user deleted the key that it stood at. */

@@ -19,7 +19,7 @@ import { TrafficRecord } from './traffic-record.ts';
 const ROWS = Number(process.env['GATEHOUSE_TEST_MOVE_ROWS'] ?? 20_000);
 const BAD = 4;
 const KILLS = 6;
-const PAUSE_MS = 20;
+const PAUSE_MS = 40;
 const GUEST_LOOPS = 4;
 
 describe(`the move of ${ROWS} key pairs and the keys of ${ROWS / 5} instances from two cells, beside live traffic`, function () {

@@ -1,7 +1,7 @@
 /**
  * What a console costs while nobody uses it: memory of all of a relay's processes, and CPU, ours beside others in one run.
  *
- *   npx tsx bench/idle-consoles.ts [consoles, 2000]      or --quick
+ *   npx tsx bench/idle-consoles.ts [consoles, 5000]      or --quick
  *
  * The goals: 15 KB (at most 20) and no CPU. websockify runs a process for each connection and is asked for fewer.
  */
@@ -29,7 +29,7 @@ async function idle(relays: Relays, name: RelayName, consoles: number): Promise<
 }
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { quick: { type: 'boolean', default: false } } });
-const [consoles = values.quick ? 100 : 2_000] = positionals.map(Number);
+const [consoles = values.quick ? 100 : 5_000] = positionals.map(Number);
 const relays = await Relays.start(['ours', 'ws + net', 'websockify']);
 for (const name of relays.names) {
   const { kb, usPerSecond } = await idle(relays, name, name === 'websockify' ? Math.min(FEW, consoles) : consoles);

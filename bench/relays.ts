@@ -6,24 +6,16 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { WebSocketServer } from 'ws';
-import { startConsoleProxy } from '@gatehouse/console-proxy/app.module';
-import { consoleProxyConfig } from '@gatehouse/console-proxy/config';
-import { TestConsoleAuth } from '@gatehouse/console-proxy/test-console-auth';
-import { serveConsoleStream } from '@gatehouse/console-stream/serve-console-stream';
-import type { ConsoleType } from '@gatehouse/objects/console-connection';
-import { createMemoryTransport } from '@gatehouse/rpc/memory-transport';
-import { noAudit } from '@gatehouse/runtime/audit';
-import { systemClock } from '@gatehouse/runtime/clock';
-import { silentLogger } from '@gatehouse/runtime/logger';
-import { createMetrics } from '@gatehouse/runtime/metrics';
+import { runCommand } from '../test/servers/server-process.ts';
 import { greetRelay, passGreeting } from './vnc-guest.ts';
 
 export const RELAYS = ['ours', 'ours vnc', 'ours + agent', 'ws + net', 'websockify', 'nova', 'socat'] as const;
 export type RelayName = (typeof RELAYS)[number];
+
+const ROOT = dirname(import.meta.dirname);
 
 const NEEDS: Partial<Record<RelayName, string>> = {
   websockify: '/usr/bin/websockify',
@@ -47,6 +39,7 @@ export class Relays {
 
   /** Starts those of the named that this machine has. */
   static async start(names: readonly RelayName[]): Promise<Relays> {
+    await runCommand(process.execPath, [join(ROOT, 'tools/build.mjs'), 'relay-bench'], { cwd: ROOT, timeoutMs: 120_000 });
     const relays = new Relays();
     const plain = await relays.#listen(() => Promise.resolve());
     const vnc = await relays.#listen(greetRelay);
@@ -111,7 +104,7 @@ export class Relays {
     if (name === 'ours' || name === 'ours vnc' || name === 'ours + agent' || name === 'ws + net') {
       const processes: ChildProcess[] = [];
       const run = async (role: string, port: number): Promise<number> => {
-        const child = fork(import.meta.filename, ['--relay', role, String(port)], { execArgv: [...PROFILED, '--expose-gc', '--import=tsx'] });
+        const child = fork(join(ROOT, 'dist/relay-bench/main.js'), [role, String(port)], { execArgv: [...PROFILED, '--expose-gc'] });
         processes.push(child);
         return Number((await once(child, 'message'))[0]);
       };
@@ -168,71 +161,4 @@ async function listening(port: number): Promise<void> {
     await pause(100);
   }
   throw new Error(`nothing listens on port ${port}`);
-}
-
-/* What runs in the child processes. */
-
-async function serveOurs(guestPort: number, endpoint?: string, consoleType: ConsoleType = 'serial'): Promise<number> {
-  const transport = createMemoryTransport();
-  const auth = new TestConsoleAuth();
-  await auth.serve(transport);
-  auth.consoles.set('bench', { instanceName: 'bench', consoleType, port: guestPort, ...(endpoint === undefined ? {} : { endpoint }) });
-  const config = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'bench' });
-  const unlimited = Object.fromEntries(Object.entries(config).map(([name, value]) => [name, /PerAddress/.test(name) ? 100_000 : value])) as typeof config;
-  const app = await startConsoleProxy({ config: unlimited, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('bench'), clock: systemClock });
-  return Number(new URL(app.addresses[0]!.url).port);
-}
-
-/** A host: each Attach is a connection to the guest, as QEMU's sockets are. */
-async function serveAgent(guestPort: number): Promise<number> {
-  const attach = async (): Promise<{ stream: Socket; offset: number }> => {
-    const stream = connect({ port: guestPort, host: '127.0.0.1', noDelay: true });
-    await once(stream, 'connect');
-    return { stream, offset: 0 };
-  };
-  const server = await serveConsoleStream({ listen: '127.0.0.1:0', attach, limits: { attachesMax: 10_000 }, log: { warn() {}, debug() {} } });
-  return Number(server.endpoint.split(':')[1]);
-}
-
-async function serveWs(guestPort: number): Promise<number> {
-  const server = createServer();
-  const acceptor = new WebSocketServer({ server, perMessageDeflate: false });
-  acceptor.on('connection', (client, request) => {
-    const guest = connect({ port: guestPort, host: '127.0.0.1', noDelay: true });
-    const { socket } = request;
-    guest.on('data', (bytes) => {
-      client.send(bytes);
-      if (socket.writableNeedDrain) guest.pause();
-    });
-    socket.on('drain', () => guest.resume());
-    client.on('message', (bytes: Buffer) => {
-      if (!guest.write(bytes)) client.pause();
-    });
-    guest.on('drain', () => client.resume());
-    guest.on('close', () => client.terminate());
-    client.on('close', () => guest.destroy());
-    guest.on('error', () => {});
-    client.on('error', () => {});
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
-}
-
-const ROLES: Readonly<Record<string, (port: number) => Promise<number>>> = {
-  ours: (guestPort) => serveOurs(guestPort),
-  'ours vnc': (guestPort) => serveOurs(guestPort, undefined, 'novnc'),
-  attach: (agentPort) => serveOurs(1, `127.0.0.1:${agentPort}`),
-  agent: serveAgent,
-  'ws + net': serveWs,
-};
-
-if (process.argv[2] === '--relay') {
-  const port = await ROLES[process.argv[3] ?? '']!(Number(process.argv[4]));
-  process.on('message', () => {
-    globalThis.gc?.();
-    process.send?.('collected');
-  });
-  process.on('disconnect', () => process.exit(0));
-  process.send?.(port);
 }

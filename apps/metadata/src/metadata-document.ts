@@ -1,5 +1,5 @@
 /**
- * A document as it is sent, with the tag that says which it is. The one with a seed is kept as the bytes before and after that:
+ * A document as it is sent, with the tag that says which it is. The one with a seed is kept as the text before and after that:
  * each request gets another seed and the same tag, since nothing that is known of the instance differs.
  */
 import { createHash, randomBytes } from 'node:crypto';
@@ -11,7 +11,7 @@ export interface MetadataDocument {
   readonly etag: string;
   readonly bytes: number;
   /** What is sent this time. */
-  readonly content: () => Buffer;
+  readonly content: () => string | Buffer;
 }
 
 /** 132 bits: none will be found that is another's by chance. */
@@ -19,22 +19,19 @@ const TAG_LENGTH = 22;
 
 /** Made once from what the tree answered. */
 export function documentOf({ type, content, stable }: Answer): MetadataDocument {
-  const whole = bytesOf(content);
+  const bytes = Buffer.byteLength(content);
   const tag = createHash('sha256').update(type).update('\n').update(stable ?? content).digest('base64url').slice(0, TAG_LENGTH);
-  if (stable === undefined) return { type, etag: `"${tag}"`, bytes: whole.length, content: () => whole };
-  return { type, etag: `W/"${tag}"`, bytes: whole.length, content: seededContent(whole) };
+  if (stable === undefined) return { type, etag: `"${tag}"`, bytes, content: () => content };
+  return { type, etag: `W/"${tag}"`, bytes, content: seededContent(content.toString()) };
 }
 
-function seededContent(whole: Buffer): () => Buffer {
-  const { random_seed: seed } = JSON.parse(whole.toString()) as { readonly random_seed: string };
+function seededContent(whole: string): () => string {
+  const { random_seed: seed } = JSON.parse(whole) as { readonly random_seed: string };
   // Too random to stand there twice.
   const at = whole.indexOf(seed);
   const seedBytes = Buffer.byteLength(seed, 'base64');
-  return () => {
-    const next = Buffer.from(whole);
-    next.write(randomBytes(seedBytes).toString('base64'), at, 'latin1');
-    return next;
-  };
+  const [before, after] = [whole.slice(0, at), whole.slice(at + seed.length)];
+  return () => before + randomBytes(seedBytes).toString('base64') + after;
 }
 
 /** Whether one of the tags of an If-None-Match is this one; weak or not makes no difference there (RFC 9110, 13.1.2). */
@@ -47,8 +44,4 @@ export function opaque(etag: string): string {
   const text = etag.trim();
   const tag = text.startsWith('W/') ? text.slice(2) : text;
   return tag.length >= 2 && tag.startsWith('"') && tag.endsWith('"') ? tag.slice(1, -1) : tag;
-}
-
-function bytesOf(content: string | Buffer): Buffer {
-  return typeof content === 'string' ? Buffer.from(content) : content;
 }

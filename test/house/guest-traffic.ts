@@ -1,6 +1,7 @@
 /** Guests of both cells that read their metadata while their keys are brought to them: what was shown once is shown ever after, and nothing else ever. */
 import assert from 'node:assert/strict';
 import { createHmac, randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { HttpCalls } from './http-calls.ts';
 import type { HttpAnswer } from './http-calls.ts';
@@ -15,6 +16,9 @@ export interface Guest {
   /** Whether EC2's tree shows the key before it was migrated, from the instance's own copy. */
   readonly hasOwnCopy: boolean;
 }
+
+/** For so long a metadata service may tell what was: nobody sends it news of the move. */
+export const METADATA_CACHE_SECONDS = 1;
 
 const PER_CELL = 400;
 const CHECKED_AT_ONCE = 8;
@@ -56,6 +60,7 @@ export class GuestTraffic {
 
   /** Once everything has moved. @throws AssertionError: a guest without its key */
   async checkAll(): Promise<void> {
+    await sleep(METADATA_CACHE_SECONDS * 1_000 + 100);
     const rest = this.#guests.values();
     const check = async (): Promise<void> => {
       for (const guest of rest) assert.ok((await this.readOne(guest)) || guest.key === null, `${guest.uuid} has no key`);

@@ -8,7 +8,7 @@ import { freePort } from '../servers/free-port.ts';
 import type { Postgresql } from '../servers/postgresql.ts';
 import { makeTempFolder, removeTempFolder, runCommand } from '../servers/server-process.ts';
 import { bundleOf, FiveProcesses } from './five-processes.ts';
-import { GuestTraffic } from './guest-traffic.ts';
+import { GuestTraffic, METADATA_CACHE_SECONDS } from './guest-traffic.ts';
 import { KEY_PAIRS_MAX, KeyPairTraffic } from './key-pair-traffic.ts';
 import { fillLegacyDeployment } from './legacy-cells.ts';
 import type { LegacyDeployment } from './legacy-cells.ts';
@@ -54,7 +54,12 @@ export async function startMovingHouse(postgresql: Postgresql, size: LegacySize)
     async serve(transportUrl) {
       const processes = await FiveProcesses.prepare(
         { transportUrl, apiDatabaseUrl: api, cellDatabaseUrl: first },
-        { GATEHOUSE_LEGACY_CELL_DATABASE_URLS: second, GATEHOUSE_KEY_PAIRS_MAX: String(KEY_PAIRS_MAX), GATEHOUSE_METADATA_SECRETS: SECRET },
+        {
+          GATEHOUSE_LEGACY_CELL_DATABASE_URLS: second,
+          GATEHOUSE_KEY_PAIRS_MAX: String(KEY_PAIRS_MAX),
+          GATEHOUSE_METADATA_SECRETS: SECRET,
+          GATEHOUSE_METADATA_CACHE_TTL: String(METADATA_CACHE_SECONDS),
+        },
       );
       ends.push(() => processes.stopAll());
       await deployment.cells[0].query(`INSERT INTO services ("binary", host, topic, version, last_seen_at) VALUES ('compute-agent', $1, 'compute', '1.0', now() + interval '1 day')`, [HOST]);

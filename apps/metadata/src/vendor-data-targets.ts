@@ -17,8 +17,9 @@ const FRESH_MS = 15_000;
 const FRESH_MS_MAX = 3_600_000;
 /** A target that fails is left alone for so long, by each instance's guests. */
 const FAILED_MS = 5_000;
+/** Both are shared out evenly: a target that hangs must not make the others fail. */
 const KEPT_BYTES_MAX = 32 * 1_048_576;
-/** Questions at one time; beyond them a target counts as failed. */
+/** Questions at one time; beyond its share a target counts as failed. */
 const REQUESTS_MAX = 256;
 
 /** `static` is the operator's own file. */
@@ -33,20 +34,27 @@ export interface TargetRules {
 /** Null: it failed. */
 type Outcome = { readonly value: unknown } | null;
 
+/** A target, and what it has answered lately. */
+interface Asked extends VendorDataTarget {
+  readonly cache: VendorDataCache<Outcome>;
+}
+
 export class VendorDataTargets {
-  readonly #targets: readonly VendorDataTarget[];
+  readonly #targets: readonly Asked[];
+  readonly #requestsMax: number;
   readonly #rules: TargetRules;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #cache: VendorDataCache<Outcome>;
 
   /** Warns of each target that stands behind another of its name, and leaves it out. */
   constructor(targets: readonly VendorDataTarget[], rules: TargetRules, clock: Clock, log: Logger) {
-    this.#targets = withoutDuplicates(targets, log);
+    const named = withoutDuplicates(targets, log);
+    const shareOf = (whole: number): number => Math.ceil(whole / Math.max(1, named.length));
+    this.#targets = named.map((target) => ({ ...target, cache: new VendorDataCache(shareOf(KEPT_BYTES_MAX), clock) }));
+    this.#requestsMax = shareOf(REQUESTS_MAX);
     this.#rules = rules;
     this.#clock = clock;
     this.#log = log;
-    this.#cache = new VendorDataCache(KEPT_BYTES_MAX, clock);
   }
 
   /** Takes no longer than the limits say in all. @throws ServiceError UNAVAILABLE: a target failed, and that counts */
@@ -54,8 +62,8 @@ export class VendorDataTargets {
     if (this.#targets.length === 0) return {};
     const body = questionOf(facts);
     const outcomes = await Promise.all(this.#targets.map(async (target) => {
-      const key = `${target.name}\n${facts.uuid}\n${facts.generation}`;
-      return [target.name, await this.#cache.get(key, () => this.#ask(target, body, facts.uuid))] as const;
+      const key = `${facts.uuid}\n${facts.generation}`;
+      return [target.name, await target.cache.get(key, () => this.#ask(target, body, facts.uuid))] as const;
     }));
     const failed = outcomes.find(([, outcome]) => outcome === null);
     if (failed !== undefined && this.#rules.isFailureFatal) {
@@ -64,9 +72,9 @@ export class VendorDataTargets {
     return Object.fromEntries(outcomes.map(([name, outcome]) => [name, outcome === null ? {} : outcome.value]));
   }
 
-  async #ask(target: VendorDataTarget, body: string, instanceUuid: string): Promise<Kept<Outcome>> {
+  async #ask(target: Asked, body: string, instanceUuid: string): Promise<Kept<Outcome>> {
     try {
-      if (this.#cache.flights >= REQUESTS_MAX) throw new TargetFailure(`${REQUESTS_MAX} questions are under way`);
+      if (target.cache.flights >= this.#requestsMax) throw new TargetFailure(`${this.#requestsMax} questions are under way`);
       const { value, bytes, freshMs } = await askTarget(target.url, body, this.#rules.limits, this.#clock);
       return { value: { value }, bytes, freshMs: Math.min(freshMs ?? FRESH_MS, FRESH_MS_MAX) };
     } catch (error) {

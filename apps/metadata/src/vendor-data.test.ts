@@ -211,6 +211,20 @@ describe('vendor data', () => {
       }
     });
 
+    it('that hangs takes no place from the others, however many guests ask', async () => {
+      const [hanging, quick] = [await vendor(() => {}), await vendor(sayJson({ a: 1 }))] as const;
+      const data = open({ vendorDataTargets: [target('hanging', hanging), target('quick', quick)], vendorDataReadTimeout: 60 });
+      const guests: Promise<Readonly<Record<string, unknown>>>[] = [];
+      for (let round = 1; round <= 6; round += 1) {
+        for (let each = 0; each < 50; each += 1) guests.push(data.named({ ...FACTS, uuid: `guest-${guests.length}` }));
+        for (let tries = 0; quick.questions.length < guests.length && tries < 400; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+        assert.equal(quick.questions.length, guests.length);
+      }
+      assert.equal(hanging.questions.length, 128, 'its half of all places');
+      await clock.advance(10_000);
+      for (const answers of await Promise.all(guests)) assert.deepEqual(answers, { hanging: {}, quick: { a: 1 } });
+    });
+
     it('keeps its name from the one that comes later, which is told at the start', async () => {
       const [first, second] = [await vendor(sayJson({ a: 1 })), await vendor(sayJson({ c: 3 }))] as const;
       const data = open({ vendorDataTargets: [target('testing', first), target('testing', second), target('static', second), target('__proto__', first)] });

@@ -7,6 +7,7 @@ import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import type { KeyPair } from '@gatehouse/objects/key-pair';
 import type { KeyPairList } from '@gatehouse/objects/key-pair-list';
+import { publicKeyType } from '@gatehouse/objects/public-key-text';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { InstanceChange, SeenGenerations } from './instance-change.ts';
 import { ownerOf } from './instances.ts';
@@ -87,8 +88,7 @@ async function readable(found: Promise<KeyPairList | null>): Promise<KeyPairList
 /** What the row knows of an instance that was never migrated. */
 function legacyKeyPair({ keyName, keyData }: InstanceFacts): readonly KeyPair[] {
   if (keyName === null) return [];
-  const type = keyData?.trimStart().startsWith('-----BEGIN CERTIFICATE') === true ? 'x509' : 'ssh';
-  return [{ name: keyName, type, publicKey: keyData, fingerprint: null, userId: null }];
+  return [{ name: keyName, type: publicKeyType(keyData ?? ''), publicKey: keyData, fingerprint: null, userId: null }];
 }
 
 function areSame(some: readonly KeyPair[], others: readonly KeyPair[]): boolean {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { isServiceError } from '@gatehouse/errors/service-error';
-import { PUBLIC_KEY_CHARS_MAX, parseSshPublicKey } from './ssh-public-key.ts';
+import { PUBLIC_KEY_CHARS_MAX } from '@gatehouse/objects/public-key-text';
+import { parseSshPublicKey } from './ssh-public-key.ts';
 
 const vector = (name: string): string => readFileSync(new URL(`../test-vectors/keys/${name}`, import.meta.url), 'utf8');
 const ED25519 = vector('ed25519.pub').trim();

@@ -8,6 +8,7 @@
  */
 import { createHash, createPublicKey } from 'node:crypto';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { PUBLIC_KEY_CHARS_MAX, sshFingerprint } from '@gatehouse/objects/public-key-text';
 import { SshReader } from './ssh-reader.ts';
 
 export interface SshPublicKey {
@@ -22,9 +23,6 @@ export interface SshPublicKey {
   /** Why it should not be trusted any more, or null. */
   readonly weakness: string | null;
 }
-
-/** Longest text of a public key, in characters. */
-export const PUBLIC_KEY_CHARS_MAX = 98_304;
 
 const RSA_BITS_MIN = 2048;
 const RSA_BITS_MAX = 16_384;
@@ -52,7 +50,7 @@ export function parseSshPublicKey(text: string): SshPublicKey {
     comment,
     bits,
     weakness,
-    fingerprintMd5: (createHash('md5').update(blob).digest('hex').match(/../g) ?? []).join(':'),
+    fingerprintMd5: sshFingerprint(blob),
     fingerprintSha256: `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`,
   };
 }

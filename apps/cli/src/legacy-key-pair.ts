@@ -1,7 +1,8 @@
 /** Whether a row of a cell's legacy table can be one of the API database, and as what. */
 import type { AdoptedKeyPair } from '@gatehouse/api-db/key-pair-adoptions-store';
 import type { LegacyKeyPair } from '@gatehouse/cell-db/key-pair-moves-store';
-import { PUBLIC_KEY_CHARS_MAX, fingerprintOf } from './key-material.ts';
+import { PUBLIC_KEY_CHARS_MAX } from '@gatehouse/objects/public-key-text';
+import { fingerprintOf } from './key-material.ts';
 
 const TEXT_CHARS_MAX = 255;
 

@@ -8,8 +8,9 @@ import type { CellDb, MoveStores } from '@gatehouse/cell-db/cell-db';
 import type { InstanceKeyPairs, SetAsideInstance, UnmigratedInstance } from '@gatehouse/cell-db/instance-key-pair-moves-store';
 import { KeyPair } from '@gatehouse/objects/key-pair';
 import type { KeyPairList } from '@gatehouse/objects/key-pair-list';
+import { PUBLIC_KEY_CHARS_MAX, publicKeyType } from '@gatehouse/objects/public-key-text';
 import { byUserAndName, userAndName } from './legacy-key-pair.ts';
-import { PUBLIC_KEY_CHARS_MAX, fingerprintOf, isSameMaterial, typeOf } from './key-material.ts';
+import { fingerprintOf, isSameMaterial } from './key-material.ts';
 import type { Batch, CellMigration } from './migration.ts';
 import { Walk } from './walk.ts';
 
@@ -106,11 +107,11 @@ function keyPairsOf(instance: UnmigratedInstance, known: readonly Known[]): KeyP
 
 function keyPairOf({ userId, name, publicKey }: { readonly userId: string; readonly name: string; readonly publicKey: string }, match: Known | undefined): KeyPair {
   const own = { name, userId, publicKey, deletedAt: null, deleted: false };
-  if (match === undefined) return KeyPair.make({ ...own, type: typeOf(publicKey), fingerprint: fingerprintOf(publicKey), createdAt: null, updatedAt: null });
+  if (match === undefined) return KeyPair.make({ ...own, type: publicKeyType(publicKey), fingerprint: fingerprintOf(publicKey), createdAt: null, updatedAt: null });
   return KeyPair.make({
     ...own,
     id: match.id,
-    type: match.type === 'ssh' || match.type === 'x509' ? match.type : typeOf(publicKey),
+    type: match.type === 'ssh' || match.type === 'x509' ? match.type : publicKeyType(publicKey),
     fingerprint: match.fingerprint ?? fingerprintOf(publicKey),
     createdAt: momentOf(match.createdAt),
     updatedAt: momentOf(match.updatedAt),

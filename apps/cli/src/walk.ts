@@ -3,7 +3,7 @@
  * which may be a second run that shares the work, and then waiting for those. Several batches may be on it at one time.
  */
 import type { MovePage } from '@gatehouse/cell-db/key-pair-moves-store';
-import { PUBLIC_KEY_CHARS_MAX } from './key-material.ts';
+import { PUBLIC_KEY_CHARS_MAX } from '@gatehouse/objects/public-key-text';
 import { BATCH_ROWS, NOTHING } from './migration.ts';
 import type { Batch } from './migration.ts';
 

@@ -3,6 +3,7 @@
  * (Nova's own trees disagree about that one: OpenStack's leaves it out, EC2's has it). A key without its text installs nothing and is left out.
  */
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
+import { publicKeyType } from '@gatehouse/objects/public-key-text';
 
 export interface GuestKey {
   readonly name: string;
@@ -12,14 +13,12 @@ export interface GuestKey {
   readonly text: string;
 }
 
-const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
-
 export function guestKeys({ keyName, keyData, keyPairs }: InstanceFacts): readonly GuestKey[] {
   if (keyPairs !== null) {
     return keyPairs.flatMap(({ name, type, publicKey: text }) => (typeof text === 'string' && text !== '' ? [{ name, type, text }] : []));
   }
   if (keyName === null || keyData === null || keyData === '') return [];
-  return [{ name: keyName, type: keyData.trimStart().startsWith(CERTIFICATE) ? 'x509' : 'ssh', text: keyData }];
+  return [{ name: keyName, type: publicKeyType(keyData), text: keyData }];
 }
 
 /**

@@ -10,6 +10,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { canonicalIp } from '@gatehouse/objects/ip-text';
 
 export type Scheme = 'http' | 'https';
 
@@ -73,17 +74,15 @@ export class TrustedProxies {
   }
 }
 
+/** IPv4 that came as IPv6. */
+const MAPPED_IPV4 = /^::ffff:(?=[\d.]+$)(?=.*\.)/;
+
 /** An IP address in its usual spelling, without port, brackets and zone; IPv4 also where it came as IPv6. null for anything else. */
 export function readAddress(text: string): string | null {
   const [, inBrackets, beforePort] = /^\s*(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})\s*$/.exec(text) ?? [];
   const address = (inBrackets ?? beforePort ?? text).trim().replace(/%.*$/s, '');
-  if (isIP(address) === 4) return address;
-  if (isIP(address) !== 6) return null;
-  const spelled = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  const [, high, low] = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/.exec(spelled) ?? [];
-  if (high === undefined || low === undefined) return spelled;
-  const [first, second] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
-  return [first >> 8, first & 255, second >> 8, second & 255].join('.');
+  const ip = canonicalIp(address);
+  return ip === null ? null : ip.text.replace(MAPPED_IPV4, '');
 }
 
 function hopsOf(headers: IncomingHttpHeaders): readonly Hop[] {

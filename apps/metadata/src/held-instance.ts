@@ -5,7 +5,7 @@
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import type { MetadataDocument } from './metadata-document.ts';
 
-/** A guest reads a few of some three hundred paths, each maybe written in several ways. */
+/** A guest reads a few of some three hundred paths. */
 export const DOCUMENTS_MAX = 64;
 /** What is larger (user data) is made at each request: copying it costs as much. */
 export const DOCUMENT_BYTES_MAX = 32_768;

@@ -14,7 +14,7 @@ import type { MetadataDocument } from './metadata-document.ts';
 export type Read = (facts: InstanceFacts) => Promise<Answer>;
 
 export interface DocumentRequest {
-  /** As the request has it; documents are kept by it. */
+  /** One for all ways to write it; documents are kept by it. */
   readonly path: string;
   readonly read: Read;
 }

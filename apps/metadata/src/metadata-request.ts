@@ -13,6 +13,7 @@ export interface MetadataRequest {
     readonly headersDistinct: Readonly<Record<string, readonly string[] | undefined>>;
     readonly socket: {
       readonly remoteAddress?: string | undefined;
+      readonly destroyed: boolean;
       once(event: 'close', listener: () => void): unknown;
       off(event: 'close', listener: () => void): unknown;
     };

@@ -49,7 +49,6 @@ interface Reading {
   readonly request: MetadataRequest;
   readonly asker: Asker;
   readonly facts: InstanceFacts;
-  readonly path: string;
   readonly steps: readonly string[];
 }
 
@@ -80,23 +79,23 @@ export class MetadataController {
   }
 
   async #answer(request: MetadataRequest): Promise<Served> {
-    const path = pathOf(request.url);
-    const steps = stepsOf(path);
+    const steps = stepsOf(pathOf(request.url));
     const open = openAnswer(steps);
     if (open !== null) return openRead(request, open);
     const { identification, rates, metadata, tokens } = this.#doors;
     const asker = await identification.identify(request);
-    rates.take(asker.instanceUuid);
+    rates.take(asker.instanceUuid.toLowerCase());
     const facts = await metadata.get(asker.instanceUuid, asker.projectId);
     if (isTokenPath(steps)) return tokens.issue(request, asker, facts);
     const headers = tokens.admit(request, facts);
-    const answer = isPasswordPath(steps) ? await this.#password(request, facts, steps) : await this.#read({ request, asker, facts, path, steps });
+    const answer = isPasswordPath(steps) ? await this.#password(request, facts, steps) : await this.#read({ request, asker, facts, steps });
     return { ...answer, headers: { ...headers, ...answer.headers } };
   }
 
-  async #read({ request, asker, facts, path, steps }: Reading): Promise<Served> {
+  async #read({ request, asker, facts, steps }: Reading): Promise<Served> {
     if (READING.has(request.method)) {
-      return serveDocument(this.#doors.metadata, request, facts, { path, read: (known) => readTree(known, steps, this.#doors, asker.address) });
+      const wanted = { path: `/${steps.join('/')}`, read: (known: InstanceFacts) => readTree(known, steps, this.#doors, asker.address) };
+      return serveDocument(this.#doors.metadata, request, facts, wanted);
     }
     findInTree(facts, steps);
     throw notAllowed('GET, HEAD');

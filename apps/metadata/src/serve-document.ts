@@ -23,11 +23,12 @@ export async function serveDocument(metadata: InstanceMetadata, request: Metadat
   return { status: 200, type, content: document.content(), headers: { etag } };
 }
 
-/** `work` hears when the client leaves. */
+/** `work` hears when the client leaves, or that it has left while it was found out who asks. */
 async function whileConnected(request: MetadataRequest, work: (signal: AbortSignal) => Promise<MetadataDocument>): Promise<MetadataDocument> {
   const gone = new AbortController();
   const leave = (): void => gone.abort();
   const { socket } = request.raw;
+  if (socket.destroyed) leave();
   socket.once('close', leave);
   try {
     return await work(gone.signal);

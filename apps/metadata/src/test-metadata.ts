@@ -42,8 +42,14 @@ export interface TestMetadata {
   ask(path: string, question?: Question): Promise<Heard>;
   /** Sends these bytes as they are; resolves with all that came when the service ends the connection, or when `until` is in it. */
   send(bytes: string | Buffer, until?: string): Promise<string>;
+  /** Sends these bytes and leaves at once. */
+  leave(bytes: string): Promise<void>;
   /** Everything logged so far. */
   logged(): string;
+  /** What /metrics shows under a name, without labels. */
+  gauge(name: string): Promise<number>;
+  /** How many requests were answered, by whatever status, by the route of that name. */
+  answered(route: string): Promise<number>;
 }
 
 export interface TestCell {
@@ -82,10 +88,23 @@ export async function startTestCell(): Promise<TestCell> {
       const log = createLogger({ service: 'test', level: 'trace', destination });
       const config = { ...metadataConfig.parse({ metadataPort: '0' }), metadataSecrets: [SECRET, NEXT_SECRET], ...settings };
       const transport = createMemoryTransport();
-      const app = await startMetadata({ config, transport, cellDb, log, metrics: createMetrics('test'), clock });
+      const metrics = createMetrics('test');
+      const app = await startMetadata({ config, transport, cellDb, log, metrics, clock });
       apps.push(app);
       const url = new URL(app.addresses[0]?.url ?? '');
-      return { app, transport, ask: (path, question) => ask(url, path, question), send: (bytes, until) => send(url, bytes, until), logged: () => lines.join('') };
+      return {
+        app,
+        transport,
+        ask: (path, question) => ask(url, path, question),
+        send: (bytes, until) => send(url, bytes, until),
+        leave: (bytes) => leave(url, bytes),
+        logged: () => lines.join(''),
+        answered: async (route) => {
+          const { values } = await metrics.histogram({ name: 'http_request_seconds', help: '' }).get();
+          return values.filter(({ metricName, labels }) => metricName?.endsWith('_count') === true && labels['route'] === route).reduce((sum, { value }) => sum + value, 0);
+        },
+        gauge: async (name) => (await metrics.gauge({ name, help: '' }).get()).values[0]?.value ?? 0,
+      };
     },
     async stop() {
       for (const app of apps) await app.drain();
@@ -117,5 +136,12 @@ function send({ hostname, port }: URL, bytes: string | Buffer, until?: string): 
     });
     socket.on('error', (error) => (heard === '' ? reject(error) : resolve(heard)));
     socket.on('close', () => resolve(heard));
+  });
+}
+
+function leave({ hostname, port }: URL, bytes: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () => socket.write(bytes, () => socket.resetAndDestroy()));
+    socket.on('error', reject).on('close', () => resolve());
   });
 }

@@ -37,9 +37,9 @@ describe('a path through the trees', () => {
   });
 
   it('tells what depends on more than the instance', async () => {
-    const live = ['/openstack/latest/password', '/openstack/latest/vendor_data.json', '/openstack/latest/vendor_data2.json', '/latest/meta-data/local-ipv4'];
+    const live = ['/openstack', '/openstack/latest/password', '/openstack/latest/vendor_data.json', '/openstack/latest/vendor_data2.json', '/latest/meta-data/local-ipv4'];
     for (const path of live) assert.equal((await read(factsOf(), path)).isLive, true, path);
-    for (const path of ['/openstack/latest/meta_data.json', '/openstack/latest/network_data.json', '/latest/meta-data/hostname']) assert.equal((await read(factsOf(), path)).isLive, undefined, path);
+    for (const path of ['/openstack/latest/meta_data.json', '/openstack/latest/network_data.json', '/openstack/latest', '/latest/meta-data/', '/latest/meta-data/hostname']) assert.equal((await read(factsOf(), path)).isLive, undefined, path);
   });
 
   it('is known of every file of a tree', () => {

@@ -22,6 +22,8 @@ export interface Folder {
   readonly entries: () => Entries;
   /** Its listing where that differs from the names of its entries; null where it has none and is not found itself. */
   readonly listing?: (() => readonly string[]) | null;
+  /** As of a file: what is listed depends on more than the instance's facts. */
+  readonly isLive?: true;
 }
 
 export type Node = File | Folder;
@@ -74,10 +76,11 @@ export function stepsOf(path: string): readonly string[] {
 /** Throws NOT_FOUND where nothing is, or nothing that can be read. */
 export async function walk(root: Node, steps: readonly string[]): Promise<Answer> {
   const node = nodeAt(root, steps);
-  if (node.kind === 'folder') return { type: TEXT, content: listingOf(node).join('\n') };
-  const { type, stable, isLive } = node;
+  const live = node.isLive === undefined ? {} : { isLive: node.isLive };
+  if (node.kind === 'folder') return { type: TEXT, content: listingOf(node).join('\n'), ...live };
+  const { type, stable } = node;
   const content = await node.content();
-  return { type, content, ...(stable === undefined ? {} : { stable: stable() }), ...(isLive === undefined ? {} : { isLive }) };
+  return { type, content, ...(stable === undefined ? {} : { stable: stable() }), ...live };
 }
 
 /** What stands there, without its content. Throws NOT_FOUND as `walk` does. */

@@ -23,14 +23,13 @@ const DOMAIN = 'novalocal';
 /** Bytes of randomness for a guest's generator, new at every request. */
 const SEED_BYTES = 512;
 
-const HTML = 'text/html; charset=UTF-8';
 const NO_ENTRIES: Entries = {};
 
-/** As it is served. */
+/** As it is served. Its listing is another on another day. */
 export function openstackTree(facts: InstanceFacts, sources: OpenstackSources): Folder {
   const today = sources.now.toISOString().slice(0, 'YYYY-MM-DD'.length);
   const listing = [...OPENSTACK_VERSIONS.filter((version) => version <= today), LATEST];
-  return folder(() => ({ ...byVersion((version) => servedFolder(facts, version, sources)), content: content(facts) }), () => listing);
+  return { ...folder(() => ({ ...byVersion((version) => servedFolder(facts, version, sources)), content: content(facts) }), () => listing), isLive: true };
 }
 
 /** As a disk brings it: without what a service alone can do, a password among it. */
@@ -48,7 +47,7 @@ function byVersion(folderOf: (version: OpenstackVersion) => Folder): Entries {
 
 /** Nova lists the network's file from Liberty on, and serves it in every version; `version` is a listing under another name. */
 function servedFolder(facts: InstanceFacts, version: OpenstackVersion, { vendorData, password }: OpenstackSources): Folder {
-  const listed = (): Entries => filesOfVersion(facts, version, vendorData, liveFile(password, HTML));
+  const listed = (): Entries => filesOfVersion(facts, version, vendorData, liveFile(password));
   const listing = (): readonly string[] => Object.keys(listed());
   const unlisted = (): Entries => ({ 'network_data.json': networkFile(facts), version: file(() => listing().join('\n')) });
   return folder(() => ({ ...unlisted(), ...listed() }), listing);

@@ -120,6 +120,29 @@ describe('key pairs that have not left their cells', function () {
       assert.deepEqual(await shown('fritz', 'key'), before);
     });
 
+    it('stay deleted where a move that is dead had sent them, and the API database stored them only after that', async () => {
+      await house.plant(0, 'nora', 'key');
+      let commit = (): void => {};
+      const stalled = new Promise<void>((resolve) => (commit = resolve));
+      let sent = (): void => {};
+      const isSent = new Promise<void>((resolve) => (sent = resolve));
+      // As the server goes on with the INSERT of a client that was killed, while the cell has let go of its row.
+      const insert = house.api.apiDb.transaction(async ({ keyPairs }) => {
+        await keyPairs.create({ userId: 'nora', name: 'key', type: 'ssh', publicKey: ED25519, fingerprint: 'aa:bb', createdAt: new Date() });
+        sent();
+        await stalled;
+      });
+      await isSent;
+      const deleted = ask('nora', 'DELETE', '/key');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      commit();
+      await insert;
+      assert.equal((await deleted).status, 204);
+      assert.deepEqual([(await ask('nora', 'GET', '/key')).status, await names('nora'), await inUse('nora')], [404, [], 0]);
+      assert.equal((await ask('nora', 'DELETE', '/key')).status, 404);
+      assert.equal((await create('nora', 'key')).status, 201);
+    });
+
     it('are hidden by a key pair of their name in the API database, counted once, and deleted with it', async () => {
       await house.plant(0, 'gerd', 'key');
       await house.plant(1, 'gerd', 'key', { public_key: 'ssh-rsa of the second cell' });

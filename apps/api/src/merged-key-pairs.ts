@@ -4,7 +4,8 @@
  * brought back by rows that move meanwhile, because the cells are always asked before the API database:
  *
  * - A row is in its cell, or in the API database already (libs/cell-db's key_pairs are emptied in that order).
- * - A delete that has passed the cells leaves nothing there that could move; so what it deletes afterwards stays away.
+ * - A delete that has passed the cells leaves nothing there that could move, and waits for what has left already, even where the
+ *   move that sent it is dead; so what it deletes afterwards stays away.
  * - No cell ever gets a row, so a name that was free there when a create looked stays free.
  */
 import type { KeyPairsStore, NewKeyPair } from '@gatehouse/api-db/key-pairs-store';
@@ -52,8 +53,10 @@ export class MergedKeyPairs {
 
   /** Everywhere at once. @returns whether there was any */
   async delete(userId: string, name: string): Promise<boolean> {
+    const wasOver = this.#legacy.isOver;
     const inCells = await this.#legacy.delete(userId, name);
-    return (await this.#stored.delete(userId, name)) + inCells > 0;
+    const stored = await (wasOver ? this.#stored.delete(userId, name) : this.#stored.deleteArriving(userId, name));
+    return stored + inCells > 0;
   }
 }
 

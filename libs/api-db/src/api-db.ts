@@ -8,6 +8,7 @@ import { PrismaClient } from './generated/client.ts';
 import { MIGRATIONS } from './generated/migrations.ts';
 import { InstanceMappingsStore } from './instance-mappings-store.ts';
 import { KeyPairAdoptionsStore } from './key-pair-adoptions-store.ts';
+import type { KeyPairAdoptions } from './key-pair-adoptions-store.ts';
 import { KeyPairsStore } from './key-pairs-store.ts';
 import { sqlClientOf } from './sql-client.ts';
 
@@ -20,7 +21,7 @@ export interface ApiStores {
 /** Every method rejects with a ServiceError: UNAVAILABLE while the database is not there or has no tables yet. */
 export interface ApiDb extends ApiStores {
   /** Each statement a transaction of its own. */
-  readonly keyPairAdoptions: KeyPairAdoptionsStore;
+  readonly keyPairAdoptions: KeyPairAdoptions;
   /**
    * All of `work` or nothing, at READ COMMITTED; nothing, with the statement's error, when one statement failed, even if
    * `work` caught that. Use only the stores it is given, do nothing slow in it (ten

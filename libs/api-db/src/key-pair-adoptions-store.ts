@@ -24,6 +24,12 @@ export interface UserAndName {
 
 /** One sequence of ids for rows that come and those that are made here. */
 const SEQUENCE = Prisma.raw(`key_pairs_id_seq`);
+/** Of the advisory lock that holds it. */
+const LOCK_SEED = 7231;
+/** One row with the greatest id that there can be must not leave none for those that users make. */
+const RESERVED_ID_MAX = 2_000_000_000;
+
+export type KeyPairAdoptions = Pick<KeyPairAdoptionsStore, 'adopt' | 'findMany' | 'reserveIds'>;
 
 export class KeyPairAdoptionsStore {
   readonly #client: SqlClient;
@@ -66,6 +72,11 @@ export class KeyPairAdoptionsStore {
 
   /** Lets the ids that are given here begin above `idMax`; never goes back. Ids are a courtesy: nothing breaks where two rows share one. */
   async reserveIds(idMax: number): Promise<void> {
-    await this.#client.$queryRaw`SELECT setval('key_pairs_id_seq', ${idMax}::bigint) FROM ${SEQUENCE} WHERE last_value < ${idMax}::bigint`;
+    await this.#atomically(async (client) => {
+      // Several cells do this at one time, and the last to write is not the one with the greatest.
+      await client.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('key_pairs_id_seq', ${LOCK_SEED}::bigint))`;
+      const id = Math.min(idMax, RESERVED_ID_MAX);
+      await client.$executeRaw`SELECT setval('key_pairs_id_seq', ${id}::bigint) FROM ${SEQUENCE} WHERE last_value < ${id}::bigint`;
+    });
   }
 }

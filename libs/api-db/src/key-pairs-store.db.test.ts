@@ -73,6 +73,14 @@ onEachApiDb('key pairs', (db) => {
     assert.equal(await db().keyPairs.count(user), 2);
   });
 
+  it('that may be on their way here are deleted as those that are here, and leave nothing where there was nothing', async () => {
+    const user = randomUUID();
+    await db().keyPairs.create(keyPair(user, 'here'));
+    assert.deepEqual([await db().keyPairs.deleteArriving(user, 'nowhere'), await db().keyPairs.deleteArriving(user, 'here'), await db().keyPairs.deleteArriving(user, 'here')], [0, 1, 0]);
+    await db().transaction(async ({ keyPairs }) => assert.equal(await keyPairs.deleteArriving(user, 'nowhere'), 0));
+    assert.deepEqual(await db().keyPairs.list(user), []);
+  });
+
   it('count once where their names are in a cell still, in counts and quotas', async () => {
     const user = randomUUID();
     await db().keyPairs.create(keyPair(user, 'moved'));
@@ -81,6 +89,15 @@ onEachApiDb('key pairs', (db) => {
     assert.equal(await db().keyPairs.createWithin(keyPair(user, 'new'), 3, besides), null);
     assert.equal((await db().keyPairs.createWithin(keyPair(user, 'new'), 4, besides))?.name, 'new');
     await db().transaction(async ({ keyPairs }) => assert.equal(await keyPairs.createWithin(keyPair(user, 'newer'), 4, besides), null));
+  });
+
+  it('get ids above those that cells bring, whichever cell is the last to say so, and get one whatever they bring', async () => {
+    const user = randomUUID();
+    const bring = (...ids: readonly number[]) => Promise.all(ids.map((id) => db().keyPairAdoptions.reserveIds(id)));
+    await bring(...Array.from({ length: 40 }, (_, index) => 100_000 - 1_000 * index));
+    assert.ok((await db().keyPairs.create(keyPair(user, 'above'))).id > 100_000);
+    await bring(2 ** 31 - 1);
+    assert.ok((await db().keyPairs.create(keyPair(user, 'the highest'))).id > 100_000);
   });
 
   it('stay within a quota that is counted under the user\'s lock', async function () {

@@ -108,6 +108,21 @@ export class KeyPairsStore {
   async delete(userId: string, name: string): Promise<number> {
     return this.#client.$executeRaw`DELETE FROM key_pairs WHERE user_id = ${userId}::text AND name = ${name}::text`;
   }
+
+  /**
+   * The same while a row of that name may be on its way here: one that is inserted but not committed, by a move that was killed or
+   * has lost its cell, is waited for. A row of ours in its place does that, which nobody sees.
+   */
+  async deleteArriving(userId: string, name: string): Promise<number> {
+    return this.#atomically(async (client) => {
+      const placed = await client.$executeRaw`
+        INSERT INTO key_pairs (id, user_id, name, fingerprint, public_key, type, created_at)
+        VALUES (0, ${userId}::text, ${name}::text, '', '', 'ssh', now()) ON CONFLICT DO NOTHING`;
+      // Of its own, so that it sees what was waited for.
+      const deleted = await new KeyPairsStore(client, this.#atomically).delete(userId, name);
+      return deleted - placed;
+    });
+  }
 }
 
 /** One statement's view of the table: a name that comes to it meanwhile is counted here or there, and never in both. */

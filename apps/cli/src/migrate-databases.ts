@@ -1,7 +1,9 @@
 /** `gatehouse db online-data-migrations`: opens the databases, runs the driver over them, and tells what was done. */
-import { ServiceError } from '@gatehouse/errors/service-error';
+import { isServiceError, ServiceError } from '@gatehouse/errors/service-error';
+import { isWriteConflict } from '@gatehouse/database/database-error';
 import { openApiDb } from '@gatehouse/api-db/api-db';
 import type { ApiDb } from '@gatehouse/api-db/api-db';
+import type { KeyPairAdoptions } from '@gatehouse/api-db/key-pair-adoptions-store';
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import type { MigrationOptions } from './arguments.ts';
@@ -46,7 +48,8 @@ export async function migrateDatabases(options: MigrationOptions, readSettings: 
   }
   const config = readSettings();
   const urls = cellUrlsOf(config);
-  const apiDb = await openApiDb({ url: config.apiDatabaseUrl, connectionsMax: urls.length * LANES + 1 });
+  const opened = await openApiDb({ url: config.apiDatabaseUrl, connectionsMax: urls.length * LANES + 1 });
+  const apiDb = { ...opened, keyPairAdoptions: named(opened.keyPairAdoptions, `the API database ${placeOf(config.apiDatabaseUrl)}`) };
   const cells: Cell[] = [];
   try {
     for (const url of urls) cells.push({ name: placeOf(url), db: await openCell(url) });
@@ -118,6 +121,20 @@ function cellUrlsOf({ cellDatabaseUrls, cellDatabaseUrl }: CliConfig): readonly 
   const twice = places.find((place, index) => places.indexOf(place) !== index);
   if (twice !== undefined) throw new ServiceError('INVALID_ARGUMENT', `GATEHOUSE_CELL_DATABASE_URLS names ${twice} twice: name each cell's database once`);
   return urls;
+}
+
+/** What it cannot do is told with its name: it is asked in the middle of a cell's work, and would be taken for the cell's. */
+function named(adoptions: KeyPairAdoptions, name: string): KeyPairAdoptions {
+  const rename = (error: unknown): never => {
+    // A conflict is known by its words, and tried again.
+    if (!isServiceError(error) || isWriteConflict(error)) throw error;
+    throw new ServiceError(error.code, `${name}: ${error.message}`, { cause: error });
+  };
+  return {
+    adopt: (rows) => adoptions.adopt(rows).catch(rename),
+    findMany: (wanted) => adoptions.findMany(wanted).catch(rename),
+    reserveIds: (idMax) => adoptions.reserveIds(idMax).catch(rename),
+  };
 }
 
 /** host:port/database: what may be shown of a URL. */

@@ -271,11 +271,31 @@ describe('online data migrations of several cells', function () {
     assert.deepEqual([counts(printed, 'migrate_keypairs_to_api_db'), code], [[2, 1], 2]);
   });
 
+  it('says which database it is that has not been migrated to this release, or does not let it write', async () => {
+    const [cell] = all.cells;
+    assert.ok(cell !== undefined);
+    const reader = (url: string) => url.replace('//gatehouse@', '//reader@');
+    await cell.query('CREATE ROLE reader LOGIN');
+    for (const { query } of [all.api, cell]) await query('GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader');
+    await addLegacy(cell, { name: 'kept' });
+    assert.match((await gatehouse(all.api.url, [reader(cell.url)], [])).printed, /^Error .* run migrate_keypairs_to_api_db in [^ ]+: our user may not do this in the database/m);
+    assert.match((await gatehouse(reader(all.api.url), [cell.url], [])).printed, /^Error .* run migrate_keypairs_to_api_db in [^ ]+: the API database [^ ]+: our user may not do this in the database/m);
+    await cell.query('ALTER TABLE key_pairs RENAME set_aside TO later');
+    try {
+      const { printed, code } = await gatehouse(all.api.url, [cell.url], []);
+      assert.equal(code, 2);
+      assert.match(printed, /^Error .* run migrate_keypairs_to_api_db in [^ ]+: the database has not been migrated to this release yet$/m);
+    } finally {
+      await cell.query('ALTER TABLE key_pairs RENAME later TO set_aside');
+    }
+    assert.equal((await cell.query("SELECT 1 FROM key_pairs WHERE deleted = 0 AND name = 'kept'")).length, 1);
+  });
+
   it('the API database away: all is told, nothing is lost', async () => {
     await addLegacy(all.cells[0] as TestDatabases['cells'][number], { name: 'waiting' });
     const { printed, code } = await gatehouse('postgresql://nobody:secret@127.0.0.1:1/api', all.cells.map(({ url }) => url), []);
     assert.equal(code, 2);
-    assert.match(printed, /Error attempting to run migrate_keypairs_to_api_db in .*: the database cannot be reached/);
+    assert.match(printed, /Error attempting to run migrate_keypairs_to_api_db in .*: the API database 127\.0\.0\.1:1\/api: the database cannot be reached/);
     assert.equal((await all.cells[0]?.query("SELECT 1 FROM key_pairs WHERE deleted = 0 AND name = 'waiting'"))?.length, 1);
   });
 });

@@ -15,6 +15,9 @@ const BUSY: Refusal = { code: 'UNAVAILABLE', message: 'the database is too busy 
 const REFUSED_US: Refusal = { code: 'UNAVAILABLE', message: 'the database refused our user or password' };
 const NO_DATABASE: Refusal = { code: 'UNAVAILABLE', message: 'the database that the URL names does not exist' };
 const NO_TABLES: Refusal = { code: 'UNAVAILABLE', message: 'the database has not been migrated yet' };
+const OLD_TABLES: Refusal = { code: 'UNAVAILABLE', message: 'the database has not been migrated to this release yet' };
+const NO_PERMISSION: Refusal = { code: 'UNAVAILABLE', message: 'our user may not do this in the database: it lacks a permission' };
+const READ_ONLY: Refusal = { code: 'UNAVAILABLE', message: 'the database takes no writes: it is a standby, or read-only' };
 const CONFLICT: Refusal = { code: 'UNAVAILABLE', message: 'another transaction changed the same rows; try again' };
 const TAKEN: Refusal = { code: 'ALREADY_EXISTS', message: 'a row with the same key exists already' };
 const NO_PARENT: Refusal = { code: 'FAILED_PRECONDITION', message: 'the row that this one refers to does not exist, or is still referred to' };
@@ -29,6 +32,9 @@ const BY_SQLSTATE: Readonly<Record<string, Refusal>> = {
   '23514': BAD_VALUE,
   '42P01': NO_TABLES,
   '3F000': NO_TABLES,
+  '42703': OLD_TABLES,
+  '42501': NO_PERMISSION,
+  '25006': READ_ONLY,
   '3D000': NO_DATABASE,
   '28000': REFUSED_US,
   '28P01': REFUSED_US,

@@ -1,4 +1,4 @@
-/** docs/instance-keys.md, and what the README says of other keys for a running machine, run as their reader would: beside `npm start`. */
+/** docs/instance-keys.md, and what the README says of other keys for a running machine and of what it reads, run as their reader would: beside `npm start`. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -60,8 +60,11 @@ describe('the page about keys of an instance', function () {
     const block = shellBlocks(pageOf('README.md')).find((each) => each.includes('/keypairs')) ?? assert.fail('the README has no such example');
     const bash = shell();
     const servers = JSON.parse(await bash.run(`curl -s -H 'X-Auth-Token: demo:demo' ${house.apiUrl}/v2.1/servers`)) as { servers: { id: string }[] };
-    await bash.run(`api=${house.apiUrl}/v2.1\nid=${servers.servers[0]?.id ?? ''}`);
+    await bash.run(`api=${house.apiUrl}/v2.1\nid=${servers.servers[1]?.id ?? ''}`);
     const printed = await bash.run(block.replaceAll(API, house.apiUrl));
     assert.deepEqual(namesOf(printed.slice(printed.indexOf('{"keypairs"'))), ['mine']);
+    const reading = shellBlocks(pageOf('README.md')).find((each) => each.includes('meta_data.json')) ?? assert.fail('the README does not say how a machine reads');
+    const told = await bash.run(reading.replaceAll('http://127.0.0.1:8775', house.metadataUrl).replaceAll('.gatehouse/', `${house.dataDir}/`));
+    assert.deepEqual(Object.keys((JSON.parse(told) as { public_keys: object }).public_keys), ['mine']);
   });
 });

@@ -9,13 +9,15 @@ const OUTPUT_CHARS_MAX = 2_000_000;
 
 export class StandaloneProcess {
   readonly apiUrl: string;
+  readonly metadataUrl: string;
   readonly #server: ServerProcess;
   readonly #folder: string;
 
-  private constructor(server: ServerProcess, folder: string, apiPort: number) {
+  private constructor(server: ServerProcess, folder: string, ports: { readonly api: number; readonly metadata: number }) {
     this.#server = server;
     this.#folder = folder;
-    this.apiUrl = `http://127.0.0.1:${apiPort}`;
+    this.apiUrl = `http://127.0.0.1:${ports.api}`;
+    this.metadataUrl = `http://127.0.0.1:${ports.metadata}`;
   }
 
   /** Resolves at the line that begins with `ready`. */
@@ -40,7 +42,11 @@ export class StandaloneProcess {
       outputCharsMax: OUTPUT_CHARS_MAX,
       hasTerminal: true,
     });
-    return new StandaloneProcess(server, folder, api);
+    return new StandaloneProcess(server, folder, { api, metadata });
+  }
+
+  get dataDir(): string {
+    return join(this.#folder, 'data');
   }
 
   get output(): string {

@@ -108,6 +108,11 @@ describe('what no proper client sends to the metadata service', function () {
     const idle = await service.send(`${head('PUT /latest/api/token HTTP/1.1', 'X-aws-ec2-metadata-token-ttl-seconds: 60', 'Content-Length: 100')}x`);
     assert.match(idle, /^HTTP\/1\.1 200 /);
     assert.ok(Date.now() - began < 40_000);
+    for (const line of ['POST /%ff HTTP/1.1', 'PROPFIND /openstack HTTP/1.1', 'POST /openstack/latest/x HTTP/1.1']) {
+      const refused = await service.send(`${head(line, 'Transfer-Encoding: chunked')}${`400\r\n${'x'.repeat(1_024)}\r\n`.repeat(3_000)}`);
+      assert.match(refused, /^HTTP\/1\.1 40[045] /, line);
+      assert.ok(Date.now() - began < 20_000, line);
+    }
     const unknown = await service.send(`POST /openstack HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${`400\r\n${'x'.repeat(1_024)}\r\n`.repeat(3_000)}`);
     assert.match(unknown, /^HTTP\/1\.1 400 /);
   });

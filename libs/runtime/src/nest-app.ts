@@ -85,7 +85,8 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
     genReqId: () => `req-${randomUUID()}`,
     // What Fastify refuses before any route is chosen (a malformed path), which no filter sees.
     frameworkErrors: (thrown: Error, request: HttpRequest, reply: unknown) => {
-      (reply as HttpReply).headers({ 'x-openstack-request-id': request.id });
+      // Nobody reads its body, which may be without end.
+      (reply as HttpReply).headers({ 'x-openstack-request-id': request.id, connection: 'close' });
       sendError(reply as HttpReply, renderError(httpServiceError(thrown), request));
     },
   });

@@ -90,6 +90,8 @@ function databaseOf(config: pg.PoolConfig, schema: string, migrations: readonly 
   const pool = new pg.Pool({ ...limits, ...config });
   // An idle connection that the server closes; the pool has dropped it, and the next use makes another.
   pool.on('error', () => {});
+  // The same of one that is in use and waits between two statements: the next one is refused. Unheard, it would end the process.
+  pool.on('connect', (client) => client.on('error', () => {}));
   // A connection whose ROLLBACK was not answered in time would take the next user's statements into its transaction.
   pool.on('release', (_error, client) => {
     if (client.getTransactionStatus() !== 'I') void client.end().catch(() => {});

@@ -114,6 +114,18 @@ for (const kind of TEST_DATABASES) {
       assert.deepEqual(await values(), []);
     });
 
+    // The embedded one has no connections that it could end.
+    if (kind.name === 'PostgreSQL') it('of a transaction whose connection the server ends while it waits are refused, and the process lives on', async () => {
+      const lost = sql.transaction(async (ask) => {
+        const [row] = (await ask({ text: 'SELECT pg_backend_pid() AS pid', values: [] })).rows;
+        await run('SELECT pg_terminate_backend($1::integer)', row?.['pid']);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        await ask({ text: 'INSERT INTO sql_things (v) VALUES (1)', values: [] });
+      });
+      await assert.rejects(lost, { name: 'ServiceError', code: 'UNAVAILABLE' });
+      assert.deepEqual(await values(), []);
+    });
+
     it('of a transaction that takes too long are taken back, and its connection is not used again', async function () {
       this.timeout(40_000);
       await assert.rejects(sql.transaction(async (ask) => {

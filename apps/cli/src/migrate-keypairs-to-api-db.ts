@@ -40,7 +40,7 @@ export class MigrateKeypairsToApiDb implements CellMigration {
       const rows = await keyPairMoves.take(page, locked);
       const last = rows.at(-1)?.id;
       if (last === undefined) return null;
-      const { moved, setAside } = await this.#move(rows);
+      const { moved, setAside } = await this.#move(rows, () => keyPairMoves.hold());
       await Promise.all([
         moved.length === 0 ? 0 : keyPairMoves.softDelete(moved, this.#clock()),
         setAside.length === 0 ? 0 : keyPairMoves.setAside(setAside),
@@ -55,7 +55,8 @@ export class MigrateKeypairsToApiDb implements CellMigration {
     await this.#apiDb.keyPairAdoptions.reserveIds(await this.#cellDb.keyPairMoves.findIdMax());
   }
 
-  async #move(rows: readonly LegacyKeyPair[]): Promise<{ readonly moved: readonly number[]; readonly setAside: readonly SetAside[] }> {
+  /** `hold`: resolves while the rows are held. What is sent after others had been refused may be late: users may have deleted it by then. */
+  async #move(rows: readonly LegacyKeyPair[], hold: () => Promise<void>): Promise<{ readonly moved: readonly number[]; readonly setAside: readonly SetAside[] }> {
     const setAside: SetAside[] = [];
     const moved: number[] = [];
     let arriving: AdoptedKeyPair[] = [];
@@ -65,7 +66,8 @@ export class MigrateKeypairsToApiDb implements CellMigration {
       else arriving.push(adopted);
     }
     for (let attempt = 1; attempt <= ATTEMPTS && arriving.length > 0; attempt += 1) {
-      const { adopted, refused } = await this.#adopt(arriving);
+      if (attempt > 1) await hold();
+      const { adopted, refused } = await this.#adopt(arriving, hold);
       const inserted = new Set(adopted.map(({ userId, name }) => userAndName(userId, name)));
       const waiting = arriving.filter(({ userId, name }) => !inserted.has(userAndName(userId, name)));
       moved.push(...arriving.filter(({ userId, name }) => inserted.has(userAndName(userId, name))).map(({ id }) => id));
@@ -79,7 +81,7 @@ export class MigrateKeypairsToApiDb implements CellMigration {
   }
 
   /** One row that the API database does not take spoils only itself. */
-  async #adopt(rows: readonly AdoptedKeyPair[]): Promise<{ readonly adopted: readonly UserAndName[]; readonly refused: readonly SetAside[] }> {
+  async #adopt(rows: readonly AdoptedKeyPair[], hold: () => Promise<void>): Promise<{ readonly adopted: readonly UserAndName[]; readonly refused: readonly SetAside[] }> {
     try {
       return { adopted: await this.#apiDb.keyPairAdoptions.adopt(rows), refused: [] };
     } catch (error) {
@@ -90,7 +92,8 @@ export class MigrateKeypairsToApiDb implements CellMigration {
     const adopted: UserAndName[] = [];
     const refused: SetAside[] = [];
     for (const half of halves) {
-      const result = await this.#adopt(half);
+      await hold();
+      const result = await this.#adopt(half, hold);
       adopted.push(...result.adopted);
       refused.push(...result.refused);
     }

@@ -155,6 +155,26 @@ describe('online data migrations of one cell', function () {
       }
     });
 
+    it('goes on with no row of a cell that has let go of them meanwhile: what its users delete by then stays deleted', async () => {
+      for (let number = 1; number <= 7; number += 1) await addLegacy(cell(), { id: number, name: `key${number}`, publicKey: sshKey(number) });
+      await all.api.query("ALTER TABLE key_pairs ADD CONSTRAINT no_five CHECK (name <> 'key5')");
+      // The batch waits for this one, and is refused and halved after that.
+      const first = await startHolder(all.api.url, "INSERT INTO key_pairs (user_id, name, fingerprint, public_key, type, created_at) VALUES ('alice', 'key1', 'f', 'p', 'ssh', now())");
+      try {
+        const run = all.gatehouse();
+        const waiting = () => all.api.query("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+        for (let turn = 0; turn < 200 && (await waiting()).length === 0; turn += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+        await cell().query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
+        await cell().query("UPDATE key_pairs SET deleted = id WHERE name = 'key2'");
+        await first.release('ROLLBACK');
+        assert.equal((await run).code, 2);
+        assert.deepEqual(await all.api.query('SELECT name FROM key_pairs'), []);
+      } finally {
+        await all.api.query('ALTER TABLE key_pairs DROP CONSTRAINT no_five');
+      }
+      assert.deepEqual(counts((await all.gatehouse()).printed, 'migrate_keypairs_to_api_db'), [6, 6]);
+    });
+
     it('a duplicate with other material is told with both fingerprints, and users go on seeing the newer one', async () => {
       await all.api.query(`INSERT INTO key_pairs (user_id, name, fingerprint, public_key, type, created_at) VALUES ('alice', 'key', $1, $2, 'ssh', now())`, [fingerprint(sshKey(2)), sshKey(2)]);
       await addLegacy(cell(), { name: 'key', publicKey: sshKey(1) });
@@ -300,16 +320,16 @@ describe('online data migrations of several cells', function () {
   });
 });
 
-/** Somebody else's transaction on the row `held`. */
-async function startHolder(url: string): Promise<{ release(): Promise<void> }> {
+/** Somebody else's transaction, on the row `held` unless told otherwise. */
+async function startHolder(url: string, statement = "UPDATE key_pairs SET updated_at = now() WHERE name = 'held'"): Promise<{ release(how?: 'COMMIT' | 'ROLLBACK'): Promise<void> }> {
   const { default: pg } = await import('pg');
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   await client.query('BEGIN');
-  await client.query("UPDATE key_pairs SET updated_at = now() WHERE name = 'held'");
+  await client.query(statement);
   return {
-    async release() {
-      await client.query('COMMIT');
+    async release(how = 'COMMIT') {
+      await client.query(how);
       await client.end();
     },
   };

@@ -61,6 +61,11 @@ export class KeyPairMovesStore {
     return this.#select(page, locked === 'skip' ? Prisma.sql`FOR UPDATE SKIP LOCKED` : Prisma.sql`FOR UPDATE`);
   }
 
+  /** Resolves while what was taken is still held. @throws ServiceError: the transaction has ended, or its connection is lost */
+  async hold(): Promise<void> {
+    await this.#client.$queryRaw`SELECT 1`;
+  }
+
   /** The same rows, neither locked nor waited for. */
   async look(page: MovePage): Promise<readonly LegacyKeyPair[]> {
     return this.#select(page, Prisma.empty);

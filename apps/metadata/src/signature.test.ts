@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { isServiceError } from '@gatehouse/errors/service-error';
+import { metadataConfig } from './config.ts';
 import { sign, signatureCheck } from './signature.ts';
 
 const ID = '15b942e0-b17a-5deb-b468-acabe2a20ce2';
@@ -36,5 +37,10 @@ describe('a signed instance id', () => {
 
   it('needs a secret: none and an empty one are refused at the start', () => {
     for (const secrets of [[], [''], ['good', ' ']]) assert.throws(() => signatureCheck(secrets), /empty secret/);
+  });
+
+  it('has no secret in what is empty between two commas of the setting', () => {
+    assert.deepEqual(metadataConfig.parse({ metadataSecrets: ' good,, next, ' }).metadataSecrets, ['good', 'next']);
+    assert.throws(() => metadataConfig.parse({ metadataSecrets: ' , ' }));
   });
 });

@@ -9,6 +9,7 @@ describe('the command line', () => {
       [['db', 'online-data-migrations', '--fast'], /^Unknown option '--fast'; see gatehouse/],
       [['db', 'online-data-migrations', '50'], /takes options alone, not '50'/],
       [['db', 'online-data-migrations', '--max-count'], /argument missing/],
+      [['db', 'online-data-migrations', '--max-count', '7', '--retry-set-aside'], /tries all rows that were set aside, so it does not go with --max-count/],
       [['db\u001b[2J\n'], /'db\?\[2J\?'/],
     ] as const) {
       const command = readCommand(words);

@@ -43,6 +43,8 @@ function readMigrationOptions(words: readonly string[]): Command {
     const { values, positionals } = parseArgs({ args: joined(words), options: FLAGS, allowPositionals: true });
     if (values.help === true) return { kind: 'help', text: MIGRATIONS_HELP };
     if (positionals[0] !== undefined) return unknown(`db online-data-migrations takes options alone, not '${shown(positionals[0])}'; see gatehouse db online-data-migrations --help`);
+    // A loop of such runs would try the same first rows for ever, and each would say that there may be more.
+    if (values['retry-set-aside'] === true && values['max-count'] !== undefined && values['dry-run'] !== true) return unknown('--retry-set-aside tries all rows that were set aside, so it does not go with --max-count; see gatehouse db online-data-migrations --help');
     const options = {
       maxCount: values['max-count'] ?? null,
       isDryRun: values['dry-run'] === true,

@@ -31,7 +31,7 @@ Usage: gatehouse db online-data-migrations [--max-count <number>] [--dry-run] [-
 Options:
   --max-count <number>   one pass that handles at most so many rows; without it, batches of 50 until nothing is left
   --dry-run              writes nothing, and tells what would be done and which rows would be set aside
-  --retry-set-aside      also tries the rows again that were set aside, once they are mended
+  --retry-set-aside      also tries the rows again that were set aside, once they are mended; not with --max-count
   --json                 one JSON object instead of lines and tables
 
 Environment:

@@ -7,6 +7,7 @@ import { cliConfig } from './config.ts';
 import type { CliConfig } from './config.ts';
 import { migrateDatabases } from './migrate-databases.ts';
 import { ERRORS } from './online-data-migrations.ts';
+import type { Screen } from './progress.ts';
 
 const COLUMNS_DEFAULT = 80;
 
@@ -26,10 +27,20 @@ async function main(): Promise<number> {
         signal: interruption(),
         clock: () => new Date(),
         print: (line) => process.stdout.write(`${line}\n`),
-        screen: process.stderr.isTTY ? { columns: process.stderr.columns || COLUMNS_DEFAULT, write: (text) => process.stderr.write(text) } : null,
+        screen: process.stderr.isTTY ? terminal() : null,
         isOneTerminal: process.stdout.isTTY,
       });
   }
+}
+
+/** As wide as it is at the moment. */
+function terminal(): Screen {
+  return {
+    get columns() {
+      return process.stderr.columns || COLUMNS_DEFAULT;
+    },
+    write: (text) => process.stderr.write(text),
+  };
 }
 
 function settings(): CliConfig {

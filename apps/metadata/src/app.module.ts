@@ -14,6 +14,7 @@ import { createHttpApp, listenHttp } from '@gatehouse/runtime/nest-app';
 import { metadataNameOf } from './config.ts';
 import type { MetadataConfig } from './config.ts';
 import { openEdge, readBodiesLater } from './edge.ts';
+import { HeldAnswers } from './held-answers.ts';
 import type { InstanceCache } from './instance-cache.ts';
 import { openInstanceMemory } from './instance-memory.ts';
 import { DOORS, MetadataController } from './metadata.controller.ts';
@@ -46,7 +47,8 @@ export async function startMetadata(resources: MetadataResources): Promise<App> 
   const edge = openEdge(config, cellDb, clock, log);
   const vendorData = new SetVendorData(config, clock, log);
   const module = MetadataModule.of({ ...edge, metadata: memory.metadata, vendorData });
-  const http = await createHttpApp({ module, log, metrics, renderError: (error) => refusalOf(error, '') });
+  const held = new HeldAnswers({ ...edge, cache: memory.cache });
+  const http = await createHttpApp({ module, log, metrics, renderError: (error) => refusalOf(error, ''), answerFirst: (request) => held.answer(request) });
   readBodiesLater(http);
   const url = await listenHttp(http, config.metadataPort, config.bindAddress);
   const news = listenForNews(resources, memory.cache, edge.passwords);

@@ -7,7 +7,7 @@ import type { InstanceFactsStore } from '@gatehouse/cell-db/instance-facts-store
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { notFound } from '@gatehouse/instance-metadata/metadata-tree';
 import { readAddress } from '@gatehouse/runtime/trusted-proxies';
-import type { TrustedProxies } from '@gatehouse/runtime/trusted-proxies';
+import type { ArrivingRequest, TrustedProxies } from '@gatehouse/runtime/trusted-proxies';
 import { singleHeader, valuesOf } from './metadata-request.ts';
 import type { MetadataRequest } from './metadata-request.ts';
 import type { RateLimit } from './rate-limit.ts';
@@ -23,6 +23,12 @@ export interface Asker {
   readonly address: string | null;
   /** Somebody between the guest and its proxy passed the request on. */
   readonly isForwarded: boolean;
+}
+
+/** An instance whose id is signed. */
+export interface Proven {
+  readonly instanceUuid: string;
+  readonly projectId: string;
 }
 
 /** Whose word counts for what. */
@@ -74,6 +80,20 @@ export class Identification {
       this.#refused.note(clientAddress, valuesOf(request, ID_HEADER)[0], error);
       throw error;
     }
+  }
+
+  /**
+   * Whom a signing proxy names, where nothing about it is out of the way; null: `identify` decides, and says why. Nothing is noted
+   * of whoever is refused. @throws ServiceError: as `identify` will
+   */
+  proven({ headers, socket }: ArrivingRequest): Proven | null {
+    const [instanceUuid, signature, projectId] = [headers['x-instance-id'], headers['x-instance-id-signature'], headers['x-tenant-id']];
+    if (this.#trust.check === null || typeof instanceUuid !== 'string' || typeof signature !== 'string' || typeof projectId !== 'string') return null;
+    // Of a header that came twice the values stand side by side.
+    if (instanceUuid.length > NAME_LENGTH_MAX || projectId.length > NAME_LENGTH_MAX || projectId.includes(',')) return null;
+    this.#refused.admit(this.#trust.proxies.arrivalOf({ headers, socket }).clientAddress);
+    this.#trust.check(instanceUuid, signature);
+    return { instanceUuid, projectId };
   }
 
   #bySignature(request: MetadataRequest): Asker {

@@ -47,7 +47,7 @@ export const REST_MS = 1_000;
 /** Nothing was found out about the instance; what was known of it may hold. */
 const AWAY: ReadonlySet<ErrorCode> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
 
-interface Entry {
+export interface Entry {
   readonly held: HeldInstance;
   /** When the last look began. */
   readonly lookedAtMs: number;
@@ -87,11 +87,8 @@ export class InstanceCache {
   find(uuid: string): HeldInstance | null | Promise<HeldInstance | null> {
     const nowMs = this.#clock.now().getTime();
     const entry = this.#entries.get(uuid);
-    // Not believed either by a clock that was set back.
-    if (entry !== undefined && entry.lookedAtMs <= nowMs && nowMs < entry.nextLookMs) {
-      this.#touch(uuid, entry);
-      // Beyond its time it is held only because the database rests.
-      this.#watch.read(nowMs - entry.lookedAtMs < this.#limits.ttlSeconds * 1_000 ? 'hit' : 'stale');
+    if (entry !== undefined && isBelieved(entry, nowMs)) {
+      this.use(uuid, entry, nowMs);
       return entry.held;
     }
     if (this.#isAbsent(uuid, nowMs)) {
@@ -101,6 +98,20 @@ export class InstanceCache {
     this.#watch.read('miss');
     const look = this.#look(uuid, entry, nowMs);
     return entry === undefined || nowMs - entry.lookedAtMs > this.#limits.keepSeconds * 1_000 ? look : this.#orHeld(uuid, entry, look);
+  }
+
+  /** What is believed of it without a look; whoever answers with it says so (`use`). */
+  believed(uuid: string, nowMs: number): Entry | null {
+    const entry = this.#entries.get(uuid);
+    return entry !== undefined && isBelieved(entry, nowMs) ? entry : null;
+  }
+
+  /** One that is believed was asked for. */
+  use(uuid: string, entry: Entry, nowMs: number): void {
+    this.#entries.delete(uuid);
+    this.#entries.set(uuid, entry);
+    // Beyond its time it is held only because the database rests.
+    this.#watch.read(nowMs - entry.lookedAtMs < this.#limits.ttlSeconds * 1_000 ? 'hit' : 'stale');
   }
 
   /** What is held of it is believed no more, nor what is just being looked up. */
@@ -196,11 +207,6 @@ export class InstanceCache {
     return held?.facts === facts ? held : undefined;
   }
 
-  #touch(uuid: string, entry: Entry): void {
-    this.#entries.delete(uuid);
-    this.#entries.set(uuid, entry);
-  }
-
   #isAbsent(uuid: string, nowMs: number): boolean {
     const untilMs = this.#absent.get(uuid);
     if (untilMs === undefined) return false;
@@ -230,4 +236,9 @@ export class InstanceCache {
       this.#remove(uuid);
     }
   }
+}
+
+/** Not by a clock that was set back either. */
+function isBelieved({ lookedAtMs, nextLookMs }: Entry, nowMs: number): boolean {
+  return lookedAtMs <= nowMs && nowMs < nextLookMs;
 }

@@ -31,7 +31,20 @@ function seededContent(whole: string): () => string {
   const at = whole.indexOf(seed);
   const seedBytes = Buffer.byteLength(seed, 'base64');
   const [before, after] = [whole.slice(0, at), whole.slice(at + seed.length)];
-  return () => before + randomBytes(seedBytes).toString('base64') + after;
+  return () => before + drawn(seedBytes).toString('base64') + after;
+}
+
+/** Drawn for many seeds at once: the system's generator costs more to call than to read. */
+let reserve = Buffer.alloc(0);
+const RESERVE_BYTES = 32_768;
+
+/** Random bytes that nobody else gets, nor got. */
+function drawn(bytes: number): Buffer {
+  if (bytes > RESERVE_BYTES) return randomBytes(bytes);
+  if (reserve.length < bytes) reserve = randomBytes(RESERVE_BYTES);
+  const some = reserve.subarray(0, bytes);
+  reserve = reserve.subarray(bytes);
+  return some;
 }
 
 /** Whether one of the tags of an If-None-Match is this one; weak or not makes no difference there (RFC 9110, 13.1.2). */

@@ -23,7 +23,8 @@ export interface MetadataRequest {
 export interface MetadataReply {
   status(code: number): MetadataReply;
   headers(values: Readonly<Record<string, string>>): MetadataReply;
-  send(content: string | Buffer): unknown;
+  /** Undefined: an answer that has no body, of no length either (304; RFC 9110, 8.6). */
+  send(content: string | Buffer | undefined): unknown;
 }
 
 export function valuesOf(request: MetadataRequest, name: string): readonly string[] {

@@ -68,7 +68,7 @@ export class MetadataController {
     try {
       const { status = 200, type, content, headers } = await this.#answer(request);
       discardRest(request.raw, this.#doors.clock);
-      reply.status(status).headers({ ...headers, 'content-type': type }).send(content);
+      reply.status(status).headers({ ...headers, 'content-type': type }).send(status === 304 ? undefined : content);
     } catch (thrown) {
       const error = toServiceError(thrown);
       if (error.code === 'INTERNAL') this.#doors.log.error({ requestId: request.id, err: thrown }, 'metadata could not be given');

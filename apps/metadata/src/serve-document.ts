@@ -17,9 +17,13 @@ export interface ServedDocument {
 export async function serveDocument(metadata: InstanceMetadata, request: MetadataRequest, facts: InstanceFacts, wanted: DocumentRequest): Promise<ServedDocument> {
   const wait = changeWaitOf(request.url);
   const document = wait === null ? await metadata.document(facts, wanted) : await whileConnected(request, (signal) => metadata.documentAfter(facts, wanted, wait, signal));
+  return sentTo(request.headers['if-none-match'], document);
+}
+
+/** To a client that has what is named in If-None-Match. */
+export function sentTo(known: string | undefined, document: MetadataDocument): ServedDocument {
   const { type, etag } = document;
-  const known = request.headers['if-none-match'];
-  if (known !== undefined && namesTag(known, etag)) return { status: 304, type, content: '', headers: { etag } };
+  if (known !== undefined && (known === etag || namesTag(known, etag))) return { status: 304, type, content: '', headers: { etag } };
   return { status: 200, type, content: document.content(), headers: { etag } };
 }
 

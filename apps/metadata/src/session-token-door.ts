@@ -17,6 +17,8 @@ import type { SessionTokens } from './session-tokens.ts';
 export const TOKEN_HEADER = 'X-aws-ec2-metadata-token';
 export const TTL_HEADER = 'X-aws-ec2-metadata-token-ttl-seconds';
 
+const TOKEN_NAME = TOKEN_HEADER.toLowerCase();
+
 type Headers = Readonly<Record<string, string>>;
 
 /** What of an instance decides. */
@@ -56,14 +58,18 @@ export class SessionTokenDoor {
    * @throws ServiceError UNAUTHENTICATED: none was shown and one is required, or it is not good
    */
   admit(request: MetadataRequest, instance: Guarded): Headers {
-    const rule = this.#ruleOf(instance);
-    if (rule === 'off') return NO_HEADERS;
+    if (this.admitsAnyone(request, instance)) return NO_HEADERS;
     const [token, ...others] = valuesOf(request, TOKEN_HEADER);
-    if (token === undefined && rule === 'optional') return NO_HEADERS;
     const secondsLeft = token === undefined || others.length > 0 ? null : this.#tokens.secondsLeft(instance.uuid, token);
     if (secondsLeft !== null) return { [TTL_HEADER.toLowerCase()]: String(secondsLeft) };
     const problem = token === undefined ? `${TOKEN_HEADER} header is missing from request.` : 'The session token is not of this instance, or no longer good.';
     throw new ServiceError('UNAUTHENTICATED', `${problem} PUT /latest/api/token with ${TTL_HEADER} gives one.`);
+  }
+
+  /** Nothing about tokens is to be decided: there are none, or none was shown and none is needed. */
+  admitsAnyone({ headers }: Pick<MetadataRequest, 'headers'>, instance: Guarded): boolean {
+    const rule = this.#ruleOf(instance);
+    return rule === 'off' || (rule === 'optional' && headers[TOKEN_NAME] === undefined);
   }
 
   #ruleOf({ metadataTokens }: Guarded): MetadataTokens {

@@ -8,14 +8,15 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { HttpException, type DynamicModule, type INestApplicationContext, type LoggerService, type Type } from '@nestjs/common';
 import { ServiceError, isServiceError, toServiceError, type ErrorCode } from '@gatehouse/errors/service-error';
+import { answerFirst } from './first-answers.ts';
+import type { AnswerFirst } from './first-answers.ts';
+import { loggedPath } from './logged-path.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import { isSecretName } from './redact.ts';
 
 type Module = Type<unknown> | DynamicModule;
 
-/** Anyone may ask for a path of any length; a line tells this much of it. */
-const LOGGED_PATH_LENGTH_MAX = 256;
 /** A request's head must be whole within this, and the request within that, however slowly they drip. */
 const HEAD_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -45,6 +46,8 @@ export interface HttpAppOptions {
   readonly bodyBytesMax?: number;
   /** Turns a refusal into the answer that this app's clients understand; they may be others at other paths. */
   readonly renderError: (error: ServiceError, request: RefusedRequest) => ErrorAnswer;
+  /** What is ready to be sent, without a route. */
+  readonly answerFirst?: AnswerFirst;
 }
 
 /** Of a request that is refused, before or after it was given to a route. */
@@ -96,7 +99,9 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
   });
   const fastify = app.getHttpAdapter().getInstance();
   fastify.server.maxConnections = CONNECTIONS_MAX;
+  const leaveToRoutes = options.answerFirst === undefined ? () => {} : answerFirst(fastify.server, options.answerFirst, { log, seconds });
   fastify.addHook('preClose', (done) => {
+    leaveToRoutes();
     setTimeout(() => fastify.server.closeAllConnections(), CLOSE_WAIT_MS).unref();
     done();
   });
@@ -131,16 +136,7 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
 /** The path as routes see it, or its route's pattern where a part of the path has a secret's name (`:token`). */
 function pathForLog(url: string, route: string | undefined, params: unknown): string | undefined {
   const isSecret = typeof params === 'object' && params !== null && Object.keys(params).some(isSecretName);
-  return isSecret ? route : decoded(url.split('?', 1)[0] ?? '').slice(0, LOGGED_PATH_LENGTH_MAX);
-}
-
-/** Secrets are looked for in what is logged, and none may hide behind percent signs. */
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path.replaceAll(/%[0-9a-f]{2}/gi, (code) => String.fromCodePoint(Number.parseInt(code.slice(1), 16)));
-  }
+  return isSecret ? route : loggedPath(url);
 }
 
 /** Starts listening; resolves with the base URL, whose port is the real one when `port` was 0. */

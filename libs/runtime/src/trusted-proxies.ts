@@ -79,6 +79,7 @@ const MAPPED_IPV4 = /^::ffff:(?=[\d.]+$)(?=.*\.)/;
 
 /** An IP address in its usual spelling, without port, brackets and zone; IPv4 also where it came as IPv6. null for anything else. */
 export function readAddress(text: string): string | null {
+  if (isIP(text) === 4) return text;
   const [, inBrackets, beforePort] = /^\s*(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})\s*$/.exec(text) ?? [];
   const address = (inBrackets ?? beforePort ?? text).trim().replace(/%.*$/s, '');
   const ip = canonicalIp(address);

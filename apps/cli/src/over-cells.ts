@@ -16,6 +16,8 @@ interface RunningCell {
   readonly migration: CellMigration;
   total: Batch;
   failure: string | null;
+  /** A batch came back as large as it may be: there is more than one of them takes. */
+  hasMore: boolean;
 }
 
 export interface OverCellsOptions {
@@ -35,13 +37,13 @@ export class OverCells implements Migration {
   /** `cells`: by name. */
   constructor(name: string, cells: ReadonlyMap<string, CellMigration>, options: OverCellsOptions) {
     this.name = name;
-    this.#cells = [...cells].map(([cell, migration]) => ({ name: cell, migration, total: NOTHING, failure: null }));
+    this.#cells = [...cells].map(([cell, migration]) => ({ name: cell, migration, total: NOTHING, failure: null, hasMore: false }));
     this.#options = options;
   }
 
   async run(count: number): Promise<Outcome> {
     let active = this.#cells.filter(({ failure }) => failure === null);
-    if (this.#options.isUnlimited) return this.#round(active.flatMap((cell) => (cell.migration.hasLanes ? Array<RunningCell>(LANES).fill(cell) : [cell])), () => count);
+    if (this.#options.isUnlimited) return this.#round(active.flatMap((cell) => Array<RunningCell>(lanesOf(cell)).fill(cell)), () => count);
     let total: Batch = NOTHING;
     const failures: Failure[] = [];
     while (active.length > 0 && !this.#options.signal.aborted) {
@@ -71,6 +73,7 @@ export class OverCells implements Migration {
         const batch = await cell.migration.batch(Math.min(shareOf(index), BATCH_ROWS));
         if (batch.found === 0) finished.add(cell.name);
         cell.total = sum(cell.total, batch);
+        if (batch.found >= BATCH_ROWS) cell.hasMore = true;
         batches.push(batch);
         this.#options.onBatch(batch);
       } catch (error) {
@@ -82,4 +85,9 @@ export class OverCells implements Migration {
     }));
     return { batches, failures, finished };
   }
+}
+
+/** One where a batch may take all there is: two would share it, and tell of it in two lines. */
+function lanesOf({ migration, hasMore }: RunningCell): number {
+  return migration.hasLanes && hasMore ? LANES : 1;
 }

@@ -202,8 +202,9 @@ describe('standalone', function () {
     }
   });
 
-  it('is quiet in its log when nothing is wrong', () => {
-    assert.equal(first.stderr, '');
+  it('is quiet in its log when nothing is wrong, and told once of the signature that was', () => {
+    const lines = first.stderr.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.deepEqual(lines.map(({ level, app, problem }) => [level, app, problem]), [['warn', 'metadata', 'Invalid proxy request signature.']]);
   });
 
   it('drains and exits 0 within 5 s of Ctrl-C, consoles open or not, leaving no lock', async () => {

@@ -101,6 +101,15 @@ export class ConsoleCrowd {
     return this.#places.flatMap(({ console }) => (console !== null && console.end === null ? [console] : []));
   }
 
+  /** Resolves when no more than `count` users have an open console: a socket's end is heard after whatever ended it is over. */
+  async shrinkTo(count: number, withinMs: number): Promise<void> {
+    const deadline = Date.now() + withinMs;
+    while (this.open.length > count) {
+      assert.ok(Date.now() < deadline, `${this.open.length} consoles are open after ${withinMs} ms, and not ${count}`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+
   /** What users were told who lost their console since the last fill: `code reason` to how many. */
   get told(): ReadonlyMap<string, number> {
     const told = new Map<string, number>();

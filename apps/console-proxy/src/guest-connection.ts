@@ -4,7 +4,7 @@
  * through; a client that does not get through in time, or says what is no RFB, ends it with words.
  */
 import type { Duplex } from 'node:stream';
-import { readBytes, type ByteReader } from './byte-reader.ts';
+import { readBytes, type ByteReader } from '@gatehouse/console-stream/byte-reader';
 import { GreetedHost } from './dial/greeted-host.ts';
 import type { RfbGreeting } from './dial/rfb-greeting.ts';
 

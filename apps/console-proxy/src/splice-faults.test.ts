@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { handleOf, readBytes, readEvents } from './byte-reader.ts';
+import { handleOf, readBytes, readEvents } from '@gatehouse/console-stream/byte-reader';
 import { flood, startGuest, type TestGuest } from './test-guests.ts';
 import { TestProxies, until } from './test-proxy.ts';
 import { clientFrame } from './websocket/client-frame.ts';

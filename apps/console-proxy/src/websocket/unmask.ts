@@ -3,7 +3,7 @@
  * what lies in the relay's memory goes by sixteen bytes, and long pieces elsewhere by 32-bit words, for the byte loop costs
  * four times as much as that. So is what it would cost to make a view for each frame: one read has one, and a frame is two numbers.
  */
-import { relayMemory, type RelayMemory } from '../relay-memory.ts';
+import { relayMemory, type RelayMemory } from '@gatehouse/console-stream/relay-memory';
 
 const WORDS_FROM = 32;
 const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;

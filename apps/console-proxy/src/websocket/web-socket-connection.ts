@@ -4,7 +4,7 @@
  * what it may hold for a peer that never reads is thus one piece plus the socket's own buffer.
  */
 import type { Duplex } from 'node:stream';
-import { readBytes, type ByteReader } from '../byte-reader.ts';
+import { readBytes, type ByteReader } from '@gatehouse/console-stream/byte-reader';
 import { FrameParser, OPCODE, type FrameSink } from './frame-parser.ts';
 import { closeFrame, frame, frameAround, frameHeader } from './frame-writer.ts';
 

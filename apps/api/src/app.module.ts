@@ -48,7 +48,6 @@ import { ConsoleSessionsController } from './rest/v1/console-sessions.controller
 import { OpenApiController } from './rest/v1/openapi.controller.ts';
 import { V1KeyPairsController } from './rest/v1/key-pairs.controller.ts';
 import { isV1, problemOf } from './rest/v1/problem.ts';
-import { VersionsController } from './rest/versions.controller.ts';
 import { SessionFeed } from './session-feed.ts';
 
 export interface ApiResources {
@@ -83,7 +82,7 @@ export class ApiModule {
     return {
       module: ApiModule,
       controllers: [
-        ...[VersionsController, KeyPairsController, ConsolesController, ServerActionsController, ServersController],
+        ...[KeyPairsController, ConsolesController, ServerActionsController, ServersController],
         ...[KeyPairQuotaController, ConsoleAuthTokensController, OpenApiController, ConsoleSessionsController, V1KeyPairsController],
         ...INSTANCE_CONTROLLERS,
       ],

@@ -135,10 +135,17 @@ describe('the HTTP edge of the API', function () {
   });
 
   it('answers the version documents without a token', async () => {
-    for (const path of ['/', '/v2.1', '/v2.1/']) assert.equal((await api.ask('GET', path, { token: null })).status, 200, path);
+    for (const path of ['/', '/v2', '/v2/', '/v2.1', '/v2.1/', '/v2.1?x=1']) assert.equal((await api.ask('GET', path, { token: null })).status, 200, path);
     const { versions } = (await api.ask('GET', '/', { token: null })).json as { versions: { id: string; links: { href: string }[] }[] };
-    assert.deepEqual(versions.map(({ id }) => id), ['v2.1']);
-    assert.equal(versions[0]?.links[0]?.href, `${api.url}/v2.1/`);
+    assert.deepEqual(versions.map(({ id, links }) => [id, links[0]?.href]), [['v2.0', `${api.url}/v2/`], ['v2.1', `${api.url}/v2.1/`]]);
+  });
+
+  it('offers its versions on a path of none of them, also without a token', async () => {
+    for (const path of ['/v3', '/v2.1x', '/os-keypairs?limit=1']) {
+      const answer = await api.ask('GET', path, { token: null });
+      const { choices } = answer.json as { choices: { id: string; links: { href: string }[] }[] };
+      assert.deepEqual([answer.status, choices.map(({ id }) => id), choices[1]?.links[0]?.href], [300, ['v2.0', 'v2.1'], `${api.url}/v2.1${path.split('?')[0]}`]);
+    }
   });
 
   it('answers under a listed name, with links of that name', async () => {

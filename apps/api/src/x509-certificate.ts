@@ -30,7 +30,7 @@ export function parseX509(text: string): X509Key {
 
 function readCertificate(text: string): X509Certificate {
   try {
-    return new X509Certificate(text);
+    return new X509Certificate(text.trim());
   } catch (cause) {
     throw invalid('the certificate could not be read', cause);
   }

@@ -11,8 +11,9 @@ import type { RawRequest } from './api-call.ts';
 import type { HostGuard } from './host-guard.ts';
 import { readJson } from './json.ts';
 import { NEW_HEADER, OLD_HEADER, OLDEST, readMicroversion, unsupportedVersion } from './microversion.ts';
+import type { Microversion } from './microversion.ts';
 import { isV1 } from './v1/problem.ts';
-import { versionDocument } from './versions.controller.ts';
+import { versionDocumentOf } from './version-documents.ts';
 
 /** Requests being answered at once; more are told to come back. */
 export const REQUESTS_MAX = 512;
@@ -20,6 +21,10 @@ export const REQUESTS_MAX = 512;
 export interface HttpEdge {
   readonly identity: Identity;
   readonly guard: HostGuard;
+}
+
+interface HeaderSink {
+  header(name: string, value: string | string[]): unknown;
 }
 
 /** Call before the application initialises its routes. */
@@ -40,7 +45,12 @@ export function prepareHttpEdge(app: NestFastifyApplication, { identity, guard }
     reply.header('x-compute-request-id', request.id);
     guard(headerOf(request, 'host'));
     if (underWay > REQUESTS_MAX) throw new ServiceError('UNAVAILABLE', 'Too many requests are being answered; try again in a second');
-    if (isRoot(request) || isDocument(request)) return;
+    const document = versionDocumentOf(request);
+    if (document !== null) {
+      if (isMicroversioned(request)) answerInMicroversion(request, reply);
+      return reply.code(document.status).send(document.body);
+    }
+    if (isOpenApi(request)) return;
     if (isV1(request)) {
       const caller = await identity.authenticate(headerOf(request, 'x-auth-token'));
       reply.header('cache-control', 'no-store');
@@ -51,27 +61,27 @@ export function prepareHttpEdge(app: NestFastifyApplication, { identity, guard }
       keepCall(request, readCall(request, await identity.authenticate(headerOf(request, 'x-auth-token')), OLDEST));
       return;
     }
-    const caller = isOpen(request) ? null : await identity.authenticate(headerOf(request, 'x-auth-token'));
-    const asked = readMicroversion(headerOf(request, NEW_HEADER), headerOf(request, OLD_HEADER));
-    reply.header(NEW_HEADER, `compute ${asked.text}`).header(OLD_HEADER, asked.text);
-    reply.header('vary', ['OpenStack-API-Version', 'X-OpenStack-Nova-API-Version']);
-    if (!asked.supported) throw unsupportedVersion(asked);
-    if (caller !== null) keepCall(request, readCall(request, caller, asked.version));
+    const caller = await identity.authenticate(headerOf(request, 'x-auth-token'));
+    keepCall(request, readCall(request, caller, answerInMicroversion(request, reply)));
   });
-  fastify.get('/v2.1/', async (request) => versionDocument(request));
+}
+
+/** The microversion that is asked for, which the answer's headers name from here on, also where it is refused for being out of range. */
+function answerInMicroversion(request: RawRequest, reply: HeaderSink): Microversion {
+  const asked = readMicroversion(headerOf(request, NEW_HEADER), headerOf(request, OLD_HEADER));
+  reply.header(NEW_HEADER, `compute ${asked.text}`);
+  reply.header(OLD_HEADER, asked.text);
+  reply.header('vary', ['OpenStack-API-Version', 'X-OpenStack-Nova-API-Version']);
+  if (!asked.supported) throw unsupportedVersion(asked);
+  return asked.version;
 }
 
 /** How /v1 is asked, for those who have no token yet. */
-function isDocument(request: RawRequest): boolean {
+function isOpenApi(request: RawRequest): boolean {
   return /^\/v1\/openapi\.json(\?|$)/.test(request.url);
 }
 
-/** The list of versions, which is older than microversions. */
-function isRoot(request: RawRequest): boolean {
-  return /^\/(\?|$)/.test(request.url);
-}
-
-/** A version's document is for those who have no token yet. */
-function isOpen(request: RawRequest): boolean {
-  return /^\/v2\.1\/?(\?|$)/.test(request.url);
+/** The list of versions and the API before microversions know nothing of them. */
+function isMicroversioned(request: RawRequest): boolean {
+  return /^\/v2\.1(?:[/?]|$)/.test(request.url);
 }

@@ -44,7 +44,7 @@ const CREATE_LEGACY = createSchema({ name: LEGACY_NAME, public_key: TEXT }, ['na
 const CREATE_2_1 = createSchema({ name: OLD_NAME, public_key: TEXT }, ['name']);
 const CREATE_2_2 = createSchema({ name: OLD_NAME, type: TYPE, public_key: TEXT }, ['name']);
 const CREATE_2_10 = createSchema({ name: OLD_NAME, type: TYPE, public_key: TEXT, user_id: TEXT }, ['name']);
-const CREATE_2_92 = createSchema({ name: NAME, type: TYPE, public_key: TEXT, user_id: TEXT }, ['public_key', 'name']);
+const CREATE_2_92 = createSchema({ name: NAME, type: TYPE, public_key: TEXT, user_id: TEXT }, ['name', 'public_key']);
 
 export function createKeyPairBody(version: Microversion): RequestCheck<CreateKeyPairBody> {
   if (version >= 92) return CREATE_2_92;

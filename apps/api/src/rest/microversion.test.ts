@@ -7,10 +7,18 @@ import { readMicroversion } from './microversion.ts';
 
 describe('a microversion', () => {
   it('is the oldest where none is asked for, or another service\'s', () => {
-    for (const header of [undefined, '', 'identity 3.0', 'compute', 'compute 2.3 4']) assert.equal(readMicroversion(header, undefined).text, '2.1', header);
+    for (const header of [undefined, '', 'identity 3.0', 'compute', 'compute2.3']) assert.equal(readMicroversion(header, undefined).text, '2.1', header);
   });
 
-  it('is that of the newer header where both say one', () => {
+  it('is refused where it is none', () => {
+    for (const text of ['LATEST', '2.3 4', '2.01', '2', 'abc']) assert.throws(() => readMicroversion(`compute ${text}`, undefined), /invalid format/, text);
+    for (const text of [',', '2.5,', 'LATEST']) assert.throws(() => readMicroversion(undefined, text), /invalid format/, text);
+  });
+
+  it('is that of the newer header where both say one, and the last of several', () => {
+    assert.equal(readMicroversion('compute 2.2, compute 2.10', undefined).version, 10);
+    assert.equal(readMicroversion(undefined, '2.2, 2.10').version, 10);
+    assert.equal(readMicroversion('identity 3.0', '2.10').version, 10);
     assert.equal(readMicroversion('compute 2.2', '2.35').version, 2);
     assert.equal(readMicroversion('identity 3.0, Compute 2.35', undefined).version, 35);
     assert.equal(readMicroversion(undefined, '2.35').version, 35);

@@ -1,7 +1,7 @@
 /**
  * Nova's microversions: one number a request (`2.35`) that says which shapes the caller knows. Asked for
  * in `OpenStack-API-Version: compute 2.35` or the older `X-OpenStack-Nova-API-Version: 2.35`; without
- * either it is the oldest, 2.1. The new header wins where both are sent.
+ * either it is the oldest, 2.1. The new header wins where both name one, and of several the last.
  */
 import { HttpException } from '@nestjs/common';
 import { ServiceError } from '@gatehouse/errors/service-error';
@@ -27,9 +27,9 @@ export interface VersionAsked {
  * of range is returned as unsupported, because its 406 answer still carries the version headers.
  */
 export function readMicroversion(newHeader: string | undefined, oldHeader: string | undefined): VersionAsked {
-  const asked = computeVersionOf(newHeader) ?? (newHeader === undefined ? oldHeader?.trim() : undefined);
-  if (asked === undefined || asked === '') return versionOf(OLDEST);
-  if (asked.toLowerCase() === 'latest') return versionOf(NEWEST);
+  const asked = computeVersionOf(newHeader) ?? lastOf(oldHeader);
+  if (asked === undefined) return versionOf(OLDEST);
+  if (asked === 'latest') return versionOf(NEWEST);
   const match = /^([1-9]\d{0,5})\.([1-9]\d{0,5}|0)$/.exec(asked);
   if (match === null) {
     const shown = asked.slice(0, 40);
@@ -58,11 +58,13 @@ function versionOf(version: Microversion): VersionAsked {
 }
 
 /** `identity 3.0, compute 2.35` -> `2.35`; other services' versions are not ours to read. */
-function computeVersionOf(header: string | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  for (const part of header.slice(0, 1000).split(',')) {
-    const words = part.trim().split(/\s+/);
-    if (words[0]?.toLowerCase() === 'compute' && words.length === 2) return words[1];
-  }
-  return undefined;
+function computeVersionOf(header = ''): string | undefined {
+  const parts = header.slice(0, HEADER_CHARS_MAX).split(',');
+  return parts.map((part) => /^compute\s+(.+)$/i.exec(part.trim())?.[1]).findLast((version) => version !== undefined);
 }
+
+function lastOf(header = ''): string | undefined {
+  return header.trim() === '' ? undefined : header.slice(0, HEADER_CHARS_MAX).split(',').at(-1)?.trim();
+}
+
+const HEADER_CHARS_MAX = 1_000;

@@ -6,6 +6,6 @@ export const API_PREFIXES: readonly string[] = ['v2.1', 'v2.1/:projectId(^[0-9a-
 
 /**
  * The API before microversions, which Nova still serves beside the other: always as 2.1, with looser bodies. Here it is for
- * key pairs alone, for the scripts that import them, so no version document names it.
+ * key pairs alone, for the scripts that import them.
  */
 export const LEGACY_PREFIXES: readonly string[] = ['v2', 'v2/:projectId(^[0-9a-f-]+$)'];

@@ -3,7 +3,10 @@
  * of their own, from their bundles, over a RabbitMQ and a PostgreSQL of their own. What each of them spends is read from
  * the kernel, PostgreSQL's backends and the broker's helpers included.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { freePort } from '../test/servers/free-port.ts';
 import { startOwnPostgresql } from '../test/servers/postgresql.ts';
@@ -11,6 +14,7 @@ import { startOwnRabbitmq } from '../test/servers/rabbitmq.ts';
 import { runCommand } from '../test/servers/server-process.ts';
 import { ComputeClient } from '../test/house/compute-client.ts';
 import { buildBundles, bundleOf, FiveProcesses } from '../test/house/five-processes.ts';
+import { allProcesses, childrenOf, treeCpuMs } from './tree-cpu.ts';
 
 export const HOST = 'compute-1';
 const SERVICES = ['api', 'consoleauth', 'compute-agent', 'console-proxy'] as const;
@@ -22,9 +26,10 @@ export const PARTS: readonly Part[] = [...SERVICES, 'database', 'broker'];
 /** CPU milliseconds of each part since it began. */
 export type Cpu = Readonly<Record<Part, number>>;
 
-/** The kernel counts in hundredths of a second. */
-const MS_A_TICK = 10;
 const MACHINES_AT_ONCE = 8;
+/** Whose links are made: several users of one project, who share its machines. */
+const USERS = 25;
+const MINTS_AT_ONCE_MAX = 64;
 const BROKER_EXCHANGE = 'gatehouse';
 
 export interface ConsoleHouse {
@@ -33,6 +38,12 @@ export interface ConsoleHouse {
   readonly brokerUrl: string;
   readonly cell: pg.Pool;
   readonly machines: readonly string[];
+  /** An empty one beside the house's, on the same server. @returns its URL */
+  createDatabase(): Promise<string>;
+  /** The access URL of a screen: links, and so users, are spread over the machines and users by their number. */
+  mint(index: number): Promise<string>;
+  /** Resolves when no session is open any more. */
+  released(): Promise<void>;
   cpu(): Cpu;
   stop(): Promise<void>;
 }
@@ -46,17 +57,29 @@ export async function startConsoleHouse({ machines, env = {} }: { readonly machi
   for (const service of SERVICES) await processes.startBeside(service, service, { ...(service === 'compute-agent' ? agent : {}), ...envOf(service, env) });
   await processes.awaitReady(SERVICES);
   const cell = new pg.Pool({ connectionString: cellDatabaseUrl, max: 2 });
+  const connections = new Agent({ keepAlive: true, maxSockets: MINTS_AT_ONCE_MAX });
+  const ids = await makeMachines(new ComputeClient(processes.apiUrl), machines);
   return {
-    ...{ apiUrl: processes.apiUrl, proxyUrl: processes.proxyUrl, brokerUrl: rabbitmq.url, cell },
-    machines: await makeMachines(new ComputeClient(processes.apiUrl), machines),
+    ...{ apiUrl: processes.apiUrl, proxyUrl: processes.proxyUrl, brokerUrl: rabbitmq.url, cell, machines: ids },
+    createDatabase: () => postgresql.createDatabase(),
+    mint: (index) => mint(`${processes.apiUrl}/v2.1/servers/${ids[index % ids.length]}/remote-consoles`, `user-${index % USERS}:demo`, connections),
+    released: () => released(cell),
     cpu: readCpu,
     async stop() {
+      connections.destroy();
       await processes.stopAll();
       await cell.end();
       await rabbitmq.stop();
       await postgresql.stop();
     },
   };
+}
+
+/** What has each service write a CPU profile into that folder when it stops. */
+export function profiled(folder: string | undefined): Record<string, string> {
+  if (folder === undefined) return {};
+  mkdirSync(folder, { recursive: true });
+  return { NODE_OPTIONS: `--require ${fileURLToPath(new URL('cpu-profile.cjs', import.meta.url))}`, BENCH_PROFILE_DIR: resolve(folder) };
 }
 
 /** `NAME@service=value` is told to that service alone. */
@@ -82,36 +105,41 @@ async function makeMachines(compute: ComputeClient, count: number): Promise<read
   return ids;
 }
 
-interface ProcessStat {
-  readonly pid: number;
-  readonly parent: number;
-  /** Its own time, and that of its children that are gone. */
-  readonly cpuMs: number;
+function mint(url: string, user: string, agent: Agent): Promise<string> {
+  const body = JSON.stringify({ remote_console: { protocol: 'vnc', type: 'novnc' } });
+  const headers = { 'x-auth-token': user, 'openstack-api-version': 'compute 2.90', 'content-type': 'application/json', 'content-length': body.length };
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { method: 'POST', headers, agent }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      response.on('end', () => {
+        const answer = JSON.parse(text) as { remote_console?: { url: string } };
+        if (answer.remote_console === undefined) reject(new Error(text));
+        else resolve(answer.remote_console.url);
+      });
+    });
+    asked.on('error', reject);
+    asked.end(body);
+  });
+}
+
+async function released(cell: pg.Pool): Promise<void> {
+  for (;;) {
+    const { rows } = await cell.query<{ open: number }>('SELECT count(*)::integer AS open FROM console_sessions WHERE ended_at IS NULL');
+    if (rows[0]?.open === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 /** Of the processes that this one has started, and theirs. */
 export function readCpu(): Cpu {
-  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => statOf(Number(pid)) ?? []);
+  const all = allProcesses();
   const cpu = Object.fromEntries([...MEASURED, 'database', 'broker'].map((part) => [part, 0])) as Record<Part, number>;
-  const add = ({ pid, cpuMs }: ProcessStat, part: Part): void => {
-    cpu[part] += cpuMs;
-    for (const child of all) if (child.parent === pid) add(child, part);
-  };
-  for (const child of all) {
-    const part = child.parent === process.pid ? partOf(child.pid) : null;
-    if (part !== null) add(child, part);
+  for (const pid of childrenOf(process.pid, all)) {
+    const part = partOf(pid);
+    if (part !== null) cpu[part] += treeCpuMs(pid, all);
   }
   return cpu;
-}
-
-function statOf(pid: number): ProcessStat | null {
-  try {
-    const fields = (readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1] ?? '').split(' ');
-    const ticks = fields.slice(11, 15).reduce((sum, each) => sum + Number(each), 0);
-    return { pid, parent: Number(fields[1]), cpuMs: ticks * MS_A_TICK };
-  } catch {
-    return null; // it has ended meanwhile
-  }
 }
 
 function partOf(pid: number): Part | null {

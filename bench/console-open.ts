@@ -6,24 +6,23 @@
  *   npx tsx bench/console-open.ts [--count 600] [--rounds 3] [--tokens 1000,1000000] [--in-flight 1,32] [--profile folder]
  *
  * CPU is user and system time of all processes of each part, PostgreSQL's backends included; it is the sturdy figure, rates
- * and milliseconds are those of a machine that does other things too. The consoles of a round stay open
- * until all are, so that closing them is not counted. Links, and so users, are spread over 50 machines and 25 users.
+ * and milliseconds are those of a machine that does other things too. The consoles of a round stay open until all are, and no step
+ * begins before the house is idle, so that closing them is not counted. What is counted is warm: rounds go before until their
+ * figure no longer falls (until-steady.ts). Links are spread over 50 machines and 25 users. Beside others: console-connect.ts.
  * `--profile` has each service write a CPU profile into that folder when it stops. With several numbers of `--tokens` (unexpired ones of other machines) the last line says what growth costs: it must not.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import { Agent, request } from 'node:http';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { createAmqpTransport } from '@gatehouse/rpc/amqp-transport';
 import { createClient } from '@gatehouse/rpc/client';
 import { newContext } from '@gatehouse/rpc/context';
-import { BROKER_EXCHANGE, cpuPerCall, describeParts, fillTokens, inFlightOf, PARTS, quantile, startConsoleHouse } from './console-house.ts';
+import { BROKER_EXCHANGE, cpuPerCall, describeParts, fillTokens, inFlightOf, PARTS, profiled, quantile, startConsoleHouse } from './console-house.ts';
 import type { Cpu, Part, Run } from './console-house.ts';
 import { visit } from './console-visitor.ts';
 import type { Visitor } from './console-visitor.ts';
+import { awaitIdle } from './tree-cpu.ts';
+import { untilSteady } from './until-steady.ts';
 
 const { values } = parseArgs({
   options: {
@@ -36,7 +35,8 @@ const { values } = parseArgs({
 });
 const [count, rounds] = [Number(values.count), Number(values.rounds)];
 const [tokenCounts, inFlights] = [values.tokens, values['in-flight']].map((list) => list.split(',').map(Number)) as [number[], number[]];
-const [MACHINES, USERS] = [50, 25];
+const MACHINES = 50;
+const WARM_ROUNDS_MAX = 12;
 /** CPU milliseconds a call; p95 in milliseconds; calls a second. */
 const GOALS = { mint: { cpu: 3.5 }, claim: { cpu: 1.5 }, connect: { cpu: 2.5, p95: 50, rate: 400 } };
 type Step = keyof typeof GOALS;
@@ -55,10 +55,10 @@ interface Figures {
 const house = await startConsoleHouse({ machines: MACHINES, env: profiled(values.profile) });
 const transport = createAmqpTransport({ url: house.brokerUrl, exchange: BROKER_EXCHANGE, connectionName: 'bench' });
 const auth = createClient(consoleauth, transport);
-const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 
 try {
-  await roundOf(8); // everything is loaded and compiled
+  const cold = await untilSteady(async () => Object.values(await roundOf(Math.max(...inFlights))).reduce((sum, { cpuMs }) => sum + cpuMs, 0), WARM_ROUNDS_MAX);
+  console.log(`mint, claim and connect before they were warm: ${cold.map((ms) => ms.toFixed(2)).join(', ')} ms of CPU`);
   const cpuOf = new Map<Step, number[]>();
   for (const tokens of tokenCounts) {
     await fillTokens(house.cell, tokens);
@@ -77,7 +77,6 @@ try {
     console.log(`CPU with ${tokenCounts.at(-1)} tokens beside that with ${tokenCounts[0]}: ${[...cpuOf].map(([step, all]) => `${step} ${growth(all).toFixed(2)} x`).join(', ')}`);
   }
 } finally {
-  agent.destroy();
   await transport.close();
   await house.stop();
 }
@@ -85,7 +84,7 @@ try {
 /** Links are made, claimed, and then opened: `count` of each. */
 async function roundOf(inFlight: number): Promise<Record<Step, Figures>> {
   const urls: string[] = [];
-  const mint = await measure('mint', () => inFlightOf(range(count), inFlight, async (index) => void urls.push(await mintUrl(index))));
+  const mint = await measure('mint', () => inFlightOf(range(count), inFlight, async (index) => void urls.push(await house.mint(index))));
   const claims: string[] = [];
   const claim = await measure('claim', () => inFlightOf(urls, inFlight, async (url) => {
     const sessionId = randomUUID();
@@ -93,11 +92,18 @@ async function roundOf(inFlight: number): Promise<Record<Step, Figures>> {
     claims.push(sessionId);
   }));
   await inFlightOf(claims, 8, async (id) => void (await auth.release({ proxy: 'bench', session: { id, claim: id, bytesIn: 0, bytesOut: 0 }, reason: 'client_closed' }, newContext())));
+  await awaitIdle(spentMs);
   const visitors: Visitor[] = [];
   const connect = await measure('connect', () => inFlightOf(urls, inFlight, async (url) => void visitors.push(await visit(url))));
   await Promise.all(visitors.map((visitor) => visitor.leave()));
-  await released();
+  await house.released();
+  await awaitIdle(spentMs);
   return { mint, claim, connect };
+}
+
+function spentMs(): number {
+  const cpu = house.cpu();
+  return PARTS.reduce((sum, part) => sum + cpu[part], 0);
 }
 
 async function measure(step: Step, work: () => Promise<Run>): Promise<Figures> {
@@ -108,42 +114,6 @@ async function measure(step: Step, work: () => Promise<Run>): Promise<Figures> {
   const asking = step === 'claim' ? (own.user + own.system) / 1_000 / count : 0;
   const parts = `${step === 'claim' ? `the asking side ${asking.toFixed(2)}, ` : ''}${describeParts(before, after, count)}`;
   return { cpuMs: asking + cpuPerCall(before, after, COUNTED[step], count), parts, run };
-}
-
-function mintUrl(index: number): Promise<string> {
-  const id = house.machines[index % MACHINES];
-  const body = JSON.stringify({ remote_console: { protocol: 'vnc', type: 'novnc' } });
-  const headers = { 'x-auth-token': 'admin:demo', 'openstack-api-version': 'compute 2.90', 'content-type': 'application/json', 'content-length': body.length };
-  // The machines are the project's; its users share them.
-  headers['x-auth-token'] = `user-${index % USERS}:demo`;
-  return new Promise((resolve, reject) => {
-    const asked = request(`${house.apiUrl}/v2.1/servers/${id}/remote-consoles`, { method: 'POST', headers, agent }, (response) => {
-      let text = '';
-      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      response.on('end', () => {
-        const answer = JSON.parse(text) as { remote_console?: { url: string } };
-        if (answer.remote_console === undefined) reject(new Error(text));
-        else resolve(answer.remote_console.url);
-      });
-    });
-    asked.on('error', reject);
-    asked.end(body);
-  });
-}
-
-/** Resolves when no session is open any more. */
-async function released(): Promise<void> {
-  for (;;) {
-    const { rows } = await house.cell.query<{ open: number }>('SELECT count(*)::integer AS open FROM console_sessions WHERE ended_at IS NULL');
-    if (rows[0]?.open === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
-function profiled(folder: string | undefined): Record<string, string> {
-  if (folder === undefined) return {};
-  mkdirSync(folder, { recursive: true });
-  return { NODE_OPTIONS: `--require ${fileURLToPath(new URL('cpu-profile.cjs', import.meta.url))}`, BENCH_PROFILE_DIR: resolve(folder) };
 }
 
 function tokenOf(url: string): string {

@@ -13,14 +13,18 @@ export interface Visitor {
   leave(): Promise<void>;
 }
 
-/** Resolves with the first byte that the machine sends. Rejects with the proxy's words. */
+/**
+ * Resolves with the first byte that the machine sends. Rejects with the proxy's words. A token in the fragment is offered as a
+ * subprotocol, as our pages do; a link without a fragment is asked for as it stands.
+ */
 export function visit(accessUrl: string): Promise<Visitor> {
-  const { hostname, port, hash } = new URL(accessUrl);
-  const token = new URLSearchParams(hash.slice(1)).get('token') ?? '';
+  const { hostname, port, hash, pathname, search } = new URL(accessUrl);
+  const token = new URLSearchParams(hash.slice(1)).get('token');
+  const [path, protocols] = token === null ? [pathname + search, 'binary'] : ['/websockify', `binary, token.${token}`];
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });
   socket.write(
-    `GET /websockify HTTP/1.1\r\nHost: ${hostname}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-      `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: binary, token.${token}\r\n\r\n`,
+    `GET ${path} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: ${protocols}\r\n\r\n`,
   );
   return new Promise((resolve, reject) => {
     let head: Buffer | null = Buffer.alloc(0);

@@ -6,7 +6,8 @@
  * its task before, and an agent that is started again goes on with the tasks that concern no other host.
  */
 import type { InstanceChanges, InstancesStore, StoredInstance } from '@gatehouse/cell-db/instances-store';
-import type { AttachOpen, GuestConsole } from '@gatehouse/console-stream/attach-call';
+import type { AttachOpen } from '@gatehouse/console-stream/attach-call';
+import type { GuestConsole } from '@gatehouse/console-stream/open-console';
 import type { consoleauth } from '@gatehouse/contracts/consoleauth';
 import type { EndReason } from '@gatehouse/errors/endings';
 import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';

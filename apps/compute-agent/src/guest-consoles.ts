@@ -7,7 +7,8 @@
  */
 import type { Duplex } from 'node:stream';
 import { ConsoleEnded } from '@gatehouse/console-stream/console-ended';
-import type { AttachOpen, GuestConsole } from '@gatehouse/console-stream/attach-call';
+import type { AttachOpen } from '@gatehouse/console-stream/attach-call';
+import type { GuestConsole } from '@gatehouse/console-stream/open-console';
 import type { consoleauth } from '@gatehouse/contracts/consoleauth';
 import { END_REASONS, endingOf } from '@gatehouse/errors/endings';
 import type { EndReason } from '@gatehouse/errors/endings';

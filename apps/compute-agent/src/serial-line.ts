@@ -11,7 +11,7 @@
  */
 import { Duplex } from 'node:stream';
 import { ConsoleEnded } from '@gatehouse/console-stream/console-ended';
-import type { GuestConsole } from '@gatehouse/console-stream/attach-call';
+import type { GuestConsole } from '@gatehouse/console-stream/open-console';
 import type { EndReason } from '@gatehouse/errors/endings';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CancelTimer, Clock } from '@gatehouse/runtime/clock';

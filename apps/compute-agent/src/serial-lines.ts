@@ -1,5 +1,5 @@
 /** The serial lines of a host's guests, each opened once and found by its instance and port. */
-import type { GuestConsole } from '@gatehouse/console-stream/attach-call';
+import type { GuestConsole } from '@gatehouse/console-stream/open-console';
 import type { EndReason } from '@gatehouse/errors/endings';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';

@@ -1,4 +1,7 @@
-/** The proxy's end: opens one console at a host's agent and hands it out as a Duplex. */
+/**
+ * The proxy's end: opens one console at a host's agent and hands it out as a Duplex. Its bytes go over a connection of their
+ * own; at agents before 3.2, which give no ticket for one, they go in the call.
+ */
 import { status } from '@grpc/grpc-js';
 import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { Duplex } from 'node:stream';
@@ -6,6 +9,8 @@ import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import { isLoopback, parseAddress } from './address.ts';
 import { createChannel } from './attach-channel.ts';
 import type { Channel } from './attach-channel.ts';
+import { dialBytes } from './attached-bytes.ts';
+import type { AttachedBytes } from './attached-bytes.ts';
 import { ATTACH_PATH, decodeResponse, encodeRequest } from './attach-messages.ts';
 import type { AttachResponse, Opened } from './attach-messages.ts';
 import { streamEnding } from './console-ended.ts';
@@ -24,13 +29,15 @@ export interface AttachOptions {
   /** From the call until the console is open; 10 s by default. */
   readonly connectTimeoutMs?: number;
   readonly tls?: TlsFiles;
-  /** Output taken without being read: the most that a stopped reader holds in memory. 512 KiB by default. */
+  /** Output taken without being read where it comes in the call: the most that a stopped reader holds in memory. 512 KiB by default. */
   readonly windowBytes?: number;
+  /** Whether the bytes are wanted on a connection of their own; true by default. */
+  readonly byteConnection?: boolean;
 }
 
 /**
  * A console's bytes with back-pressure both ways. It ends when the host ends it, and `ending` then says why; it
- * fails with a ServiceError (UNAVAILABLE when the agent is gone) when the connection does. End or destroy it to end the session.
+ * fails when the host refuses to go on (ServiceError) or the connection is lost. End or destroy it to end the session.
  */
 export type AttachedConsole = Duplex & {
   /** Of the first byte of output. */
@@ -54,7 +61,7 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
   const windowBytes = options.windowBytes ?? OUTPUT_WINDOW_BYTES;
 
   return new Promise((resolve, reject) => {
-    let channel: Channel | null = null;
+    let attached: Channel | AttachedBytes | null = null;
     const timeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     const timer = setTimeout(() => {
       fail(new ServiceError('DEADLINE_EXCEEDED', `the host did not open the console within ${timeoutMs} ms`));
@@ -64,21 +71,30 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
     function fail(error: ServiceError): void {
       clearTimeout(timer);
       call.cancel();
-      if (channel) channel.fail(error);
-      else reject(error);
+      attached?.fail(error);
+      // Does nothing once it is open.
+      reject(error);
+    }
+
+    function open(opened: Opened): Channel | AttachedBytes {
+      const { outputOffset, ticket } = opened;
+      const done = (): void => {
+        clearTimeout(timer);
+        resolve(describe(attached!, outputOffset));
+      };
+      if (ticket === null) {
+        queueMicrotask(done);
+        return openChannel(call, opened, windowBytes);
+      }
+      const { endpoint, tls } = options;
+      return dialBytes({ endpoint, tls, ticket, opened: done, refused: fail, heard: () => call.end(), closed: () => call.cancel() });
     }
 
     call.on('data', (bytes: Buffer) => {
       try {
         const message = decodeResponse(bytes);
-        if (channel) {
-          receive(channel, message);
-        } else {
-          clearTimeout(timer);
-          const opened = openedOf(message);
-          channel = openChannel(call, opened, windowBytes);
-          resolve(describe(channel, opened.outputOffset));
-        }
+        if (attached === null) attached = open(openedOf(message));
+        else receive(attached, message);
       } catch (error) {
         fail(toServiceError(error));
       }
@@ -86,16 +102,15 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
     // Every call ends with exactly one status; 'error' repeats it and only has to be heard.
     call.on('error', () => {});
     call.on('status', (end: StatusObject) => {
-      clearTimeout(timer);
       connection.release();
       if (end.code === status.UNAVAILABLE) connection.discard();
       if (end.code !== status.OK) fail(errorOf(end));
-      else if (channel) channel.receiveEnd(streamEnding('guest_closed'));
+      else if (attached) attached.receiveEnd(streamEnding('guest_closed'));
       else fail(new ServiceError('INTERNAL', 'the host ended the call before it opened the console'));
     });
 
-    const { sessionId, attachSecret, offset = null } = options;
-    call.write(encodeRequest({ open: { sessionId, attachSecret, offset, windowBytes } }));
+    const { sessionId, attachSecret, offset = null, byteConnection = true } = options;
+    call.write(encodeRequest({ open: { sessionId, attachSecret, offset, windowBytes, byteConnection } }));
   });
 }
 
@@ -106,10 +121,10 @@ function openedOf(message: AttachResponse): Opened {
   throw new ServiceError('INTERNAL', 'the host did not begin with Opened');
 }
 
-function receive(channel: Channel, message: AttachResponse): void {
-  if ('data' in message) channel.receiveData(message.data);
-  else if ('end' in message) channel.receiveEnd(message.end);
-  else throw new ServiceError('INTERNAL', 'the host opened the console twice');
+function receive(attached: Channel | AttachedBytes, message: AttachResponse): void {
+  if ('end' in message) attached.receiveEnd(message.end);
+  else if ('data' in message && 'receiveData' in attached) attached.receiveData(message.data);
+  else throw new ServiceError('INTERNAL', 'the host opened the console twice, or sent its bytes where none were wanted');
 }
 
 function openChannel(call: Call, opened: Opened, windowBytes: number): Channel {
@@ -140,9 +155,9 @@ function openChannel(call: Call, opened: Opened, windowBytes: number): Channel {
   });
 }
 
-function describe(channel: Channel, outputOffset: number): AttachedConsole {
-  return Object.defineProperties(channel.duplex, {
+function describe(attached: Channel | AttachedBytes, outputOffset: number): AttachedConsole {
+  return Object.defineProperties(attached.duplex, {
     outputOffset: { value: outputOffset, enumerable: true },
-    ending: { get: () => channel.ending, enumerable: true },
+    ending: { get: () => attached.ending, enumerable: true },
   }) as AttachedConsole;
 }

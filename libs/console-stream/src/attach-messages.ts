@@ -6,6 +6,7 @@
  */
 import protobuf from 'protobufjs';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { TICKET_BYTES } from './byte-preface.ts';
 import { decodeData, encodeData } from './data-message.ts';
 import { consoleStreamDescriptor } from './generated/console-stream-descriptor.ts';
 
@@ -15,12 +16,16 @@ export interface Open {
   /** The first byte of output that is wanted; null at a first attach. */
   readonly offset: number | null;
   readonly windowBytes: number;
+  /** Whether the bytes are wanted on a connection of their own. */
+  readonly byteConnection: boolean;
 }
 
 export interface Opened {
   readonly outputOffset: number;
   readonly inputOffset: number;
   readonly windowBytes: number;
+  /** With which the byte connection begins; null where the bytes come in this call. */
+  readonly ticket: Buffer | null;
 }
 
 export interface Data {
@@ -49,7 +54,9 @@ const requestType = root.lookupType('gatehouse.console.v1.AttachRequest');
 const responseType = root.lookupType('gatehouse.console.v1.AttachResponse');
 
 export function encodeRequest(message: AttachRequest): Buffer {
-  return 'data' in message ? encodeData(message.data) : encode(requestType, message);
+  if ('data' in message) return encodeData(message.data);
+  // What is not wanted is left out, as those do who know nothing of it.
+  return encode(requestType, 'open' in message ? { open: { ...message.open, byteConnection: message.open.byteConnection || null } } : message);
 }
 
 export function encodeResponse(message: AttachResponse): Buffer {
@@ -102,6 +109,7 @@ function openFrom(raw: RawFields): Open {
     attachSecret: String(raw.attachSecret),
     offset: given ? offsetFrom(raw.offset) : null,
     windowBytes: Number(raw.windowBytes),
+    byteConnection: raw.byteConnection === true,
   };
 }
 
@@ -110,7 +118,15 @@ function openedFrom(raw: RawFields): Opened {
     outputOffset: offsetFrom(raw.outputOffset),
     inputOffset: offsetFrom(raw.inputOffset),
     windowBytes: Number(raw.windowBytes),
+    ticket: ticketFrom(raw.ticket as Uint8Array),
   };
+}
+
+/** Empty from hosts that know of none. */
+function ticketFrom(value: Uint8Array): Buffer | null {
+  if (value.length === 0) return null;
+  if (value.length === TICKET_BYTES) return Buffer.from(value);
+  throw new ServiceError('INVALID_ARGUMENT', `a ticket of ${value.length} bytes; one has ${TICKET_BYTES}`);
 }
 
 function dataFrom(raw: RawFields): Data {

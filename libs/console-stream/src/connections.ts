@@ -70,6 +70,7 @@ function connect(endpoint: string, tls: TlsFiles | undefined): Client {
     'grpc.keepalive_time_ms': 10_000,
     'grpc.keepalive_timeout_ms': 5_000,
     'grpc.enable_retries': 0,
+    'grpc.enable_channelz': 0,
     // Each console has a window of its own (attach-channel.ts); HTTP/2's 64 KB for all of them would only make them wait.
     'grpc-node.flow_control_window': HTTP2_WINDOW_BYTES,
   });

@@ -9,8 +9,11 @@ import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { formatAddress, isLoopback, parseAddress } from './address.ts';
 import { DEFAULT_LIMITS, serveAttachCall } from './attach-call.ts';
-import type { AttachCall, AttachOpen, AttachServerCall, ConsoleStreamLimits, GuestConsole, StreamLog } from './attach-call.ts';
+import type { AttachCall, AttachOpen, AttachServerCall, ConsoleStreamLimits, StreamLog } from './attach-call.ts';
 import { ATTACH_PATH, MESSAGE_BYTES_MAX, encodeResponse } from './attach-messages.ts';
+import { ByteConnections } from './byte-connections.ts';
+import type { GuestConsole } from './open-console.ts';
+import { listenStreamPort } from './stream-port.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 export interface ServeOptions {
@@ -45,23 +48,33 @@ export async function serveConsoleStream(options: ServeOptions): Promise<Console
   }
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const calls = new Set<AttachCall>();
+  const connections = new ByteConnections();
   const server = new Server({
+    'grpc.enable_channelz': 0,
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 10_000,
   });
   server.addService(serviceDefinition, {
-    attach: (call: AttachServerCall) => serveAttachCall(call, { attach: options.attach, log: options.log, limits, calls }),
+    attach: (call: AttachServerCall) => serveAttachCall(call, { attach: options.attach, log: options.log, limits, calls, connections }),
   });
-  const port = await bind(server, options);
+  // TLS, where there is any, is done with before a connection is known to be HTTP/2.
+  const http2 = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const port = await listenStreamPort({
+    address,
+    tls: options.tls,
+    http2: (socket) => http2.injectConnection(socket),
+    bytes: (ticket, socket) => connections.accept(ticket, socket),
+  });
   return {
-    endpoint: formatAddress({ host: address.host, port }),
+    endpoint: formatAddress({ host: address.host, port: port.port }),
     get openAttaches() {
       return calls.size;
     },
     async drain(timeoutMs) {
+      port.close();
       for (const call of calls) call.end('host_draining');
-      await shutdown(server, timeoutMs);
+      await shutdown(server, connections, timeoutMs);
     },
   };
 }
@@ -81,31 +94,18 @@ const serviceDefinition = {
   },
 } as const;
 
-function bind(server: Server, { listen, tls }: ServeOptions): Promise<number> {
-  const credentials = tls
-    ? ServerCredentials.createSsl(
-        tls.authority ?? null,
-        [{ private_key: tls.key, cert_chain: tls.certificate }],
-        tls.authority !== undefined,
-      )
-    : ServerCredentials.createInsecure();
-  return new Promise((resolve, reject) => {
-    server.bindAsync(listen, credentials, (error, port) => {
-      if (error) reject(new ServiceError('FAILED_PRECONDITION', `the console stream cannot listen on ${listen}`, { cause: error }));
-      else resolve(port);
-    });
-  });
-}
-
-function shutdown(server: Server, timeoutMs: number): Promise<void> {
+function shutdown(server: Server, connections: ByteConnections, timeoutMs: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
       server.forceShutdown();
+      connections.destroy();
       resolve();
     }, timeoutMs);
     server.tryShutdown(() => {
-      clearTimeout(timer);
-      resolve();
+      void connections.closed().then(() => {
+        clearTimeout(timer);
+        resolve();
+      });
     });
   });
 }

@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
+import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, credentials } from '@grpc/grpc-js';
+import { parseAddress } from './address.ts';
+import { ATTACH_PATH, decodeResponse, encodeRequest } from './attach-messages.ts';
+import type { AttachResponse } from './attach-messages.ts';
+import { prefaceOf } from './byte-preface.ts';
+import { ConsoleEnded } from './console-ended.ts';
+import type { ConsoleStreamServer } from './serve-console-stream.ts';
+import { TestStreams, collect, duplexOf, failsWith, openMessage, until } from './test-streams.ts';
+
+describe('a byte connection', () => {
+  const streams = new TestStreams({ byteConnection: true });
+  const sockets: Socket[] = [];
+  const calls: TestCall[] = [];
+
+  afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.destroy();
+    for (const { client } of calls.splice(0)) client.close();
+    await streams.close();
+  });
+
+  function dial({ endpoint }: ConsoleStreamServer, ...pieces: Buffer[]): Socket {
+    const socket = connect({ ...parseAddress(endpoint), noDelay: true });
+    socket.on('error', () => {});
+    for (const piece of pieces) socket.write(piece);
+    sockets.push(socket);
+    return socket;
+  }
+
+  async function call(server: ConsoleStreamServer): Promise<TestCall> {
+    const opened = await startCall(server);
+    calls.push(opened);
+    return opened;
+  }
+
+  it('is closed when it shows a ticket that nobody was given', async () => {
+    const server = await streams.serveGuest(echo());
+    const socket = dial(server, prefaceOf(Buffer.alloc(32, 1)));
+    socket.resume();
+    await once(socket, 'close');
+    await streams.attach(server);
+  });
+
+  it('is good for one console once', async () => {
+    const server = await streams.serveGuest(echo());
+    const { ticket } = await call(server);
+    const first = dial(server, prefaceOf(ticket), Buffer.from('hi'));
+    assert.equal((await collect(first, 2)).toString(), 'hi');
+    const second = dial(server, prefaceOf(ticket));
+    second.resume();
+    await once(second, 'close');
+    first.write('!');
+    assert.equal((await collect(first, 1)).toString(), '!');
+  });
+
+  it('is known however its preface is cut', async () => {
+    const server = await streams.serveGuest(echo());
+    const { ticket } = await call(server);
+    const socket = dial(server);
+    for (const byte of Buffer.concat([prefaceOf(ticket), Buffer.from('hi')])) {
+      socket.write(Buffer.of(byte));
+      await sleep(1);
+    }
+    assert.equal((await collect(socket, 2)).toString(), 'hi');
+  });
+
+  for (const [what, said] of [['what is no preface', Buffer.alloc(100, 'x')], ['half a preface and then the end', prefaceOf(Buffer.alloc(32)).subarray(0, 30)]] as const) {
+    it(`is closed when it says ${what}`, async () => {
+      const server = await streams.serveGuest(echo());
+      const socket = dial(server);
+      socket.resume().end(said);
+      await once(socket, 'close');
+      await streams.attach(server);
+    });
+  }
+
+  it('is closed when it says nothing', async () => {
+    const server = await streams.serveGuest(echo());
+    const socket = dial(server);
+    socket.resume();
+    await once(socket, 'close');
+  }).timeout(8_000);
+
+  it('that does not come ends the console, and its ticket', async () => {
+    const guest = echo();
+    const server = await streams.serveGuest(guest, 0, { attachTimeoutMs: 50 });
+    const { ticket, status } = await call(server);
+    assert.equal((await status).code, 4);
+    assert.match((await status).details, /did not open the console's byte connection within 50 ms/);
+    assert.ok(guest.destroyed);
+    assert.equal(server.openAttaches, 0);
+    const late = dial(server, prefaceOf(ticket));
+    late.resume();
+    await once(late, 'close');
+  });
+
+  it('that is cut ends the console, and lets the guest go', async () => {
+    const guest = echo();
+    const server = await streams.serveGuest(guest);
+    const { ticket, status } = await call(server);
+    const socket = dial(server, prefaceOf(ticket), Buffer.from('hi'));
+    await collect(socket, 2);
+    socket.resetAndDestroy();
+    assert.equal((await status).code, 1);
+    await until(() => guest.destroyed && server.openAttaches === 0);
+  });
+
+  it('ends when its call is cancelled', async () => {
+    const guest = echo();
+    const server = await streams.serveGuest(guest);
+    const { ticket, cancel } = await call(server);
+    const socket = dial(server, prefaceOf(ticket), Buffer.from('hi'));
+    await collect(socket, 2);
+    cancel();
+    await once(socket, 'close');
+    await until(() => guest.destroyed && server.openAttaches === 0);
+  });
+
+  it('is not ended before the proxy has heard why, and brings the last output first', async () => {
+    const guest = new PassThrough();
+    const server = await streams.serveGuest(duplexOf(guest));
+    const { ticket, said, halfClose, status } = await call(server);
+    const socket = dial(server, prefaceOf(ticket));
+    const ended = once(socket, 'end');
+    guest.end('bye');
+    await until(() => said.length > 0);
+    assert.deepEqual(said, [{ end: { reason: 'guest_closed', words: 'The machine closed the console.' } }]);
+    assert.equal(await Promise.race([ended, sleep(100, 'still open')]), 'still open');
+    halfClose();
+    assert.equal((await collect(socket, 3)).toString(), 'bye');
+    await ended;
+    assert.equal((await status).code, 0);
+  });
+
+  it('carries nothing in the call', async () => {
+    const server = await streams.serveGuest(echo());
+    const { send, status } = await call(server);
+    send(encodeRequest({ data: { offset: 0, ack: 0, payload: Buffer.from('x') } }));
+    assert.equal((await status).code, 3);
+    assert.match((await status).details, /connection of their own/);
+  });
+
+  it('that the host closed without a word was lost', async () => {
+    const server = await streams.serveGuest(new PassThrough());
+    const console = await streams.attach(server);
+    console.resume();
+    const failed = once(console, 'error') as Promise<[Error]>;
+    // As when the agent's process is killed: the connections end, and nothing was said.
+    console.emit('end');
+    const [error] = await failed;
+    assert.ok(failsWith('UNAVAILABLE', /lost/)(error));
+    assert.equal(console.ending?.reason, 'host_unreachable');
+  });
+
+  it('does not matter to a console that ended before it was there', async () => {
+    const guest = new PassThrough();
+    const server = await streams.serve(async () => {
+      setImmediate(() => guest.destroy(new ConsoleEnded('instance_deleted')));
+      return { stream: guest, offset: 0 };
+    });
+    const console = await streams.attach(server);
+    console.resume();
+    if (!console.closed) await once(console, 'close');
+    assert.equal(console.ending?.reason, 'instance_deleted');
+    await until(() => server.openAttaches === 0);
+  });
+});
+
+interface TestCall {
+  readonly client: Client;
+  readonly ticket: Buffer;
+  /** After Opened. */
+  readonly said: readonly AttachResponse[];
+  readonly status: Promise<{ readonly code: number; readonly details: string }>;
+  send(bytes: Buffer): void;
+  cancel(): void;
+  halfClose(): void;
+}
+
+/** A call that has been given its ticket, and no connection yet. */
+async function startCall(server: ConsoleStreamServer): Promise<TestCall> {
+  const client = new Client(server.endpoint, credentials.createInsecure());
+  const same = (bytes: Buffer): Buffer => bytes;
+  const call = client.makeBidiStreamRequest(ATTACH_PATH, same, same);
+  call.on('error', () => {});
+  const status = new Promise<{ code: number; details: string }>((resolve) => call.once('status', resolve));
+  call.write(openMessage({ byteConnection: true }));
+  const [first] = (await once(call, 'data')) as [Buffer];
+  const message = decodeResponse(first);
+  if (!('opened' in message) || message.opened.ticket === null) assert.fail('no ticket');
+  const said: AttachResponse[] = [];
+  call.on('data', (bytes: Buffer) => said.push(decodeResponse(bytes)));
+  return { client, ticket: message.opened.ticket, said, status, send: (bytes) => void call.write(bytes), cancel: () => call.cancel(), halfClose: () => call.end() };
+}
+
+/** Says what it hears. */
+function echo(): Duplex {
+  return new PassThrough();
+}

@@ -1,0 +1,104 @@
+/**
+ * The one port of a host: gRPC calls, and the byte connections of consoles that those calls opened. What comes first on a
+ * connection tells them apart; everything but the preface of a byte connection is left to HTTP/2, which knows how to refuse.
+ */
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import { ServiceError } from '@gatehouse/errors/service-error';
+import type { Address } from './address.ts';
+import { PREFACE_BYTES, isPreface, ticketIn } from './byte-preface.ts';
+import type { TlsFiles } from './tls-files.ts';
+
+export interface StreamPortOptions {
+  readonly address: Address;
+  readonly tls: TlsFiles | undefined;
+  http2(socket: Socket): void;
+  /** Without its preface. */
+  bytes(ticket: Buffer, socket: Socket): void;
+}
+
+export interface StreamPort {
+  readonly port: number;
+  /** Takes no connection any more; those that are open are others' by now. */
+  close(): void;
+}
+
+/** From the connection (with TLS, from the end of its handshake) until it has said what it is. */
+const PREFACE_TIMEOUT_MS = 5_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Connections that have not said what they are; more are closed at once. */
+const SILENT_MAX = 1_000;
+/** With which the kernel finds out that an idle peer is gone, and routers that the connection is not. */
+const KEEP_ALIVE_MS = 20_000;
+
+/** Throws ServiceError FAILED_PRECONDITION where the address is taken. */
+export async function listenStreamPort(options: StreamPortOptions): Promise<StreamPort> {
+  const { address, tls } = options;
+  const silent = new Set<Socket>();
+  const arrived = (socket: Socket): void => {
+    if (silent.size < SILENT_MAX) sort(socket, silent, options);
+    else socket.destroy();
+  };
+  const accepting = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
+  const server = tls === undefined ? createServer(accepting, arrived) : createTlsServer({ ...accepting, ...serverTls(tls) }, arrived);
+  await listening(server, address);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close() {
+      server.close();
+      for (const socket of silent) socket.destroy();
+    },
+  };
+}
+
+function serverTls({ key, certificate, authority }: TlsFiles): object {
+  const both = authority !== undefined;
+  return {
+    ...{ key, cert: certificate, ca: authority, requestCert: both, rejectUnauthorized: both },
+    ...{ ALPNProtocols: ['h2'], handshakeTimeout: HANDSHAKE_TIMEOUT_MS },
+  };
+}
+
+/** Reads what the connection says first, and hands it on with what it said after that. */
+function sort(socket: Socket, silent: Set<Socket>, { http2, bytes }: StreamPortOptions): void {
+  let head: Buffer = Buffer.alloc(0);
+  const timer = setTimeout(() => socket.destroy(), PREFACE_TIMEOUT_MS);
+  silent.add(socket);
+
+  function settle(): void {
+    clearTimeout(timer);
+    silent.delete(socket);
+    socket.off('readable', read);
+    socket.off('close', settle);
+  }
+  function read(): void {
+    const more = socket.read() as Buffer | null;
+    if (more === null) return;
+    head = head.length === 0 ? more : Buffer.concat([head, more]);
+    const isBytes = isPreface(head);
+    if (isBytes && head.length < PREFACE_BYTES) return;
+    settle();
+    const rest = isBytes ? head.subarray(PREFACE_BYTES) : head;
+    if (rest.length > 0) socket.unshift(rest);
+    if (isBytes) bytes(ticketIn(head), socket);
+    else http2(socket);
+  }
+  socket.on('error', () => {}); // 'close' follows
+  socket.on('close', settle);
+  socket.on('end', () => void (silent.has(socket) && socket.destroy()));
+  socket.on('readable', read);
+}
+
+function listening(server: Server, { host, port }: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(new ServiceError('FAILED_PRECONDITION', `the console stream cannot listen on port ${port} of ${host}`, { cause }));
+    });
+    server.listen(port, host, () => {
+      // From now on an error is one of accepting a connection: who came is turned away by the kernel, and the next may come.
+      server.removeAllListeners('error').on('error', () => {});
+      resolve();
+    });
+  });
+}

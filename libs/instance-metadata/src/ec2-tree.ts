@@ -5,7 +5,7 @@
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import { guestKeys } from './guest-keys.ts';
 import { firstIpv4 } from './guest-network.ts';
-import { JSON_TYPE, file, folder, liveFile } from './metadata-tree.ts';
+import { JSON_TYPE, file, folder, folderOf, liveFile } from './metadata-tree.ts';
 import type { Entries, Folder, Node } from './metadata-tree.ts';
 import { hostName } from './openstack-tree.ts';
 import { EC2_LATEST, EC2_VERSIONS, LATEST } from './versions.ts';
@@ -22,22 +22,24 @@ type Values = Readonly<Record<string, Value>>;
 
 /** As it is served. `address`: where the request came from, if that is known to be the guest's. */
 export function ec2Tree(facts: InstanceFacts, address: string | null): Folder {
-  return folder(() => byVersion(EC2_LISTING, (version) => servedFolder(facts, version, address)), () => EC2_LISTING);
+  return folderOf(EC2_LISTING, (name) => ec2Version(facts, name, address), () => EC2_LISTING);
 }
 
 /** As a disk brings it: each version's leaves in one document. */
 export function ec2Drive(facts: InstanceFacts): Folder {
-  return folder(() => byVersion(ON_A_DRIVE, (version) => folder(() => ({
+  return folderOf(ON_A_DRIVE, (name) => folder(() => ({
     ...userData(facts),
-    'meta-data.json': file(() => JSON.stringify(valuesOf(facts, version, null)), JSON_TYPE),
-  }))));
+    'meta-data.json': file(() => JSON.stringify(valuesOf(facts, versionOf(name), null)), JSON_TYPE),
+  })));
 }
 
-function byVersion(names: readonly string[], folderOf: (version: Ec2Version) => Folder): Entries {
-  return Object.fromEntries(names.map((name) => [name, folderOf(EC2_VERSIONS.find((version) => version === name) ?? EC2_LATEST)]));
+function versionOf(name: string): Ec2Version {
+  return EC2_VERSIONS.find((version) => version === name) ?? EC2_LATEST;
 }
 
-function servedFolder(facts: InstanceFacts, version: Ec2Version, address: string | null): Folder {
+/** One of those that are listed. */
+export function ec2Version(facts: InstanceFacts, name: string, address: string | null): Folder {
+  const version = versionOf(name);
   const metaData = (): Entries => {
     const values = valuesOf(facts, version, address);
     const ownIpv4 = liveFile(() => String(values['local-ipv4']));

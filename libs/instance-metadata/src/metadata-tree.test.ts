@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { filesOf, file, folder, stepsOf, walk } from './metadata-tree.ts';
+import { filesOf, file, folder, folderOf, stepsOf, walk } from './metadata-tree.ts';
 import { SSH_KEY, factsOf, read, readText } from './testing.ts';
 
 const MISSING = { code: 'NOT_FOUND' } as const;
@@ -26,14 +26,19 @@ describe('a path through the trees', () => {
     const root = folder(() => ({ a: folder(() => ({ b: file(async () => 'content') })), c: folder(never), d: file(never) }));
     assert.deepEqual(await walk(root, ['a', 'b']), { type: 'text/plain; charset=UTF-8', content: 'content' });
     assert.deepEqual((await walk(root, [])).content, 'a/\nc/\nd');
+    const made: string[] = [];
+    const versions = folderOf(['1', '2'], (name) => folder(() => ({ name: file(() => (made.push(name), name)) })));
+    assert.equal((await walk(versions, ['2', 'name'])).content, '2');
+    assert.deepEqual([made, (await walk(versions, [])).content], [['2'], '1/\n2/']);
+    await assert.rejects(walk(versions, ['__proto__']), MISSING);
   });
 
   it('tells of a document what stays the same: all but its seed', async () => {
     const answers = [await read(factsOf(), '/openstack/latest/meta_data.json'), await read(factsOf(), '/openstack/latest/meta_data.json')] as const;
     assert.notEqual(answers[0].content, answers[1].content);
-    assert.equal(answers[0].stable, answers[1].stable);
-    assert.notEqual((await read(factsOf({ hostname: 'b' }), '/openstack/latest/meta_data.json')).stable, answers[0].stable);
-    assert.equal((await read(factsOf(), '/openstack/2012-08-10/meta_data.json')).stable, undefined);
+    assert.deepEqual(answers[0].seeded, answers[1].seeded);
+    assert.notDeepEqual((await read(factsOf({ hostname: 'b' }), '/openstack/latest/meta_data.json')).seeded, answers[0].seeded);
+    assert.equal((await read(factsOf(), '/openstack/2012-08-10/meta_data.json')).seeded, undefined);
   });
 
   it('tells what depends on more than the instance', async () => {

@@ -3,6 +3,8 @@
  * the names in it, one a line; nothing lies below a file. Of a tree only what is walked through is made.
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { readSeeded } from './seeded-text.ts';
+import type { SeededText } from './seeded-text.ts';
 
 export type Content = string | Buffer;
 
@@ -11,8 +13,8 @@ export interface File {
   readonly type: string;
   /** Made when it is asked for. */
   readonly content: () => Content | Promise<Content>;
-  /** What of the content is the same at the next request, where that is not all of it. */
-  readonly stable?: () => Content;
+  /** The same content, where a part of it is another at each request. */
+  readonly seeded?: () => SeededText;
   /** It depends on more than the instance's facts: nobody may keep it for the next request. */
   readonly isLive?: true;
 }
@@ -20,6 +22,8 @@ export interface File {
 export interface Folder {
   readonly kind: 'folder';
   readonly entries: () => Entries;
+  /** One of them by its name, where that takes less than to make them all. */
+  readonly entry?: (name: string) => Node | undefined;
   /** Its listing where that differs from the names of its entries; null where it has none and is not found itself. */
   readonly listing?: (() => readonly string[]) | null;
   /** As of a file: what is listed depends on more than the instance's facts. */
@@ -32,8 +36,8 @@ export type Entries = Readonly<Record<string, Node>>;
 export interface Answer {
   readonly type: string;
   readonly content: Content;
-  /** What an ETag is made of, where that is not the content. */
-  readonly stable?: Content;
+  /** What the content is a reading of, where the next one differs. */
+  readonly seeded?: SeededText;
   /** Not to be kept for the next request, though the instance's facts be the same. */
   readonly isLive?: true;
 }
@@ -59,6 +63,16 @@ export function folder(entries: () => Entries, listing?: Folder['listing']): Fol
   return listing === undefined ? { kind: 'folder', entries } : { kind: 'folder', entries, listing };
 }
 
+/** Of many entries each is made when it is walked to: of twenty versions a path leads through one. */
+export function folderOf(names: readonly string[], entryOf: (name: string) => Node, listing?: Folder['listing']): Folder {
+  const all = (): Entries => Object.fromEntries(names.map((name) => [name, entryOf(name)]));
+  return { ...folder(all, listing), entry: (name) => (names.includes(name) ? entryOf(name) : undefined) };
+}
+
+export function seededFile(seeded: () => SeededText, type: string): File {
+  return { ...file(() => readSeeded(seeded()), type), seeded };
+}
+
 /** Deepest and longest path that is walked. */
 const STEPS_MAX = 20;
 
@@ -78,22 +92,28 @@ export async function walk(root: Node, steps: readonly string[]): Promise<Answer
   const node = nodeAt(root, steps);
   const live = node.isLive === undefined ? {} : { isLive: node.isLive };
   if (node.kind === 'folder') return { type: TEXT, content: listingOf(node).join('\n'), ...live };
-  const { type, stable } = node;
-  const content = await node.content();
-  return { type, content, ...(stable === undefined ? {} : { stable: stable() }), ...live };
+  const { type } = node;
+  const seeded = node.seeded?.();
+  if (seeded !== undefined) return { type, content: readSeeded(seeded), seeded, ...live };
+  return { type, content: await node.content(), ...live };
 }
 
 /** What stands there, without its content. Throws NOT_FOUND as `walk` does. */
 export function nodeAt(root: Node, steps: readonly string[]): Node {
   let node = root;
   for (const step of steps) {
-    const entries = node.kind === 'folder' ? node.entries() : {};
-    const next = Object.hasOwn(entries, step) ? entries[step] : undefined;
+    const next = node.kind === 'folder' ? entryIn(node, step) : undefined;
     if (next === undefined) throw notFound();
     node = next;
   }
   if (node.kind === 'folder' && node.listing === null) throw notFound();
   return node;
+}
+
+function entryIn({ entry, entries }: Folder, name: string): Node | undefined {
+  if (entry !== undefined) return entry(name);
+  const all = entries();
+  return Object.hasOwn(all, name) ? all[name] : undefined;
 }
 
 /** Every file of a tree, in its order. */

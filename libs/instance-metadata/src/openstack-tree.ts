@@ -1,10 +1,10 @@
 /** The tree below /openstack: a folder a version, each with the files and the keys that its version knew. */
-import { randomBytes } from 'node:crypto';
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import { guestKeys, keyTextsByName } from './guest-keys.ts';
 import { networkData, nicDevices } from './guest-network.ts';
-import { JSON_TYPE, file, folder, liveFile } from './metadata-tree.ts';
+import { JSON_TYPE, file, folder, folderOf, liveFile, seededFile } from './metadata-tree.ts';
 import type { Content, Entries, File, Folder } from './metadata-tree.ts';
+import type { SeededText } from './seeded-text.ts';
 import type { VendorData } from './vendor-data.ts';
 import { GRIZZLY, HAVANA, LATEST, LIBERTY, NEWTON_ONE, NEWTON_TWO, OPENSTACK_LATEST, OPENSTACK_VERSIONS, VICTORIA } from './versions.ts';
 import type { OpenstackVersion } from './versions.ts';
@@ -25,24 +25,27 @@ const SEED_BYTES = 512;
 
 const NO_ENTRIES: Entries = {};
 
+const CONTENT = 'content';
+const VERSIONS: readonly string[] = [...OPENSTACK_VERSIONS, LATEST];
+const SERVED: readonly string[] = [...VERSIONS, CONTENT];
+
 /** As it is served. Its listing is another on another day. */
 export function openstackTree(facts: InstanceFacts, sources: OpenstackSources): Folder {
-  const today = sources.now.toISOString().slice(0, 'YYYY-MM-DD'.length);
-  const listing = [...OPENSTACK_VERSIONS.filter((version) => version <= today), LATEST];
-  return { ...folder(() => ({ ...byVersion((version) => servedFolder(facts, version, sources)), content: content(facts) }), () => listing), isLive: true };
+  const listing = (): readonly string[] => {
+    const today = sources.now.toISOString().slice(0, 'YYYY-MM-DD'.length);
+    return [...OPENSTACK_VERSIONS.filter((version) => version <= today), LATEST];
+  };
+  return { ...folderOf(SERVED, (name) => (name === CONTENT ? content(facts) : servedFolder(facts, versionOf(name), sources)), listing), isLive: true };
 }
 
 /** As a disk brings it: without what a service alone can do, a password among it. */
 export function openstackDrive(facts: InstanceFacts, vendorData: VendorData): Folder {
-  return folder(() => ({
-    ...byVersion((version) => folder(() => filesOfVersion(facts, version, vendorData, null))),
-    ...(facts.injectedFiles.length === 0 ? NO_ENTRIES : { content: content(facts) }),
-  }));
+  const names = facts.injectedFiles.length === 0 ? VERSIONS : SERVED;
+  return folderOf(names, (name) => (name === CONTENT ? content(facts) : folder(() => filesOfVersion(facts, versionOf(name), vendorData, null))));
 }
 
-function byVersion(folderOf: (version: OpenstackVersion) => Folder): Entries {
-  const versions = OPENSTACK_VERSIONS.map((version) => [version, folderOf(version)] as const);
-  return Object.fromEntries([...versions, [LATEST, folderOf(OPENSTACK_LATEST)]]);
+function versionOf(name: string): OpenstackVersion {
+  return OPENSTACK_VERSIONS.find((version) => version === name) ?? OPENSTACK_LATEST;
 }
 
 /** Nova lists the network's file from Liberty on, and serves it in every version; `version` is a listing under another name. */
@@ -88,20 +91,27 @@ function contentName(index: number): string {
 
 /** The seed is new at every request; the rest stays the same. */
 function metaDataFile(facts: InstanceFacts, version: OpenstackVersion): File {
-  const withSeed = (seed: object): string => JSON.stringify({ ...beforeSeed(facts), ...seed, ...afterSeed(facts, version) });
-  if (version < GRIZZLY) return file(() => withSeed({}), JSON_TYPE);
-  return { ...file(() => withSeed({ random_seed: randomBytes(SEED_BYTES).toString('base64') }), JSON_TYPE), stable: () => withSeed({}) };
+  if (version < GRIZZLY) return file(() => JSON.stringify({ ...beforeSeed(facts), ...afterSeed(facts, version) }), JSON_TYPE);
+  return seededFile(() => withSeed(beforeSeed(facts), afterSeed(facts, version)), JSON_TYPE);
 }
 
+/** One JSON object of what stands before the seed, which is never nothing, the seed, and what stands after it. */
+function withSeed(first: object, last: object): SeededText {
+  const rest = JSON.stringify(last).slice(1);
+  return { before: `${JSON.stringify(first).slice(0, -1)},"random_seed":"`, after: rest === '}' ? '"}' : `",${rest}`, seedBytes: SEED_BYTES };
+}
+
+/** JSON leaves out what is undefined. */
 function beforeSeed(facts: InstanceFacts): object {
   const keys = guestKeys(facts);
   const files = facts.injectedFiles.map(({ path }, index) => ({ path, content_path: `/content/${contentName(index)}` }));
   return {
     uuid: facts.uuid,
-    ...(Object.keys(facts.metadata).length > 0 ? { meta: facts.metadata } : {}),
-    ...(files.length > 0 ? { files } : {}),
+    meta: Object.keys(facts.metadata).length > 0 ? facts.metadata : undefined,
+    files: files.length > 0 ? files : undefined,
     // All of them, where Nova shows the first alone: guests install every entry.
-    ...(keys.length > 0 ? { public_keys: keyTextsByName(keys), keys: keys.map(({ name, type, text }) => ({ name, type, data: text })) } : {}),
+    public_keys: keys.length > 0 ? keyTextsByName(keys) : undefined,
+    keys: keys.length > 0 ? keys.map(({ name, type, text }) => ({ name, type, data: text })) : undefined,
     hostname: hostName(facts.hostname),
     name: facts.displayName,
     launch_index: facts.launchIndex,
@@ -110,12 +120,11 @@ function beforeSeed(facts: InstanceFacts): object {
 }
 
 function afterSeed(facts: InstanceFacts, version: OpenstackVersion): object {
-  const since = (first: OpenstackVersion, value: () => object): object => (version >= first ? value() : {});
   return {
-    ...since(LIBERTY, () => ({ project_id: facts.projectId })),
-    ...since(NEWTON_ONE, () => ({ devices: nicDevices(facts, version) })),
+    project_id: version >= LIBERTY ? facts.projectId : undefined,
+    devices: version >= NEWTON_ONE ? nicDevices(facts, version) : undefined,
     // No guest here has CPUs of its own.
-    ...since(VICTORIA, () => ({ dedicated_cpus: [] })),
+    dedicated_cpus: version >= VICTORIA ? [] : undefined,
   };
 }
 

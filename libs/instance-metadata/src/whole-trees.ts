@@ -1,7 +1,7 @@
 /** All that an instance may be told, from the root: as it is served over HTTP, and as a config drive brings it. */
 import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
-import { EC2_LISTING, ec2Drive, ec2Tree } from './ec2-tree.ts';
-import { folder } from './metadata-tree.ts';
+import { EC2_LISTING, ec2Drive, ec2Tree, ec2Version } from './ec2-tree.ts';
+import { folder, folderOf } from './metadata-tree.ts';
 import type { Folder } from './metadata-tree.ts';
 import { openstackDrive, openstackTree } from './openstack-tree.ts';
 import type { OpenstackSources } from './openstack-tree.ts';
@@ -12,10 +12,15 @@ export interface ServedSources extends OpenstackSources {
   readonly address: string | null;
 }
 
+const AT_THE_ROOT: readonly string[] = [...EC2_LISTING, 'ec2', 'openstack'];
+
 /** EC2's versions stand at the root too, as there they do. */
 export function servedTree(facts: InstanceFacts, sources: ServedSources): Folder {
-  const ec2 = ec2Tree(facts, sources.address);
-  return folder(() => ({ ...ec2.entries(), ec2, openstack: openstackTree(facts, sources) }), () => EC2_LISTING);
+  const entryOf = (name: string): Folder => {
+    if (name === 'openstack') return openstackTree(facts, sources);
+    return name === 'ec2' ? ec2Tree(facts, sources.address) : ec2Version(facts, name, sources.address);
+  };
+  return folderOf(AT_THE_ROOT, entryOf, () => EC2_LISTING);
 }
 
 /** What a disk says stays as it was when the disk was made: no password, and a seed of its own in every document. */

@@ -103,7 +103,10 @@ function wrap(inner: pino.Logger): Logger {
 
 function lineFields(fields: object): Record<string, unknown> {
   const clean = redactFields(fields instanceof Error ? { err: fields } : fields) as Record<string, unknown>;
-  return Object.fromEntries(Object.entries(clean).map(([name, value]) => [snakeCase(name), value]));
+  // One by one: Object.fromEntries costs more than all the rest of a line.
+  const line: Record<string, unknown> = {};
+  for (const name of Object.keys(clean)) line[snakeCase(name)] = clean[name];
+  return line;
 }
 
 /** Field names are the code's own and so few; what comes beyond that (a header's name) is not remembered. */

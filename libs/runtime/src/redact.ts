@@ -26,9 +26,18 @@ const TEXT_RULES: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gs, REDACTED],
 ];
 
+/** Field names are the code's own and so few; what comes beyond that (a header's name) is not remembered. */
+const NAMES_MAX = 1_000;
+const NAME_LENGTH_MAX = 64;
+const judgedNames = new Map<string, boolean>();
+
 /** True when a field of this name must not be logged. */
 export function isSecretName(name: string): boolean {
-  return SECRET_NAMES.test(name.toLowerCase().replaceAll(/[-_ ]/g, ''));
+  const judged = judgedNames.get(name);
+  if (judged !== undefined) return judged;
+  const isSecret = SECRET_NAMES.test(name.toLowerCase().replaceAll(/[-_ ]/g, ''));
+  if (judgedNames.size < NAMES_MAX && name.length <= NAME_LENGTH_MAX) judgedNames.set(name, isSecret);
+  return isSecret;
 }
 
 /** The same text without the secrets that can be told by their surroundings. */

@@ -29,16 +29,15 @@ export function dryInstanceKeypairs({ cell, cellDb, apiDb, retries, found }: Dry
   return {
     name: MIGRATE_INSTANCE_KEYPAIRS,
     hasLanes: false,
-    batch: (limit) => walk.next(limit, async (page) => {
-      const instances = await cellDb.instanceKeyPairMoves.look(page);
-      const last = instances.at(-1)?.id;
-      if (last === undefined) return null;
-      const { ready, setAside } = await judgeInstances(instances, cellDb, apiDb);
+    batch: (limit) => walk.next(limit, async (step) => {
+      const instances = await cellDb.instanceKeyPairMoves.look(step.page);
+      step.found(instances);
+      const { ready, setAside } = await judgeInstances(instances, apiDb);
       const known = new Map(instances.map((instance) => [instance.uuid, instance]));
       for (const { uuid, reason } of setAside) {
         found({ cell, table: 'instances', id: uuid, user: known.get(uuid)?.userId ?? null, name: known.get(uuid)?.keyName ?? null, reason });
       }
-      return { found: instances.length, done: ready.length, setAside: setAside.length, last };
+      return { found: instances.length, done: ready.length, setAside: setAside.length };
     }),
   };
 }
@@ -48,10 +47,9 @@ export function dryKeypairsToApiDb({ cell, cellDb, apiDb, before, retries, clock
   return {
     name: MIGRATE_KEYPAIRS_TO_API_DB,
     hasLanes: false,
-    batch: (limit) => walk.next(limit, async (page) => {
-      const rows = await cellDb.keyPairMoves.look(page);
-      const last = rows.at(-1)?.id;
-      if (last === undefined) return null;
+    batch: (limit) => walk.next(limit, async (step) => {
+      const rows = await cellDb.keyPairMoves.look(step.page);
+      step.found(rows);
       const judged = rows.map((row) => ({ row, judgement: adoptable(row, clock()) }));
       const arriving = judged.flatMap(({ judgement }) => (typeof judgement === 'string' ? [] : [judgement]));
       const refused = new Map(judged.flatMap(({ row, judgement }) => (typeof judgement === 'string' ? [[row.id, judgement] as const] : [])));
@@ -60,7 +58,7 @@ export function dryKeypairsToApiDb({ cell, cellDb, apiDb, before, retries, clock
         const reason = refused.get(id);
         if (reason !== undefined) found({ cell, table: 'key_pairs', id: String(id), user: userId, name, reason });
       }
-      return { found: rows.length, done: rows.length - refused.size, setAside: refused.size, last };
+      return { found: rows.length, done: rows.length - refused.size, setAside: refused.size };
     }),
   };
 }

@@ -4,29 +4,18 @@
  */
 import { isServiceError } from '@gatehouse/errors/service-error';
 import type { ApiDb } from '@gatehouse/api-db/api-db';
-import type { CellDb, MoveStores } from '@gatehouse/cell-db/cell-db';
-import type { InstanceKeyPairs, SetAsideInstance, UnmigratedInstance } from '@gatehouse/cell-db/instance-key-pair-moves-store';
+import type { CellDb } from '@gatehouse/cell-db/cell-db';
+import type { InstanceKeyPairs, NamedKeyPair, SetAsideInstance, UnmigratedInstance } from '@gatehouse/cell-db/instance-key-pair-moves-store';
 import { KeyPair } from '@gatehouse/objects/key-pair';
 import type { KeyPairList } from '@gatehouse/objects/key-pair-list';
 import { PUBLIC_KEY_CHARS_MAX, publicKeyType } from '@gatehouse/objects/public-key-text';
 import { byUserAndName, userAndName } from './legacy-key-pair.ts';
 import { fingerprintOf, isSameMaterial } from './key-material.ts';
+import { NOTHING } from './migration.ts';
 import type { Batch, CellMigration } from './migration.ts';
 import { Walk } from './walk.ts';
 
 export const MIGRATE_INSTANCE_KEYPAIRS = 'migrate_instance_keypairs';
-
-/** Of either database. */
-interface Known {
-  readonly id: number;
-  readonly userId: string | null;
-  readonly name: string;
-  readonly fingerprint: string | null;
-  readonly publicKey: string | null;
-  readonly type: string;
-  readonly createdAt: string | null;
-  readonly updatedAt: string | null;
-}
 
 export interface Judged {
   readonly ready: readonly InstanceKeyPairs[];
@@ -52,51 +41,52 @@ export class MigrateInstanceKeypairs implements CellMigration {
 
   async batch(limit: number): Promise<Batch> {
     if (this.#retries) await (this.#prepared ??= this.#cellDb.instanceKeyPairMoves.retrySetAside());
-    return this.#walk.next(limit, (page, locked) => this.#cellDb.moveTransaction(async (stores) => {
-      const { instanceKeyPairMoves } = stores;
-      const instances = await instanceKeyPairMoves.take(page, locked);
-      const last = instances.at(-1)?.id;
-      if (last === undefined) return null;
-      const { ready, setAside } = await judgeInstances(instances, stores, this.#apiDb);
-      const [done, marked] = await Promise.all([
-        ready.length === 0 ? 0 : instanceKeyPairMoves.save(ready, this.#clock()),
-        setAside.length === 0 ? 0 : instanceKeyPairMoves.setAside(setAside, this.#clock()),
-      ]);
-      return { found: done + marked, done, setAside: marked, last };
-    }));
+    return this.#walk.next(limit, async ({ page, locked, found }) => {
+      let batch = NOTHING;
+      await this.#cellDb.moveTransaction(
+        async ({ instanceKeyPairMoves }) => {
+          const instances = await instanceKeyPairMoves.take(page, locked);
+          found(instances);
+          return judgeInstances(instances, this.#apiDb);
+        },
+        async ({ instanceKeyPairMoves }, { ready, setAside }) => {
+          const [done, marked] = await Promise.all([
+            ready.length === 0 ? 0 : instanceKeyPairMoves.save(ready, this.#clock()),
+            setAside.length === 0 ? 0 : instanceKeyPairMoves.setAside(setAside, this.#clock()),
+          ]);
+          batch = { found: done + marked, done, setAside: marked };
+        },
+      );
+      return batch;
+    });
   }
 }
 
 /** What each gets, or why it gets nothing. The cell's key pairs are asked first: where a row is in both, it is being moved. */
-export async function judgeInstances(instances: readonly UnmigratedInstance[], { keyPairMoves }: Pick<MoveStores, 'keyPairMoves'>, apiDb: ApiDb): Promise<Judged> {
-  const named = instances.flatMap(({ userId, keyName }) => (keyName === null || keyName === '' ? [] : [{ userId, name: keyName }]));
-  const legacy: ReadonlyMap<string, Known> = byUserAndName(await keyPairMoves.findMany(named, PUBLIC_KEY_CHARS_MAX));
-  const open = instances.filter((instance) => instance.keyName !== null && instance.keyName !== '' && !isAnswered(instance, legacy.get(userAndName(instance.userId, instance.keyName))));
-  const moved: ReadonlyMap<string, Known> = byUserAndName(await apiDb.keyPairAdoptions.findMany(open.map(({ userId, keyName }) => ({ userId, name: keyName ?? '' }))));
+export async function judgeInstances(instances: readonly UnmigratedInstance[], apiDb: ApiDb): Promise<Judged> {
+  const open = instances.flatMap((instance) => (instance.keyName === null || instance.keyName === '' || isAnswered(instance) ? [] : [{ userId: instance.userId, name: instance.keyName }]));
+  const moved = byUserAndName(await apiDb.keyPairAdoptions.findMany(open));
   const ready: InstanceKeyPairs[] = [];
   const setAside: SetAsideInstance[] = [];
   for (const instance of instances) {
-    const key = userAndName(instance.userId, instance.keyName ?? '');
-    const list = keyPairsOf(instance, [legacy.get(key), moved.get(key)].filter((each) => each !== undefined));
+    const list = keyPairsOf(instance, moved.get(userAndName(instance.userId, instance.keyName ?? '')));
     if (typeof list === 'string') setAside.push({ uuid: instance.uuid, reason: list });
     else ready.push({ uuid: instance.uuid, keyPairs: list });
   }
   return { ready, setAside };
 }
 
-function isAnswered({ keyData }: UnmigratedInstance, known: Known | undefined): boolean {
-  if (known === undefined || known.publicKey === null) return false;
-  return keyData === null || keyData === '' || isSameMaterial(keyData, known.publicKey);
+function isAnswered({ keyData, named }: UnmigratedInstance): boolean {
+  return named !== null && (keyData === null || keyData === '' || isSameMaterial(keyData, named.publicKey));
 }
 
-function keyPairsOf(instance: UnmigratedInstance, known: readonly Known[]): KeyPairList | string {
-  const { keyName, keyData, keyDataChars, userId } = instance;
+function keyPairsOf({ keyName, keyData, keyDataChars, userId, named }: UnmigratedInstance, moved: NamedKeyPair | undefined): KeyPairList | string {
   if (keyName === null || keyName === '') return { objects: [] };
   if (keyData === null && keyDataChars > 0) return `its key_data has ${keyDataChars} characters; at most ${PUBLIC_KEY_CHARS_MAX} are accepted`;
   const hasData = keyData !== null && keyData.trim() !== '';
-  const match = known.find(({ publicKey }) => publicKey !== null && publicKey.trim() !== '' && (!hasData || isSameMaterial(keyData, publicKey)));
-  const publicKey = hasData ? keyData : (match?.publicKey ?? null);
-  if (publicKey === null) return 'it has no key_data, and its user has no key pair of its key_name any more';
+  const match = [named, moved].find((known) => known?.publicKey.trim() && (!hasData || isSameMaterial(keyData, known.publicKey))) ?? undefined;
+  const publicKey = hasData ? keyData : match?.publicKey;
+  if (publicKey === undefined) return 'it has no key_data, and its user has no key pair of its key_name any more';
   try {
     return { objects: [keyPairOf({ userId, name: keyName, publicKey }, match)] };
   } catch (error) {
@@ -105,7 +95,7 @@ function keyPairsOf(instance: UnmigratedInstance, known: readonly Known[]): KeyP
   }
 }
 
-function keyPairOf({ userId, name, publicKey }: { readonly userId: string; readonly name: string; readonly publicKey: string }, match: Known | undefined): KeyPair {
+function keyPairOf({ userId, name, publicKey }: { readonly userId: string; readonly name: string; readonly publicKey: string }, match: NamedKeyPair | undefined): KeyPair {
   const own = { name, userId, publicKey, deletedAt: null, deleted: false };
   if (match === undefined) return KeyPair.make({ ...own, type: publicKeyType(publicKey), fingerprint: fingerprintOf(publicKey), createdAt: null, updatedAt: null });
   return KeyPair.make({

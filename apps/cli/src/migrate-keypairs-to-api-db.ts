@@ -4,7 +4,7 @@
  */
 import { isServiceError } from '@gatehouse/errors/service-error';
 import type { ApiDb } from '@gatehouse/api-db/api-db';
-import type { AdoptedKeyPair, UserAndName } from '@gatehouse/api-db/key-pair-adoptions-store';
+import type { AdoptedKeyPair } from '@gatehouse/api-db/key-pair-adoptions-store';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import type { LegacyKeyPair, SetAside } from '@gatehouse/cell-db/key-pair-moves-store';
 import { adoptable, byUserAndName, otherMaterial, userAndName } from './legacy-key-pair.ts';
@@ -36,17 +36,20 @@ export class MigrateKeypairsToApiDb implements CellMigration {
 
   async batch(limit: number): Promise<Batch> {
     await (this.#prepared ??= this.#prepare());
-    return this.#walk.next(limit, (page, locked) => this.#cellDb.moveTransaction(async ({ keyPairMoves }) => {
-      const rows = await keyPairMoves.take(page, locked);
-      const last = rows.at(-1)?.id;
-      if (last === undefined) return null;
-      const { moved, setAside } = await this.#move(rows, () => keyPairMoves.hold());
-      await Promise.all([
-        moved.length === 0 ? 0 : keyPairMoves.softDelete(moved, this.#clock()),
-        setAside.length === 0 ? 0 : keyPairMoves.setAside(setAside),
-      ]);
-      return { found: rows.length, done: moved.length, setAside: setAside.length, last };
-    }));
+    return this.#walk.next(limit, async ({ page, locked, found }) => {
+      const { rows, moved, setAside } = await this.#cellDb.moveTransaction(
+        async ({ keyPairMoves }) => {
+          const taken = await keyPairMoves.take(page, locked);
+          found(taken);
+          return { rows: taken.length, ...(await this.#move(taken, () => keyPairMoves.hold())) };
+        },
+        ({ keyPairMoves }, result) => Promise.all([
+          result.moved.length === 0 ? 0 : keyPairMoves.softDelete(result.moved, this.#clock()),
+          result.setAside.length === 0 ? 0 : keyPairMoves.setAside(result.setAside),
+        ]),
+      );
+      return { found: rows, done: moved.length, setAside: setAside.length };
+    });
   }
 
   /** Rows only leave, so no greater id than today's will come. */
@@ -68,11 +71,9 @@ export class MigrateKeypairsToApiDb implements CellMigration {
     for (let attempt = 1; attempt <= ATTEMPTS && arriving.length > 0; attempt += 1) {
       if (attempt > 1) await hold();
       const { adopted, refused } = await this.#adopt(arriving, hold);
-      const inserted = new Set(adopted.map(({ userId, name }) => userAndName(userId, name)));
-      const waiting = arriving.filter(({ userId, name }) => !inserted.has(userAndName(userId, name)));
-      moved.push(...arriving.filter(({ userId, name }) => inserted.has(userAndName(userId, name))).map(({ id }) => id));
+      moved.push(...adopted);
       setAside.push(...refused);
-      const settled = await this.#settle(waiting.filter(({ id }) => !refused.some((each) => each.id === id)));
+      const settled = await this.#settle(arriving.filter(({ id }) => !adopted.has(id) && !refused.some((each) => each.id === id)));
       moved.push(...settled.moved);
       setAside.push(...settled.setAside);
       arriving = settled.gone;
@@ -81,20 +82,20 @@ export class MigrateKeypairsToApiDb implements CellMigration {
   }
 
   /** One row that the API database does not take spoils only itself. */
-  async #adopt(rows: readonly AdoptedKeyPair[], hold: () => Promise<void>): Promise<{ readonly adopted: readonly UserAndName[]; readonly refused: readonly SetAside[] }> {
+  async #adopt(rows: readonly AdoptedKeyPair[], hold: () => Promise<void>): Promise<{ readonly adopted: ReadonlySet<number>; readonly refused: readonly SetAside[] }> {
     try {
       return { adopted: await this.#apiDb.keyPairAdoptions.adopt(rows), refused: [] };
     } catch (error) {
       if (!isServiceError(error) || error.code !== 'INVALID_ARGUMENT') throw error;
-      if (rows.length === 1) return { adopted: [], refused: rows.map(({ id }) => ({ id, reason: 'the API database does not take its values' })) };
+      if (rows.length === 1) return { adopted: new Set(), refused: rows.map(({ id }) => ({ id, reason: 'the API database does not take its values' })) };
     }
     const halves = [rows.slice(0, rows.length >> 1), rows.slice(rows.length >> 1)];
-    const adopted: UserAndName[] = [];
+    const adopted = new Set<number>();
     const refused: SetAside[] = [];
     for (const half of halves) {
       await hold();
       const result = await this.#adopt(half, hold);
-      adopted.push(...result.adopted);
+      for (const id of result.adopted) adopted.add(id);
       refused.push(...result.refused);
     }
     return { adopted, refused };

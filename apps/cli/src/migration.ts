@@ -15,16 +15,10 @@ export interface Failure {
   readonly message: string;
 }
 
-export interface Outcome {
-  /** Each is told of in a line of its own. */
-  readonly batches: readonly Batch[];
-  readonly failures: readonly Failure[];
-}
-
 export interface Migration {
   readonly name: string;
-  /** Looks at `count` rows at most. */
-  run(count: number): Promise<Outcome>;
+  /** Looks at `count` rows at most, or takes several batches of so many. `ended`: of each that has, for a line of its own. */
+  run(count: number, ended: (batch: Batch) => void): Promise<readonly Failure[]>;
 }
 
 /** Rows are taken so many at a time: what a kill can undo, and how long anybody waits for one of them. */
@@ -32,6 +26,9 @@ export const BATCH_ROWS = 50;
 
 /** Batches of one cell that are under way at one time: a batch mostly waits for its two databases, one after the other. */
 export const LANES = 4;
+
+/** Batches of one cell, all lanes together, in one pass of a run without a limit: at its end they wait for the last of them. */
+export const PASS_BATCHES = 80;
 
 export const NOTHING: Batch = Object.freeze({ found: 0, done: 0, setAside: 0 });
 

@@ -4,7 +4,7 @@
  * that are set aside are progress too, so that fifty of them in a row do not end a run with the rest unmoved.
  */
 import { BATCH_ROWS, NOTHING, sum } from './migration.ts';
-import type { Batch, Failure, Migration, Outcome } from './migration.ts';
+import type { Batch, Failure, Migration } from './migration.ts';
 
 export interface DriverOptions {
   /** Null: until complete. */
@@ -64,15 +64,15 @@ async function runPass(migrations: readonly Migration[], count: number, { signal
   let ran = 0;
   for (const migration of migrations) {
     if (signal.aborted) break;
-    const { batches: handled, failures: failed } = await attempt(migration, count - ran);
+    let total = NOTHING;
+    const failed = await attempt(migration, count - ran, (batch) => {
+      total = sum(total, batch);
+      if (batch.found > 0) line(`${batch.found} rows matched query ${migration.name}, ${batch.done} migrated`);
+    });
     for (const failure of failed) {
       failures.push({ ...failure, migration: migration.name });
       line(`Error attempting to run ${migration.name}${failure.cell === null ? '' : ` in ${failure.cell}`}: ${failure.message}`);
     }
-    for (const { found, done } of handled) {
-      if (found > 0) line(`${found} rows matched query ${migration.name}, ${done} migrated`);
-    }
-    const total = sum(...handled);
     batches.set(migration.name, total);
     ran += total.done + total.setAside;
     if (ran >= count) break;
@@ -80,11 +80,11 @@ async function runPass(migrations: readonly Migration[], count: number, { signal
   return { batches, ran, failures };
 }
 
-async function attempt(migration: Migration, count: number): Promise<Outcome> {
+async function attempt(migration: Migration, count: number, ended: (batch: Batch) => void): Promise<readonly Failure[]> {
   try {
-    return await migration.run(count);
+    return await migration.run(count, ended);
   } catch (error) {
-    return { batches: [], failures: [{ cell: null, message: error instanceof Error ? error.message : String(error) }] };
+    return [{ cell: null, message: error instanceof Error ? error.message : String(error) }];
   }
 }
 

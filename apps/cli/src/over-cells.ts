@@ -2,8 +2,8 @@
  * One migration of several cells at a time, for the driver: every cell takes its batches, or they share what a limited run may do.
  * A cell that fails is told of and left out for the rest of the run; the others go on.
  */
-import { BATCH_ROWS, LANES, NOTHING, sum } from './migration.ts';
-import type { Batch, CellMigration, Failure, Migration, Outcome } from './migration.ts';
+import { BATCH_ROWS, LANES, NOTHING, PASS_BATCHES, sum } from './migration.ts';
+import type { Batch, CellMigration, Failure, Migration } from './migration.ts';
 
 export interface CellProgress extends Batch {
   readonly cell: string;
@@ -29,6 +29,8 @@ export interface OverCellsOptions {
   onBatch(batch: Batch): void;
 }
 
+type Ended = (batch: Batch) => void;
+
 export class OverCells implements Migration {
   readonly name: string;
   readonly #cells: readonly RunningCell[];
@@ -41,22 +43,11 @@ export class OverCells implements Migration {
     this.#options = options;
   }
 
-  async run(count: number): Promise<Outcome> {
-    let active = this.#cells.filter(({ failure }) => failure === null);
-    if (this.#options.isUnlimited) return this.#round(active.flatMap((cell) => Array<RunningCell>(lanesOf(cell)).fill(cell)), () => count);
-    let total: Batch = NOTHING;
-    const failures: Failure[] = [];
-    while (active.length > 0 && !this.#options.signal.aborted) {
-      const left = count - total.done - total.setAside;
-      if (left < 1) break;
-      const share = Math.floor(left / active.length);
-      const rest = left % active.length;
-      const round = await this.#round(active.slice(0, left), (index) => share + (index < rest ? 1 : 0));
-      total = sum(total, ...round.batches);
-      failures.push(...round.failures);
-      active = active.filter(({ name, failure }) => failure === null && !round.finished.has(name));
-    }
-    return { batches: [total], failures };
+  async run(count: number, ended: Ended): Promise<readonly Failure[]> {
+    const active = this.#cells.filter(({ failure }) => failure === null);
+    if (this.#options.isUnlimited) await Promise.all(active.map((cell) => this.#pass(cell, ended)));
+    else ended(await this.#share(active, count));
+    return active.flatMap(({ name, failure }) => (failure === null ? [] : [{ cell: name, message: failure }]));
   }
 
   /** What each cell has done, or why it could not. */
@@ -64,30 +55,51 @@ export class OverCells implements Migration {
     return this.#cells.map(({ name, total, failure }) => ({ ...total, cell: name, migration: this.name, failure }));
   }
 
-  async #round(cells: readonly RunningCell[], shareOf: (index: number) => number): Promise<Outcome & { readonly finished: ReadonlySet<string> }> {
-    const finished = new Set<string>();
-    const failures: Failure[] = [];
-    const batches: Batch[] = [];
-    await Promise.all(cells.map(async (cell, index) => {
-      try {
-        const batch = await cell.migration.batch(Math.min(shareOf(index), BATCH_ROWS));
-        if (batch.found === 0) finished.add(cell.name);
-        cell.total = sum(cell.total, batch);
-        if (batch.found >= BATCH_ROWS) cell.hasMore = true;
-        batches.push(batch);
-        this.#options.onBatch(batch);
-      } catch (error) {
-        // Once for all of its batches.
-        if (cell.failure !== null) return;
-        cell.failure = error instanceof Error ? error.message : String(error);
-        failures.push({ cell: cell.name, message: cell.failure });
+  /** A batch, and where that shows that there is more than it may take, many, in lanes that do not wait for each other. */
+  async #pass(cell: RunningCell, ended: Ended): Promise<void> {
+    // Two that begin together would share what one may take, and tell of it in two lines.
+    if (!cell.hasMore) await this.#batch(cell, BATCH_ROWS, ended);
+    let left = cell.hasMore ? PASS_BATCHES : 0;
+    const lane = async (): Promise<void> => {
+      while (left > 0 && cell.failure === null && !this.#options.signal.aborted) {
+        left -= 1;
+        const { found } = await this.#batch(cell, BATCH_ROWS, ended);
+        if (found === 0) return;
       }
-    }));
-    return { batches, failures, finished };
+    };
+    await Promise.all(Array.from({ length: cell.migration.hasLanes ? LANES : 1 }, lane));
   }
-}
 
-/** One where a batch may take all there is: two would share it, and tell of it in two lines. */
-function lanesOf({ migration, hasMore }: RunningCell): number {
-  return migration.hasLanes && hasMore ? LANES : 1;
+  /** Rounds of one batch a cell, which all together look at `count` rows at most. */
+  async #share(cells: readonly RunningCell[], count: number): Promise<Batch> {
+    let active = cells;
+    let total: Batch = NOTHING;
+    while (active.length > 0 && !this.#options.signal.aborted) {
+      const left = count - total.done - total.setAside;
+      if (left < 1) break;
+      const share = Math.floor(left / active.length);
+      const rest = left % active.length;
+      const round = active.slice(0, left);
+      const batches = await Promise.all(round.map((cell, index) => this.#batch(cell, Math.min(share + (index < rest ? 1 : 0), BATCH_ROWS))));
+      total = sum(total, ...batches);
+      active = active.filter((_, index) => batches[index]?.found !== 0);
+    }
+    return total;
+  }
+
+  /** Nothing where it fails. */
+  async #batch(cell: RunningCell, limit: number, ended: Ended = () => {}): Promise<Batch> {
+    try {
+      const batch = await cell.migration.batch(limit);
+      cell.total = sum(cell.total, batch);
+      if (batch.found >= BATCH_ROWS) cell.hasMore = true;
+      this.#options.onBatch(batch);
+      ended(batch);
+      return batch;
+    } catch (error) {
+      // Once for all of its batches.
+      cell.failure ??= error instanceof Error ? error.message : String(error);
+      return NOTHING;
+    }
+  }
 }

@@ -10,9 +10,11 @@ import type { Batch } from './migration.ts';
 /** Below every id. */
 const BEGINNING = -(2 ** 31);
 
-export interface WalkedBatch extends Batch {
-  /** The greatest id that was looked at. */
-  readonly last: number;
+export interface Step {
+  readonly page: MovePage;
+  readonly locked: 'skip' | 'wait';
+  /** Of the rows that were found: the next batch begins behind them, while this one is at work. */
+  found(rows: readonly { readonly id: number }[]): void;
 }
 
 export class Walk {
@@ -28,18 +30,24 @@ export class Walk {
     this.#withSetAside = withSetAside;
   }
 
-  /** `work` resolves to null where it found nothing. */
-  async next(limit: number, work: (page: MovePage, locked: 'skip' | 'wait') => Promise<WalkedBatch | null>): Promise<Batch> {
+  /** `work` fails with its cell, or tells what it has done. */
+  async next(limit: number, work: (step: Step) => Promise<Batch>): Promise<Batch> {
     while (!this.#isOver) {
       const locked = this.#locked;
-      const page = { after: this.#after, limit: Math.min(limit, BATCH_ROWS), publicKeyMax: PUBLIC_KEY_CHARS_MAX, withSetAside: this.#withSetAside };
-      const batch = await work(page, locked);
-      if (batch !== null) {
-        // Others may have come further meanwhile, or turned back.
-        if (this.#locked === locked) this.#after = Math.max(this.#after, batch.last);
+      let last: number | undefined;
+      const batch = await work({
+        page: { after: this.#after, limit: Math.min(limit, BATCH_ROWS), publicKeyMax: PUBLIC_KEY_CHARS_MAX, withSetAside: this.#withSetAside },
+        locked,
+        found: (rows) => {
+          last = rows.at(-1)?.id;
+          // Others may have come further meanwhile, or turned back.
+          if (last !== undefined && this.#locked === locked) this.#after = Math.max(this.#after, last);
+        },
+      });
+      if (last !== undefined) {
         // All of it was done by others in the moment between.
         if (batch.found === 0) continue;
-        return { found: batch.found, done: batch.done, setAside: batch.setAside };
+        return batch;
       }
       this.#isOver ||= locked === 'wait';
       if (this.#locked === 'wait') continue;

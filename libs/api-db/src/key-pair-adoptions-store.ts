@@ -42,11 +42,11 @@ export class KeyPairAdoptionsStore {
 
   /**
    * Inserts those whose user has no key pair of the name; committed when it resolves. In one order, whoever asks, so that two who
-   * bring the same rows wait for each other in no ring. @returns the users and names that were inserted
+   * bring the same rows wait for each other in no ring. `rows`: of one cell. @returns the ids of those that were inserted
    */
-  async adopt(rows: readonly AdoptedKeyPair[]): Promise<readonly UserAndName[]> {
-    if (rows.length === 0) return [];
-    return this.#client.$queryRaw<readonly UserAndName[]>`
+  async adopt(rows: readonly AdoptedKeyPair[]): Promise<ReadonlySet<number>> {
+    if (rows.length === 0) return new Set();
+    const inserted = await this.#client.$queryRaw<readonly { readonly id: number }[]>`
       INSERT INTO key_pairs (id, user_id, name, fingerprint, public_key, type, created_at, updated_at)
       SELECT * FROM unnest(
         ${rows.map(({ id }) => id)}::integer[], ${rows.map(({ userId }) => userId)}::text[], ${rows.map(({ name }) => name)}::text[],
@@ -54,7 +54,8 @@ export class KeyPairAdoptionsStore {
         ${rows.map(({ createdAt }) => createdAt)}::timestamp[], ${rows.map(({ updatedAt }) => updatedAt)}::timestamp[]
       ) AS arriving(id, user_id, name, fingerprint, public_key, type, created_at, updated_at)
       ORDER BY user_id, name
-      ON CONFLICT DO NOTHING RETURNING user_id AS "userId", name`;
+      ON CONFLICT DO NOTHING RETURNING id`;
+    return new Set(inserted.map(({ id }) => id));
   }
 
   /** Those that are here, in any order; by the index, for the table may grow to a million rows after the plan was made. */

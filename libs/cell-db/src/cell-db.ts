@@ -66,7 +66,7 @@ export interface CellDb extends CellStores, MoveStores {
    */
   consoleTransaction<T>(work: (stores: ConsoleStores) => Promise<T>, last?: (stores: ConsoleStores, result: T) => Promise<unknown>): Promise<T>;
   /** The same for the move of key pairs, of which the API database is told in the middle. */
-  moveTransaction<T>(work: (stores: MoveStores) => Promise<T>): Promise<T>;
+  moveTransaction<T>(work: (stores: MoveStores) => Promise<T>, last?: (stores: MoveStores, result: T) => Promise<unknown>): Promise<T>;
   /** The database's own time: the one by which all who share it judge what has expired. */
   now(): Promise<Date>;
   /** Applies what is missing of prisma/cell/migrations; safe while others do the same. @returns the names it applied */
@@ -94,11 +94,14 @@ function cellDbOf(database: Database): CellDb {
       (run) => work(consoleStoresOf(sqlClientOf(run))),
       last && ((run, result) => last(consoleStoresOf(sqlClientOf(run)), result)),
     ),
-    moveTransaction: (work) => database.sql.transaction((run) => {
-      // Travels with the first statement. Tables grow and shrink by a million rows while plans that were made at the beginning live on.
-      run(BY_INDEX).catch(() => {});
-      return work(moveStoresOf(sqlClientOf(run)));
-    }),
+    moveTransaction: (work, last) => database.sql.transaction(
+      (run) => {
+        // Travels with the first statement. Tables grow and shrink by a million rows while plans that were made at the beginning live on.
+        run(BY_INDEX).catch(() => {});
+        return work(moveStoresOf(sqlClientOf(run)));
+      },
+      last && ((run, result) => last(moveStoresOf(sqlClientOf(run)), result)),
+    ),
     async now() {
       const [row] = await sqlClientOf(database.sql.run).$queryRaw<readonly { readonly now: Date }[]>`SELECT (clock_timestamp() AT TIME ZONE 'UTC')::timestamp(3) AS now`;
       if (row === undefined) throw new ServiceError('INTERNAL', 'the database did not say the time');

@@ -8,6 +8,17 @@ import type { MovePage } from './key-pair-moves-store.ts';
 import { pythonJson } from './python-json.ts';
 import type { SqlClient } from './sql-client.ts';
 
+/** A live key pair of an instance's user and key_name in the same cell, whether set aside or not; nobody has checked it. */
+export interface NamedKeyPair {
+  readonly id: number;
+  readonly fingerprint: string | null;
+  readonly publicKey: string;
+  readonly type: string;
+  /** As the database writes them. */
+  readonly createdAt: string | null;
+  readonly updatedAt: string | null;
+}
+
 /** A live instance, and what it was started with. */
 export interface UnmigratedInstance {
   readonly id: number;
@@ -17,6 +28,8 @@ export interface UnmigratedInstance {
   /** Null also where it is longer than the limit that was asked with: then keyDataChars tells. */
   readonly keyData: string | null;
   readonly keyDataChars: number;
+  /** Null also where its public key is longer than that limit. */
+  readonly named: NamedKeyPair | null;
 }
 
 export interface InstanceKeyPairs {
@@ -33,6 +46,8 @@ export interface ListedSetAsideInstance extends SetAsideInstance {
   readonly userId: string;
   readonly keyName: string | null;
 }
+
+type InstanceRow = Omit<UnmigratedInstance, 'named'> & Omit<NamedKeyPair, 'id'> & { readonly namedId: number | null };
 
 // Without a row of instance_extra all of its columns are NULL.
 const WAITING = Prisma.sql`i.deleted_at IS NULL AND e.keypairs IS NULL`;
@@ -58,19 +73,25 @@ export class InstanceKeyPairMovesStore {
     return this.#select(page, Prisma.empty);
   }
 
-  /** Instance by instance, as LATERAL and LIMIT have it: a batch must not read the whole of instance_extra. */
+  /** Instance by instance, as LATERAL and LIMIT have it: a batch must not read the whole of instance_extra, or of key_pairs. */
   async #select({ after, limit, publicKeyMax, withSetAside = false }: MovePage, lock: Prisma.Sql): Promise<readonly UnmigratedInstance[]> {
-    return this.#client.$queryRaw<readonly UnmigratedInstance[]>`
+    const rows = await this.#client.$queryRaw<readonly InstanceRow[]>`
       SELECT i.id, i.uuid::text AS uuid, i.user_id AS "userId", i.key_name AS "keyName", coalesce(length(i.key_data), 0) AS "keyDataChars",
-        CASE WHEN length(i.key_data) <= ${publicKeyMax}::integer THEN i.key_data END AS "keyData"
-      FROM instances i LEFT JOIN LATERAL
-        (SELECT x.keypairs, x.set_aside FROM instance_extra x WHERE x.instance_uuid = i.uuid LIMIT 1) e ON true
+        CASE WHEN length(i.key_data) <= ${publicKeyMax}::integer THEN i.key_data END AS "keyData",
+        k.id AS "namedId", k.fingerprint, k.public_key AS "publicKey", k.type, k.created_at::text AS "createdAt", k.updated_at::text AS "updatedAt"
+      FROM instances i
+      LEFT JOIN LATERAL (SELECT x.keypairs, x.set_aside FROM instance_extra x WHERE x.instance_uuid = i.uuid LIMIT 1) e ON true
+      LEFT JOIN LATERAL
+        (SELECT x.id, x.fingerprint, x.public_key, x.type, x.created_at, x.updated_at FROM key_pairs x
+         WHERE x.deleted = 0 AND x.user_id = i.user_id AND x.name = i.key_name COLLATE "C" AND length(x.public_key) <= ${publicKeyMax}::integer LIMIT 1) k ON true
       WHERE ${WAITING} ${withSetAside ? Prisma.empty : NOT_SET_ASIDE} AND i.id > ${after}::integer ORDER BY i.id LIMIT ${limit}::integer ${lock}`;
+    return rows.map(instanceOf);
   }
 
   /**
    * Writes nothing where somebody has written meanwhile; lets the generation grow of those that get keys. Only inside
-   * CellDb.moveTransaction, with the instances taken. @returns how many were written
+   * CellDb.moveTransaction, with the instances taken. The lists travel one a line, for no JSON has a line end in it: as elements of
+   * an array each of their many quotes would be escaped here and read again there. @returns how many were written
    */
   async save(rows: readonly InstanceKeyPairs[], at: Date): Promise<number> {
     const withKeys = rows.filter(({ keyPairs }) => keyPairs.objects.length > 0).map(({ uuid }) => uuid);
@@ -78,7 +99,7 @@ export class InstanceKeyPairMovesStore {
       WITH written AS (
         INSERT INTO instance_extra AS e (instance_uuid, keypairs, created_at)
         SELECT s.uuid, s.keypairs, ${at}::timestamp
-        FROM unnest(${rows.map(({ uuid }) => uuid)}::uuid[], ${rows.map(({ keyPairs }) => textOf(keyPairs))}::text[]) AS s(uuid, keypairs)
+        FROM unnest(${rows.map(({ uuid }) => uuid)}::uuid[], string_to_array(${rows.map(({ keyPairs }) => textOf(keyPairs)).join('\n')}::text, E'\\n')) AS s(uuid, keypairs)
         ON CONFLICT (instance_uuid) DO UPDATE SET keypairs = excluded.keypairs, set_aside = NULL, updated_at = excluded.created_at
         WHERE e.keypairs IS NULL RETURNING e.instance_uuid
       ), told AS (
@@ -119,6 +140,11 @@ export class InstanceKeyPairMovesStore {
       FROM instances i LEFT JOIN instance_extra e ON e.instance_uuid = i.uuid WHERE ${WAITING}`;
     return row ?? { remaining: 0, setAside: 0 };
   }
+}
+
+/** A left join: without a key pair of the name all of its columns are NULL. */
+function instanceOf({ id, uuid, userId, keyName, keyData, keyDataChars, namedId, ...rest }: InstanceRow): UnmigratedInstance {
+  return { id, uuid, userId, keyName, keyData, keyDataChars, named: namedId === null ? null : { id: namedId, ...rest } };
 }
 
 /** What Nova 26.2 writes, to the byte. */

@@ -71,7 +71,7 @@ export async function startGuests(): Promise<Guests> {
 /** A WebSocket server of the usual library before a socket: ten lines, as a bundle (relay-process.ts). */
 export async function startWsNet(guests: Guests): Promise<Peer> {
   await runCommand(process.execPath, [join(ROOT, 'tools/build.mjs'), 'relay-bench'], { cwd: ROOT, timeoutMs: 120_000 });
-  const child = fork(join(ROOT, 'dist/relay-bench/main.js'), ['ws + net', String(guests.port)]);
+  const child = fork(join(ROOT, 'dist/relay-bench/main.js'), ['ws + net', String(guests.port)], { execArgv: [] });
   const [port] = (await once(child, 'message')) as [number];
   return { ...openTo('ws + net', child.pid ?? 0, port, Infinity), stop: () => Promise.resolve(void child.disconnect()) };
 }
@@ -80,7 +80,7 @@ export async function startWebsockify(guests: Guests): Promise<Peer | null> {
   if (!existsSync(WEBSOCKIFY)) return null;
   const port = await freePort();
   const server = await startServer({ name: 'websockify', command: WEBSOCKIFY, args: [`127.0.0.1:${port}`, `127.0.0.1:${guests.port}`], isReady: () => accepts(port) });
-  return { ...openTo('websockify', server.pid, port, 200), stop: () => server.stop() };
+  return { ...openTo('websockify', server.pid, port, 150), stop: () => server.stop() };
 }
 
 /** A proxy that lets everybody in, at one link. */
@@ -114,7 +114,7 @@ export async function startNova(house: ConsoleHouse, guests: Guests): Promise<Pe
   const proxy = await start('proxy', () => accepts(port));
   return {
     name: 'nova-novncproxy',
-    consolesMax: 64,
+    consolesMax: 32,
     async links(count) {
       const tokens = (await lines.ask([count, guests.port])) as readonly string[];
       return tokens.map((token) => `http://127.0.0.1:${port}/?token=${token}`);

@@ -1,10 +1,12 @@
 /**
  * What runs in the processes of the relays that are ours (relays.ts), as a bundle: what is shipped is what is measured.
  *
- *   node dist/relay-bench/main.js <role> <the guest's port>
+ *   node dist/relay-bench/main.js <role> <the guest's port> [certificate and key, PEM files: clients come by TLS]
  */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { startConsoleProxy } from '@gatehouse/console-proxy/app.module';
@@ -18,12 +20,15 @@ import { systemClock } from '@gatehouse/runtime/clock';
 import { silentLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
 
+/** Of the side of clients. */
+const [role = '', guestPort = '', certificate = null, key = null] = process.argv.slice(2);
+
 async function serveOurs(guestPort: number, endpoint?: string, consoleType: ConsoleType = 'serial'): Promise<number> {
   const transport = createMemoryTransport();
   const auth = new TestConsoleAuth();
   await auth.serve(transport);
   auth.consoles.set('bench', { instanceName: 'bench', consoleType, port: guestPort, ...(endpoint === undefined ? {} : { endpoint }) });
-  const config = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'bench' });
+  const config = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'bench', ...(certificate !== null && key !== null ? { proxyTlsCert: certificate, proxyTlsKey: key } : {}) });
   const unlimited = Object.fromEntries(Object.entries(config).map(([name, value]) => [name, /PerAddress/.test(name) ? 100_000 : value])) as typeof config;
   const app = await startConsoleProxy({ config: unlimited, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('bench'), clock: systemClock });
   return Number(new URL(app.addresses[0]!.url).port);
@@ -41,7 +46,7 @@ async function serveAgent(guestPort: number): Promise<number> {
 }
 
 async function serveWs(guestPort: number): Promise<number> {
-  const server = createServer();
+  const server = certificate !== null && key !== null ? createTlsServer({ cert: readFileSync(certificate), key: readFileSync(key) }) : createServer();
   const acceptor = new WebSocketServer({ server, perMessageDeflate: false });
   acceptor.on('connection', (client, request) => {
     const guest = connect({ port: guestPort, host: '127.0.0.1', noDelay: true });
@@ -73,7 +78,6 @@ const ROLES: Readonly<Record<string, (port: number) => Promise<number>>> = {
   'ws + net': serveWs,
 };
 
-const [role = '', guestPort = ''] = process.argv.slice(2);
 const port = await ROLES[role]!(Number(guestPort));
 process.on('message', () => {
   globalThis.gc?.();

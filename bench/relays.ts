@@ -1,7 +1,7 @@
 /**
  * The relays that the benches compare, each in processes of its own, and what those spend. `ours` reaches its guest by
  * TCP, and so does `ours vnc`, a VNC console that is greeted first; `ours + agent` goes through the console stream of a host (both
- * processes count). websockify, socat (which relays bytes without any WebSocket: the floor) and nova's proxy are Debian's; those that are not installed are left out.
+ * processes count). Those of TLS_RELAYS are the same before clients that come by TLS. websockify, socat (which relays bytes without any WebSocket: the floor) and nova's proxy are Debian's; those that are not installed are left out.
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,16 +9,20 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { runCommand } from '../test/servers/server-process.ts';
+import { connect as connectTls } from 'node:tls';
+import { makeCertificate } from '../test/servers/certificates.ts';
+import { makeTempFolder, runCommand } from '../test/servers/server-process.ts';
 import { greetRelay, passGreeting } from './vnc-guest.ts';
 
 export const RELAYS = ['ours', 'ours vnc', 'ours + agent', 'ws + net', 'websockify', 'nova', 'socat'] as const;
-export type RelayName = (typeof RELAYS)[number];
+export const TLS_RELAYS = ['ours, TLS', 'ws + net, TLS', 'websockify, TLS'] as const;
+export type RelayName = (typeof RELAYS)[number] | (typeof TLS_RELAYS)[number];
 
 const ROOT = dirname(import.meta.dirname);
 
 const NEEDS: Partial<Record<RelayName, string>> = {
   websockify: '/usr/bin/websockify',
+  'websockify, TLS': '/usr/bin/websockify',
   nova: '/usr/lib/python3/dist-packages/nova/console/websocketproxy.py',
   socat: '/usr/bin/socat',
 };
@@ -72,7 +76,8 @@ export class Relays {
 
   /** One at a time: the next guest that comes is taken for this client's. */
   async open(name: RelayName): Promise<Joined> {
-    const client = connect({ port: this.#running.get(name)!.port, host: '127.0.0.1', noDelay: true });
+    const to = { port: this.#running.get(name)!.port, host: '127.0.0.1', noDelay: true };
+    const client = isTls(name) ? connectTls({ ...to, rejectUnauthorized: false }) : connect(to);
     if (name !== 'socat') {
       client.write(
         'GET /?token=bench HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
@@ -101,24 +106,26 @@ export class Relays {
   }
 
   async #start(name: RelayName, guestPort: number): Promise<void> {
-    if (name === 'ours' || name === 'ours vnc' || name === 'ours + agent' || name === 'ws + net') {
+    const [role] = name.split(',') as [RelayName];
+    const pair = isTls(name) ? makeCertificate(makeTempFolder('relays'), 'proxy') : null;
+    if (role === 'ours' || role === 'ours vnc' || role === 'ours + agent' || role === 'ws + net') {
       const processes: ChildProcess[] = [];
       const run = async (role: string, port: number): Promise<number> => {
-        const child = fork(join(ROOT, 'dist/relay-bench/main.js'), [role, String(port)], { execArgv: [...PROFILED, '--expose-gc'] });
+        const child = fork(join(ROOT, 'dist/relay-bench/main.js'), [role, String(port), ...(pair === null ? [] : [pair.certificate, pair.key])], { execArgv: [...PROFILED, '--expose-gc'] });
         processes.push(child);
         return Number((await once(child, 'message'))[0]);
       };
-      const port = name === 'ours + agent' ? await run('attach', await run('agent', guestPort)) : await run(name, guestPort);
+      const port = role === 'ours + agent' ? await run('attach', await run('agent', guestPort)) : await run(role, guestPort);
       this.#running.set(name, { processes, port });
       return;
     }
     const port = await freePort();
     const commands = {
-      websockify: ['websockify', `127.0.0.1:${port}`, `127.0.0.1:${guestPort}`],
+      websockify: ['websockify', ...(pair === null ? [] : ['--cert', pair.certificate, '--key', pair.key]), `127.0.0.1:${port}`, `127.0.0.1:${guestPort}`],
       nova: ['/usr/bin/python3', new URL('nova_relay.py', import.meta.url).pathname, String(port), String(guestPort)],
       socat: ['socat', '-b', '524288', `TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr,nodelay`, `TCP:127.0.0.1:${guestPort},nodelay`],
     };
-    const [command = '', ...args] = commands[name];
+    const [command = '', ...args] = commands[role as keyof typeof commands];
     const child = spawn(command, args, { stdio: 'ignore' });
     this.#running.set(name, { processes: [child], port });
     await listening(port);
@@ -126,6 +133,10 @@ export class Relays {
     await pause(300);
     for (const socket of this.#guests.splice(0)) socket.destroy();
   }
+}
+
+function isTls(name: RelayName): boolean {
+  return name.endsWith(', TLS');
 }
 
 async function asked(child: ChildProcess): Promise<void> {

@@ -1,4 +1,8 @@
-/** What processes have spent, read from the kernel: those that run, with their children, and the children that have ended. */
+/**
+ * What processes have spent, read from the kernel: those that run, with their children, and the children that have ended. Who runs is
+ * asked thread by thread: a process that lives for one console has spent less than the hundredths of a second that the kernel tells
+ * otherwise, and would count as nothing.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -10,8 +14,10 @@ const [IDLE_MS_MAX, PAUSE_MS, PAUSES_MAX] = [20, 250, 40];
 export interface ProcessStat {
   readonly pid: number;
   readonly parent: number;
-  /** Its own time, and that of its children that are gone. */
-  readonly cpuMs: number;
+  /** Its own time, in whole ticks; threads that have ended are in it. */
+  readonly ownMs: number;
+  /** That of its children that are gone. */
+  readonly goneMs: number;
 }
 
 export function allProcesses(): readonly ProcessStat[] {
@@ -20,8 +26,8 @@ export function allProcesses(): readonly ProcessStat[] {
 
 /** CPU milliseconds of a process and all that it started. */
 export function treeCpuMs(pid: number, all: readonly ProcessStat[] = allProcesses()): number {
-  const own = all.find((each) => each.pid === pid)?.cpuMs ?? 0;
-  return childrenOf(pid, all).reduce((sum, child) => sum + treeCpuMs(child, all), own);
+  const { ownMs = 0, goneMs = 0 } = all.find((each) => each.pid === pid) ?? {};
+  return childrenOf(pid, all).reduce((sum, child) => sum + treeCpuMs(child, all), Math.max(ownMs, threadsMs(pid)) + goneMs);
 }
 
 export function childrenOf(pid: number, all: readonly ProcessStat[] = allProcesses()): readonly number[] {
@@ -42,9 +48,17 @@ export async function awaitIdle(spentMs: () => number): Promise<void> {
 function statOf(pid: number): ProcessStat | null {
   try {
     const fields = (readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1] ?? '').split(' ');
-    const ticks = fields.slice(11, 15).reduce((sum, each) => sum + Number(each), 0);
-    return { pid, parent: Number(fields[1]), cpuMs: ticks * MS_A_TICK };
+    const [user = 0, system = 0, goneUser = 0, goneSystem = 0] = fields.slice(11, 15).map(Number);
+    return { pid, parent: Number(fields[1]), ownMs: (user + system) * MS_A_TICK, goneMs: (goneUser + goneSystem) * MS_A_TICK };
   } catch {
     return null; // it has ended meanwhile
+  }
+}
+
+function threadsMs(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6, 0);
+  } catch {
+    return 0;
   }
 }

@@ -10,7 +10,7 @@
  * broker is away: metadata do not need it. The share of the signature is measured by itself, in this process; and at the end a bare
  * server of node's, which knows nothing and answers as many bytes, under the same load: on a machine that does other things
  * too every figure is larger, and that one says by how much. With --nova Debian's own Nova takes its turn after each round beside
- * the fewest rows (nova-house.ts), with instances of the same contents; it is asked for less, for it takes longer.
+ * the fewest rows (nova-house.ts), with instances of the same contents; it is asked for a tenth as much, for it takes longer.
  */
 import { spawn } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
@@ -27,7 +27,7 @@ import { freePort } from '../test/servers/free-port.ts';
 import { startOwnPostgresql } from '../test/servers/postgresql.ts';
 import { runCommand } from '../test/servers/server-process.ts';
 import { inFlightOf, quantile, readCpu } from './console-house.ts';
-import { startNova } from './nova-house.ts';
+import { NOVA_SHARE, startNova } from './nova-house.ts';
 
 const { values } = parseArgs({
   options: {
@@ -49,8 +49,6 @@ const HELD_TIMES = 10;
 /** As the kernel counts. */
 const MS_A_TICK = 10;
 const HELD_INSTANCES = 100;
-/** Nova is asked for a tenth of that. */
-const NOVA_SHARE = 0.1;
 
 const SECRET = 'a-secret-of-the-test';
 const PROJECT = 'p-bench';

@@ -41,7 +41,11 @@ export interface NovaHouse {
   stop(): Promise<void>;
 }
 
+/** Of the requests that ours are asked for in a round. */
+export const NOVA_SHARE = 0.1;
+
 const PYTHON = '/usr/bin/python3';
+const PACKAGE = '/usr/lib/python3/dist-packages/nova';
 const SCRIPT = fileURLToPath(new URL('nova_house.py', import.meta.url));
 /** Connections that are kept to a database. */
 const POOL_SIZE = '32';
@@ -49,13 +53,9 @@ const POOL_SIZE = '32';
 const PREPARE_TIMEOUT_MS = 180_000;
 const [NETWORK_ID, PORT_ID, GROUP_ID] = [randomUUID(), randomUUID(), randomUUID()];
 
-/** Debian's package, that is. */
-export function isNovaInstalled(): boolean {
-  return existsSync('/usr/lib/python3/dist-packages/nova');
-}
-
 /** @param createDatabase makes an empty one and returns its URL */
-export async function startNova(createDatabase: () => Promise<string>, contents: NovaContents): Promise<NovaHouse> {
+export async function startNova(createDatabase: () => Promise<string>, contents?: NovaContents): Promise<NovaHouse> {
+  if (!existsSync(PACKAGE)) throw new Error('Nova is not installed: apt-get install python3-nova');
   const folder = makeTempFolder('nova');
   const [apiDatabaseUrl, cell0Url, cellUrl] = [await createDatabase(), await createDatabase(), await createDatabase()];
   const network = await startNetworkService();
@@ -65,9 +65,10 @@ export async function startNova(createDatabase: () => Promise<string>, contents:
     'neutron.auth_type': 'none', 'neutron.endpoint_override': `http://127.0.0.1:${portOf(network)}`,
   };
   writeFileSync(join(folder, 'api-paste.ini'), PASTE);
+  const cells = { cell0_url: cell0Url, cell_url: cellUrl, cell_uuid: randomUUID(), network_id: NETWORK_ID, port_id: PORT_ID };
   const wanted = {
-    instances: contents.instances, project_id: contents.projectId, user_id: contents.userId, public_key: contents.publicKey, user_data: contents.userData,
-    metadata: contents.metadata, cell0_url: cell0Url, cell_url: cellUrl, cell_uuid: randomUUID(), network_id: NETWORK_ID, port_id: PORT_ID,
+    ...cells, instances: contents?.instances ?? [], project_id: contents?.projectId, user_id: contents?.userId, public_key: contents?.publicKey,
+    user_data: contents?.userData, metadata: contents?.metadata,
   };
   writeFileSync(join(folder, 'wanted.json'), JSON.stringify(wanted));
   writeFileSync(join(folder, 'prepare.conf'), ini(common));

@@ -12,10 +12,11 @@ import { EC2_LATEST, EC2_VERSIONS, LATEST } from './versions.ts';
 import type { Ec2Version } from './versions.ts';
 
 /** What anybody may read, and no more than the versions' names. */
-export const EC2_LISTING: readonly string[] = [...EC2_VERSIONS, LATEST];
+export const EC2_LISTING = [...EC2_VERSIONS, LATEST] as const;
+export type Ec2Name = (typeof EC2_LISTING)[number];
 
 /** Versions that a disk brings, as Nova's `config_drive_skip_versions` leaves them by default. */
-const ON_A_DRIVE: readonly string[] = [EC2_LATEST, LATEST];
+const ON_A_DRIVE = [EC2_LATEST, LATEST] as const;
 
 type Value = string | number | readonly string[] | { readonly [name: string]: Value };
 type Values = Readonly<Record<string, Value>>;
@@ -33,12 +34,12 @@ export function ec2Drive(facts: InstanceFacts): Folder {
   })));
 }
 
-function versionOf(name: string): Ec2Version {
-  return EC2_VERSIONS.find((version) => version === name) ?? EC2_LATEST;
+function versionOf(name: Ec2Name): Ec2Version {
+  return name === LATEST ? EC2_LATEST : name;
 }
 
 /** One of those that are listed. */
-export function ec2Version(facts: InstanceFacts, name: string, address: string | null): Folder {
+export function ec2Version(facts: InstanceFacts, name: Ec2Name, address: string | null): Folder {
   const version = versionOf(name);
   const metaData = (): Entries => {
     const values = valuesOf(facts, version, address);

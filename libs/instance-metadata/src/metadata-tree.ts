@@ -64,9 +64,12 @@ export function folder(entries: () => Entries, listing?: Folder['listing']): Fol
 }
 
 /** Of many entries each is made when it is walked to: of twenty versions a path leads through one. */
-export function folderOf(names: readonly string[], entryOf: (name: string) => Node, listing?: Folder['listing']): Folder {
-  const all = (): Entries => Object.fromEntries(names.map((name) => [name, entryOf(name)]));
-  return { ...folder(all, listing), entry: (name) => (names.includes(name) ? entryOf(name) : undefined) };
+export function folderOf<Name extends string>(names: readonly Name[], entryOf: (name: Name) => Node, listing?: Folder['listing']): Folder {
+  const entry = (wanted: string): Node | undefined => {
+    const name = names.find((each) => each === wanted);
+    return name === undefined ? undefined : entryOf(name);
+  };
+  return { ...folder(() => Object.fromEntries(names.map((name) => [name, entryOf(name)])), listing), entry };
 }
 
 export function seededFile(seeded: () => SeededText, type: string): File {

@@ -3,10 +3,10 @@ import type { InstanceFacts } from '@gatehouse/cell-db/instance-facts-store';
 import { guestKeys, keyTextsByName } from './guest-keys.ts';
 import { networkData, nicDevices } from './guest-network.ts';
 import { JSON_TYPE, file, folder, folderOf, liveFile, seededFile } from './metadata-tree.ts';
-import type { Content, Entries, File, Folder } from './metadata-tree.ts';
+import type { Content, File, Folder } from './metadata-tree.ts';
 import type { SeededText } from './seeded-text.ts';
 import type { VendorData } from './vendor-data.ts';
-import { GRIZZLY, HAVANA, LATEST, LIBERTY, NEWTON_ONE, NEWTON_TWO, OPENSTACK_LATEST, OPENSTACK_VERSIONS, VICTORIA } from './versions.ts';
+import { FOLSOM, GRIZZLY, HAVANA, LATEST, LIBERTY, NEWTON_ONE, NEWTON_TWO, OPENSTACK_LATEST, OPENSTACK_VERSIONS, VICTORIA } from './versions.ts';
 import type { OpenstackVersion } from './versions.ts';
 
 export interface OpenstackSources {
@@ -17,17 +17,28 @@ export interface OpenstackSources {
   readonly now: Date;
 }
 
+type FileSources = Omit<OpenstackSources, 'now'>;
+
 /** Appended to host names, as Nova's `dhcp_domain` is by default. */
 const DOMAIN = 'novalocal';
 
 /** Bytes of randomness for a guest's generator, new at every request. */
 const SEED_BYTES = 512;
 
-const NO_ENTRIES: Entries = {};
+/** What is in a version's folder, in this order, and with which version it came. */
+const BROUGHT = [
+  ['meta_data.json', FOLSOM],
+  ['user_data', FOLSOM],
+  ['password', GRIZZLY],
+  ['vendor_data.json', HAVANA],
+  ['network_data.json', LIBERTY],
+  ['vendor_data2.json', NEWTON_TWO],
+] as const;
+type FileName = (typeof BROUGHT)[number][0];
 
 const CONTENT = 'content';
-const VERSIONS: readonly string[] = [...OPENSTACK_VERSIONS, LATEST];
-const SERVED: readonly string[] = [...VERSIONS, CONTENT];
+const VERSIONS = [...OPENSTACK_VERSIONS, LATEST] as const;
+const SERVED = [...VERSIONS, CONTENT] as const;
 
 /** As it is served. Its listing is another on another day. */
 export function openstackTree(facts: InstanceFacts, sources: OpenstackSources): Folder {
@@ -40,33 +51,45 @@ export function openstackTree(facts: InstanceFacts, sources: OpenstackSources): 
 
 /** As a disk brings it: without what a service alone can do, a password among it. */
 export function openstackDrive(facts: InstanceFacts, vendorData: VendorData): Folder {
+  const versionFolder = (version: OpenstackVersion): Folder => {
+    const names = namesIn(version, facts).filter((name) => name !== 'password');
+    return folderOf(names, (name) => fileNamed(name, facts, version, { vendorData, password: () => '' }));
+  };
   const names = facts.injectedFiles.length === 0 ? VERSIONS : SERVED;
-  return folderOf(names, (name) => (name === CONTENT ? content(facts) : folder(() => filesOfVersion(facts, versionOf(name), vendorData, null))));
+  return folderOf<(typeof SERVED)[number]>(names, (name) => (name === CONTENT ? content(facts) : versionFolder(versionOf(name))));
 }
 
-function versionOf(name: string): OpenstackVersion {
-  return OPENSTACK_VERSIONS.find((version) => version === name) ?? OPENSTACK_LATEST;
+function versionOf(name: (typeof VERSIONS)[number]): OpenstackVersion {
+  return name === LATEST ? OPENSTACK_LATEST : name;
 }
 
 /** Nova lists the network's file from Liberty on, and serves it in every version; `version` is a listing under another name. */
-function servedFolder(facts: InstanceFacts, version: OpenstackVersion, { vendorData, password }: OpenstackSources): Folder {
-  const listed = (): Entries => filesOfVersion(facts, version, vendorData, liveFile(password));
-  const listing = (): readonly string[] => Object.keys(listed());
-  const unlisted = (): Entries => ({ 'network_data.json': networkFile(facts), version: file(() => listing().join('\n')) });
-  return folder(() => ({ ...unlisted(), ...listed() }), listing);
+function servedFolder(facts: InstanceFacts, version: OpenstackVersion, sources: FileSources): Folder {
+  const listed = namesIn(version, facts);
+  const names = [...new Set([...listed, 'network_data.json', 'version'] as const)];
+  const entryOf = (name: FileName | 'version'): File => (name === 'version' ? file(() => listed.join('\n')) : fileNamed(name, facts, version, sources));
+  return folderOf(names, entryOf, () => listed);
 }
 
-function filesOfVersion(facts: InstanceFacts, version: OpenstackVersion, vendorData: VendorData, password: File | null): Entries {
-  const { userData } = facts;
-  const since = (first: OpenstackVersion, entries: Entries): Entries => (version >= first ? entries : NO_ENTRIES);
-  return {
-    'meta_data.json': metaDataFile(facts, version),
-    ...(userData === null ? NO_ENTRIES : { user_data: file(() => Buffer.from(userData, 'base64')) }),
-    ...(password === null ? NO_ENTRIES : since(GRIZZLY, { password })),
-    ...since(HAVANA, { 'vendor_data.json': liveFile(() => JSON.stringify(vendorData.fixed()), JSON_TYPE) }),
-    ...since(LIBERTY, { 'network_data.json': networkFile(facts) }),
-    ...since(NEWTON_TWO, { 'vendor_data2.json': liveFile(() => vendorData2(facts, vendorData), JSON_TYPE) }),
-  };
+function namesIn(version: OpenstackVersion, { userData }: InstanceFacts): readonly FileName[] {
+  return BROUGHT.flatMap(([name, since]) => (version >= since && (name !== 'user_data' || userData !== null) ? [name] : []));
+}
+
+function fileNamed(name: FileName, facts: InstanceFacts, version: OpenstackVersion, { vendorData, password }: FileSources): File {
+  switch (name) {
+    case 'meta_data.json':
+      return metaDataFile(facts, version);
+    case 'user_data':
+      return file(() => Buffer.from(facts.userData ?? '', 'base64'));
+    case 'password':
+      return liveFile(password);
+    case 'vendor_data.json':
+      return liveFile(() => JSON.stringify(vendorData.fixed()), JSON_TYPE);
+    case 'network_data.json':
+      return networkFile(facts);
+    case 'vendor_data2.json':
+      return liveFile(() => vendorData2(facts, vendorData), JSON_TYPE);
+  }
 }
 
 /** Text, as Nova serves this one. */

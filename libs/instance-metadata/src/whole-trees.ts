@@ -12,11 +12,11 @@ export interface ServedSources extends OpenstackSources {
   readonly address: string | null;
 }
 
-const AT_THE_ROOT: readonly string[] = [...EC2_LISTING, 'ec2', 'openstack'];
+const AT_THE_ROOT = [...EC2_LISTING, 'ec2', 'openstack'] as const;
 
 /** EC2's versions stand at the root too, as there they do. */
 export function servedTree(facts: InstanceFacts, sources: ServedSources): Folder {
-  const entryOf = (name: string): Folder => {
+  const entryOf = (name: (typeof AT_THE_ROOT)[number]): Folder => {
     if (name === 'openstack') return openstackTree(facts, sources);
     return name === 'ec2' ? ec2Tree(facts, sources.address) : ec2Version(facts, name, sources.address);
   };

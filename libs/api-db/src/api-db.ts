@@ -11,6 +11,7 @@ import { KeyPairAdoptionsStore } from './key-pair-adoptions-store.ts';
 import type { KeyPairAdoptions } from './key-pair-adoptions-store.ts';
 import { KeyPairsStore } from './key-pairs-store.ts';
 import { sqlClientOf } from './sql-client.ts';
+import type { Together } from './sql-client.ts';
 
 export interface ApiStores {
   readonly keyPairs: KeyPairsStore;
@@ -44,12 +45,21 @@ export async function openApiDb(source: DatabaseSource): Promise<ApiDb> {
 function apiDbOf(database: Database): ApiDb {
   const client = openClient<ApiClient>((options) => new PrismaClient(options), database);
   return {
-    ...storesOf(client.root, new KeyPairsStore(sqlClientOf(database.sql.run), (work) => database.sql.transaction((run) => work(sqlClientOf(run))))),
+    ...storesOf(client.root, new KeyPairsStore(sqlClientOf(database.sql.run), async (statements) => (await database.sql.together(statements)).map(({ rows }) => rows))),
     keyPairAdoptions: new KeyPairAdoptionsStore(sqlClientOf(database.sql.run), (work) => database.sql.transaction((run) => work(sqlClientOf(run)))),
-    transaction: (work) => client.transaction((tx) => work(storesOf(tx, new KeyPairsStore(tx, (inTx) => inTx(tx))))),
+    transaction: (work) => client.transaction((tx) => work(storesOf(tx, new KeyPairsStore(tx, oneByOne(tx))))),
     migrate: () => database.migrate(),
     check: () => database.check(),
     close: () => client.close(),
+  };
+}
+
+/** Inside a transaction of Prisma's, whose engine takes one at a time. */
+function oneByOne(tx: ApiClient): Together {
+  return async (statements) => {
+    const rows: (readonly unknown[])[] = [];
+    for (const statement of statements) rows.push(await tx.$queryRaw<readonly unknown[]>(statement));
+    return rows;
   };
 }
 

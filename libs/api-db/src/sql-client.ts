@@ -14,6 +14,9 @@ export interface SqlClient {
 /** Does its work in one transaction: one of its own, or the one that it is in. */
 export type Atomically = <T>(work: (client: SqlClient) => Promise<T>) => Promise<T>;
 
+/** The same of statements that need nothing of each other's answers, which travel as one. @returns the rows of each */
+export type Together = (statements: readonly Prisma.Sql[]) => Promise<readonly (readonly unknown[])[]>;
+
 export function sqlClientOf(run: RunStatement): SqlClient {
   return {
     // The rows are what the statement selects, which its author says.

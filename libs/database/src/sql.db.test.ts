@@ -52,6 +52,14 @@ for (const kind of TEST_DATABASES) {
       }
     });
 
+    it('read moments as Date does, whatever part of the second they have, and those that it has none for as invalid', async () => {
+      const texts = ['2026-03-01 12:00:00', '2026-03-01 12:00:00.1', '2026-03-01 12:00:00.57', '2026-12-31 23:59:59.999', '1969-12-31 23:59:59.99', '0999-01-01 00:00:00', '9999-12-31 23:59:59.007'];
+      const { rows } = await run('SELECT at FROM unnest($1::timestamp[]) WITH ORDINALITY AS moments(at, n) ORDER BY n', texts);
+      assert.deepEqual(rows.map(({ at }) => at), texts.map((text) => new Date(`${text.replace(' ', 'T')}Z`)));
+      const [odd] = (await run("SELECT 'infinity'::timestamp AS later, '0044-03-15 12:00:00 BC'::timestamp AS before")).rows;
+      assert.deepEqual([odd?.['later'], odd?.['before']].map((at) => (at as Date).getTime()), [NaN, NaN]);
+    });
+
     it('are counted: what was written, what was found', async () => {
       assert.equal((await run('INSERT INTO sql_things (v) SELECT generate_series(1, 5)')).count, 5);
       assert.equal((await run('DELETE FROM sql_things WHERE v > $1::integer', 3)).count, 2);
@@ -85,6 +93,14 @@ for (const kind of TEST_DATABASES) {
       ]));
       assert.deepEqual(answers.map(({ rows }) => rows), [[], [{ v: 1 }], [], [{ w: 2 }]]);
       assert.deepEqual(await values(), [2]);
+    });
+
+    it('sent together are one transaction: each has its own answer, and the first that fails takes back the others', async () => {
+      const insert = (v: number) => ({ text: 'INSERT INTO sql_things (v) VALUES ($1::integer)', values: [v] });
+      const answers = await sql.together([insert(1), { text: 'SELECT v FROM sql_things', values: [] }]);
+      assert.deepEqual(answers.map(({ count, rows }) => [count, rows]), [[1, []], [1, [{ v: 1 }]]]);
+      await assert.rejects(sql.together([insert(2), insert(1), insert(3)]), { code: 'ALREADY_EXISTS' });
+      assert.deepEqual(await values(), [1]);
     });
 
     it('asked last travel with the COMMIT: done with the rest, or nothing is, and none comes after them', async () => {

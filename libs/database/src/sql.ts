@@ -17,6 +17,11 @@ export interface Sql {
   /** A transaction of its own. */
   readonly run: RunStatement;
   /**
+   * Statements of which none waits for another's answer: one transaction in one message, without a BEGIN and a COMMIT. They are
+   * done in their order; the first that fails takes all of them back. @throws ServiceError
+   */
+  together(statements: readonly Statement[]): Promise<readonly Answer[]>;
+  /**
    * All of `work` or nothing, at READ COMMITTED; nothing, with the statement's error, when one failed, even if `work` caught that.
    * It may be done again, at most twice, when another transaction was in its way. `last`: statements that nothing depends on any
    * more; they travel with the COMMIT, so that whatever is found wrong with their answers is stored by then. @throws ServiceError
@@ -36,18 +41,20 @@ const NOTHING_DONE: Answer = { rows: [], count: 0, command: 'COMMIT' };
 
 /** `isPrepared`: statements may have names on a connection; not where several share one session. */
 export function openSql(pool: pg.Pool, isPrepared: boolean): Sql {
+  const together = async (statements: readonly Statement[]): Promise<readonly Answer[]> => {
+    const client = await pool.connect().catch(rethrow);
+    try {
+      const answers = await send(client, statements, isPrepared);
+      client.release();
+      return answers;
+    } catch (error) {
+      client.release(isRefusal(error) ? undefined : (error as Error));
+      throw toDatabaseError(error);
+    }
+  };
   return {
-    async run(statement) {
-      const client = await pool.connect().catch(rethrow);
-      try {
-        const [answer] = await send(client, [statement], isPrepared);
-        client.release();
-        return answer as Answer;
-      } catch (error) {
-        client.release(isRefusal(error) ? undefined : (error as Error));
-        throw toDatabaseError(error);
-      }
-    },
+    run: async (statement) => (await together([statement]))[0] as Answer,
+    together,
     async transaction(work, last) {
       for (let attempt = 1; ; attempt += 1) {
         const client = await pool.connect().catch(rethrow);

@@ -14,9 +14,9 @@ export function createdKeyPair(keyPair: KeyPair, privateKey: string | null, vers
 }
 
 export function listedKeyPair(keyPair: KeyPair, version: Microversion): JsonObject {
-  const type = version >= TYPES ? { type: keyPair.type } : {};
-  const { name, publicKey = null, fingerprint = null } = keyPair;
-  return { keypair: { name, public_key: publicKey, fingerprint, ...type } };
+  const { name, publicKey = null, fingerprint = null, type } = keyPair;
+  // Spelled out: a list has a thousand of them.
+  return version >= TYPES ? { keypair: { name, public_key: publicKey, fingerprint, type } } : { keypair: { name, public_key: publicKey, fingerprint } };
 }
 
 export function shownKeyPair(keyPair: KeyPair, version: Microversion): JsonObject {

@@ -15,12 +15,13 @@
 import { randomBytes } from 'node:crypto';
 import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
 import type { StoredConnection } from '@gatehouse/cell-db/console-connections-store';
+import { NOTHING_KNOWN } from '@gatehouse/cell-db/console-openings-store';
 import type { NewToken, StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
-import { ServiceError } from '@gatehouse/errors/service-error';
+import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import type { Clock } from '@gatehouse/runtime/clock';
 import { cachedTokenOf, cachedTokenText } from './cached-token.ts';
 import type { CachedToken } from './cached-token.ts';
-import type { Issued, TokenBackend } from './token-backend.ts';
+import type { Issued, TokenBackend, UseOptions, UseToken } from './token-backend.ts';
 import type { TokenCache } from './token-cache.ts';
 
 /** Longer than any token lives (a day at most): a generation must not go before its tokens. */
@@ -50,12 +51,12 @@ export class CachedTokens implements TokenBackend {
     return answer;
   }
 
-  async use<T>(tokenHash: string, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+  async use<T>(tokenHash: string, work: UseToken<T>, options: UseOptions<T> = {}): Promise<T> {
     const cached = await this.#read(tokenHash);
-    if (cached === null || !cached.token.singleUse) return this.#open(cached?.token ?? null, work);
+    if (cached === null || !cached.token.singleUse) return this.#open(cached?.token ?? null, work, options);
     const spent = await this.#spend(cached);
-    if (!spent) return this.#open({ ...cached.token, usedAt: cached.token.usedAt ?? this.#clock.now() }, work);
-    return this.#openOnce(cached, work);
+    if (!spent) return this.#open({ ...cached.token, usedAt: cached.token.usedAt ?? this.#clock.now() }, work, options);
+    return this.#openOnce(cached, work, options);
   }
 
   async find(tokenHash: string): Promise<TokenWithConnection | null> {
@@ -122,18 +123,19 @@ export class CachedTokens implements TokenBackend {
   }
 
   /** A token that was spent for a connect which was then refused is given back. */
-  async #openOnce<T>(cached: CachedToken, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+  async #openOnce<T>(cached: CachedToken, work: UseToken<T>, options: UseOptions<T>): Promise<T> {
     // Whether the transaction was ended by `work` itself: after any other failure it may have been committed.
     let isRefused = false;
     try {
-      return await this.#open(cached.token, async (stores, token) => {
+      return await this.#open(cached.token, async (stores, token, opening) => {
         isRefused = true;
-        const answer = await work(stores, token);
+        const answer = await work(stores, token, opening);
         isRefused = false;
         return answer;
-      });
+      }, options);
     } catch (error) {
-      if (isRefused) await this.#giveBack(cached).catch(() => {}); // the refusal says more than that the cache is away now
+      // What would be there twice was not committed either.
+      if (isRefused || (isServiceError(error) && error.code === 'ALREADY_EXISTS')) await this.#giveBack(cached).catch(() => {}); // the refusal says more than that the cache is away now
       throw error;
     }
   }
@@ -144,11 +146,16 @@ export class CachedTokens implements TokenBackend {
     await this.#cache.delete(spentKey(token.tokenHash));
   }
 
-  #open<T>(token: StoredToken | null, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
+  #open<T>(token: StoredToken | null, work: UseToken<T>, { opening: question, last }: UseOptions<T>): Promise<T> {
     return this.#db.consoleTransaction(async (stores) => {
-      if (token === null) return work(stores, null);
-      return work(stores, withConnection(token, token.connectionId === null ? null : await stores.consoleConnections.lock(token.connectionId)));
-    });
+      if (token === null) return work(stores, null, NOTHING_KNOWN);
+      const { instanceUuid, host, userId } = token;
+      const [connection, opening] = await Promise.all([
+        token.connectionId === null ? null : stores.consoleConnections.lock(token.connectionId),
+        question === undefined ? NOTHING_KNOWN : stores.consoleOpenings.look({ instanceUuid, host, userId }, question),
+      ]);
+      return work(stores, withConnection(token, connection), opening);
+    }, last);
   }
 
   #secondsOf({ expires }: NewToken): number {

@@ -100,13 +100,17 @@ export class ConsoleAuth {
 
     return this.#tokens.issue(async (stores) => {
       const now = this.#clock.now();
-      // Locked, so that a deletion that comes meanwhile waits and then finds this token.
-      if ((await stores.instances.lock(instanceUuid)) === null) throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} could not be found.`);
+      // Locked, so that a deletion or a revocation that comes meanwhile waits, and then finds this token.
+      const [instance, held] = await Promise.all([
+        stores.instances.lock(instanceUuid),
+        stores.consoleConnections.lockForInstance(instanceUuid, consoleType),
+      ]);
+      if (instance === null) throw new ServiceError('NOT_FOUND', `Instance ${instanceUuid} could not be found.`);
       const exclusive = isExclusive(consoleType, this.#config.consoleExclusive);
       // Of a host that is gone: their proxies hear of it when they renew.
       await removeConsoles(stores, await listDisplaced(stores, connections, now), now);
-      const known = await stores.consoleConnections.upsertAll(connections, { exclusive, at: now });
-      const chosen = exclusive ? await this.#reserve(stores, known, { userId, tokenHash }, now) : await this.#hold(stores, known);
+      const ports = await stores.consoleConnections.upsertAll(connections, { exclusive, at: now, known: held });
+      const chosen = exclusive ? await this.#reserve(stores, ports, { userId, tokenHash }, now) : firstOf(ports);
 
       const expires = tokenExpiry(now, this.#config.consoleTokenTtl);
       const { host, port, options } = chosen;
@@ -120,29 +124,22 @@ export class ConsoleAuth {
     });
   }
 
-  /** Locked, so that a revocation that comes meanwhile waits, and takes this token away too. */
-  async #hold({ consoleConnections }: ConsoleStores, [first]: readonly StoredConnection[]): Promise<StoredConnection> {
-    const held = first === undefined ? null : await consoleConnections.lock(first.id);
-    if (held === null) throw new ServiceError('UNAVAILABLE', 'the consoles of this instance are changing; ask again');
-    return held;
-  }
-
   /** Under the lock of the instance, which keeps others who choose away, and of its ports, which keeps those who connect away. */
-  async #reserve(stores: ConsoleStores, known: readonly StoredConnection[], { userId, tokenHash }: Asker, now: Date): Promise<StoredConnection> {
-    const [rows, live] = await Promise.all([
-      stores.consoleConnections.lockAll(known.map(({ id }) => id)),
-      this.#leases.listLive(stores, known[0]?.instanceUuid ?? '', now),
-    ]);
-    const locked = new Map(rows.map((row) => [row.id, row]));
+  async #reserve(stores: ConsoleStores, ports: readonly StoredConnection[], { userId, tokenHash }: Asker, now: Date): Promise<StoredConnection> {
+    const live = await this.#leases.listLive(stores, firstOf(ports).instanceUuid, now);
     const inUse = new Map(live.map(({ connectionId, startedAt }) => [connectionId, startedAt]));
-    const ports = known.flatMap(({ id }) => locked.get(id) ?? []).map((row) => ({ ...row, inUseSince: inUse.get(row.id) ?? null }));
-    const chosen = chooseExclusivePort(ports, userId, now);
+    const chosen = chooseExclusivePort(ports.map((port) => ({ ...port, inUseSince: inUse.get(port.id) ?? null })), userId, now);
     const { consoleReservation, consoleTokenTtl } = this.#config;
     const until = new Date(now.getTime() + Math.min(consoleReservation, consoleTokenTtl) * 1_000);
     const isReserved = await stores.consoleConnections.reserve(chosen.id, { by: userId, tokenHash, until }, now);
     if (!isReserved) throw new ServiceError('INTERNAL', 'a port that was chosen under its lock could not be reserved');
     return chosen;
   }
+}
+
+function firstOf([first]: readonly StoredConnection[]): StoredConnection {
+  if (first === undefined) throw new ServiceError('INTERNAL', 'a console was asked for and none was stored');
+  return first;
 }
 
 /** @throws ServiceError unless the connections are ports of one console type of one instance */

@@ -7,11 +7,11 @@
  */
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
+import { COUNTED } from '@gatehouse/cell-db/console-openings-store';
+import type { Counted, Opening, OpeningQuestion } from '@gatehouse/cell-db/console-openings-store';
+import { openSessionOf } from '@gatehouse/cell-db/console-session-row';
 import type { NewSession, StoredSession } from '@gatehouse/cell-db/console-session-row';
-import type { CountedSessions } from '@gatehouse/cell-db/console-session-claims-store';
 import type { StoredToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
-import type { InstanceHead } from '@gatehouse/cell-db/instance-heads-store';
-import type { StoredService } from '@gatehouse/cell-db/services-store';
 import type { ConsoleType } from '@gatehouse/objects/console-connection';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { ConsoleAuthConfig } from './config.ts';
@@ -20,10 +20,10 @@ import { reachHistoric } from './historic-tokens.ts';
 import type { ReachedConnection } from './historic-tokens.ts';
 import { refusePortInUse } from './port-choice.ts';
 import { isResumedBy, resumeHashOf } from './resume-grant.ts';
-import { endpointOf, findAgent } from './service-directory.ts';
-import { countUnderCaps, refuseOverCap } from './session-caps.ts';
+import { agentsSince, endpointOf } from './service-directory.ts';
+import { capsOf, refuseOverCap } from './session-caps.ts';
 import type { Holder, SessionLeases } from './session-leases.ts';
-import type { TokenBackend } from './token-backend.ts';
+import type { TokenBackend, UseToken } from './token-backend.ts';
 
 export interface ConnectRequest {
   /** Chosen by the proxy: the claim of this connect, and the id of the session if it makes a new one. */
@@ -59,6 +59,11 @@ export interface Attempt {
 }
 
 type Way = Pick<Claim, 'instanceName' | 'endpoint'>;
+/** A claim, and whom it ended on its way. */
+interface Opened {
+  readonly claim: Claim;
+  readonly ended: readonly StoredSession[];
+}
 type ShownToken = StoredToken & { readonly connection: ReachedConnection };
 
 const NOBODY: Holder = { session: null, ended: [] };
@@ -108,15 +113,19 @@ export class ConsoleClaims {
     const { connectionId } = shown;
     attempt.session = shown;
     const attachSecret = mintSecret();
+    // The session itself is no further one; its new proxy has one more.
+    const question = this.#question(request.proxy, ['proxy']);
     return this.#db.consoleTransaction(async (stores) => {
-      const connection = await stores.consoleConnections.lock(connectionId);
-      // Only now is it certain whose the session is.
-      const former = connection === null ? null : await stores.consoleSessionClaims.lock(shown.id);
+      const [connection, opening, former] = await Promise.all([
+        stores.consoleConnections.lock(connectionId),
+        stores.consoleOpenings.look({ instanceUuid: shown.instanceUuid, host: shown.host, userId: null }, question),
+        // Only when it is held is it certain whose the session is.
+        stores.consoleSessionClaims.lock(shown.id),
+      ]);
       const now = this.#clock.now();
       if (connection === null || former === null || !isResumedBy(former, hash) || this.#leases.hasRunOut(former, now)) return null;
-      // The session itself is no further one; its new proxy has one more.
-      const counted = { instanceUuid: null, userId: null, proxy: former.proxy === request.proxy ? null : request.proxy };
-      const way = await this.#look(stores, connection, counted, now);
+      const way = wayOf(connection, opening);
+      if (former.proxy !== request.proxy) refuseOverCap(opening.counts, question.upTo);
       const session = await stores.consoleSessionClaims.takeOver(former.id, {
         ...{ claim: request.sessionId, proxy: request.proxy, clientAddress: request.clientAddress },
         attachSecretHash: way.endpoint === null ? null : hashSecret(attachSecret),
@@ -130,53 +139,45 @@ export class ConsoleClaims {
   async #open(request: ConnectRequest, attempt: Attempt): Promise<Claim> {
     const attachSecret = mintSecret();
     const grant = mintSecret();
-    let ended: readonly StoredSession[] = [];
-    const claim = await this.#tokens.use(hashSecret(request.token, this.#config.consoleTokenHash), async (stores, shown) => {
+    const question = this.#question(request.proxy, COUNTED);
+    let session: StoredSession | null = null;
+    const work: UseToken<Opened> = async (stores, shown, opening) => {
       attempt.token = shown;
       const now = this.#clock.now();
       const token = await this.#validToken(stores, shown, request, now);
-      const { connection, userId } = token;
-      const counted = { instanceUuid: connection.instanceUuid, userId, proxy: request.proxy };
-      const [way, holder] = await Promise.all([
-        this.#look(stores, connection, counted, now),
-        waitsForOthers(token) ? this.#leases.holderOf(stores, connection, now) : NOBODY,
-      ]);
+      const { connection } = token;
+      const way = wayOf(connection, opening);
+      refuseOverCap(opening.counts, question.upTo);
+      const holder = waitsForOthers(token) ? await this.#leases.holderOf(stores, connection, now) : NOBODY;
       if (waitsForOthers(token)) refusePortInUse({ ...connection, inUseSince: holder.session?.startedAt ?? null }, token, now);
-      ended = holder.ended;
 
       // A console that no row here stands for cannot be held while its session is carried on.
       const resumeGrant = connection.id === null ? null : grant;
-      const opened = stores.consoleSessionClaims.open({
+      session = openSessionOf({
         ...sessionOf(token, request, now),
         attachSecretHash: way.endpoint === null ? null : hashSecret(attachSecret),
         resumeHash: resumeHashOf(resumeGrant ?? undefined),
         leaseExpires: this.#leases.from(now),
       });
-      const isReserved = connection.id !== null && connection.reservedUntil !== null;
-      const [session] = await Promise.all([opened, isReserved && stores.consoleConnections.deleteReservation(connection.id)]);
-      return { ...this.#won(way, attachSecret), session, connection, resumeGrant, former: null };
-    });
-    this.#leases.noteEnds(ended);
-    return claim;
+      return { claim: { ...this.#won(way, attachSecret), session, connection, resumeGrant, former: null }, ended: holder.ended };
+    };
+    try {
+      const { claim, ended } = await this.#tokens.use(hashSecret(request.token, this.#config.consoleTokenHash), work, { opening: question, last: storeOpened });
+      this.#leases.noteEnds(ended);
+      return claim;
+    } catch (error) {
+      throw session === null ? error : await this.#db.consoleSessionClaims.inWords(error, session);
+    }
+  }
+
+  /** What stands in the way of a console, but for who has it. */
+  #question(proxy: string, whose: readonly Counted[]): OpeningQuestion {
+    const now = this.#clock.now();
+    return { proxy, upTo: capsOf(this.#config, whose), liveAfter: this.#leases.liveAfter(now), agentsSince: agentsSince(now) };
   }
 
   #won(way: Way, attachSecret: string): Pick<Claim, keyof Way | 'attachSecret' | 'leaseSeconds'> {
     return { ...way, attachSecret: way.endpoint === null ? null : attachSecret, leaseSeconds: this.#config.consoleLease };
-  }
-
-  /**
-   * What stands in the way of a console that is held, all of it asked for at once.
-   * @throws ServiceError as wayOf and refuseOverCap, in this order
-   */
-  async #look({ instances, services, consoleSessionClaims }: ConsoleStores, connection: ReachedConnection, counted: CountedSessions, now: Date): Promise<Way> {
-    const [instance, agent, caps] = await Promise.all([
-      instances.find(connection.instanceUuid),
-      isDialled(connection) ? null : findAgent(services, connection.host, now),
-      countUnderCaps(consoleSessionClaims, this.#config, counted, this.#leases.liveAfter(now)),
-    ]);
-    const way = wayOf(connection, instance, agent);
-    refuseOverCap(caps, this.#config);
-    return way;
   }
 
   async #validToken(stores: ConsoleStores, token: TokenWithConnection | null, { consoleTypes }: ConnectRequest, now: Date): Promise<ShownToken> {
@@ -204,11 +205,17 @@ export class ConsoleClaims {
   }
 }
 
+/** With the COMMIT: nobody else can have made it meanwhile but of a console that no row stands for, and then the database says so. */
+function storeOpened({ consoleSessionClaims, consoleConnections }: ConsoleStores, { claim: { session, connection } }: Opened): Promise<unknown> {
+  const isReserved = connection.id !== null && connection.reservedUntil !== null;
+  return Promise.all([consoleSessionClaims.open(session), isReserved && consoleConnections.deleteReservation(connection.id)]);
+}
+
 /**
  * What the machine is called, and where the stream of its host is.
  * @throws ServiceError NOT_FOUND when it was deleted meanwhile, UNAVAILABLE when its host's agent is away
  */
-function wayOf(connection: ReachedConnection, instance: InstanceHead | null, agent: StoredService | null): Way {
+function wayOf(connection: ReachedConnection, { instance, agent }: Opening): Way {
   const { id, instanceUuid, host } = connection;
   if (instance === null && id !== null) throw new ServiceError('NOT_FOUND', 'the instance of this console is gone');
   return { instanceName: instance?.displayName ?? instanceUuid, endpoint: isDialled(connection) ? null : endpointOf(agent, host) };

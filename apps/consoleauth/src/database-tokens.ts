@@ -1,8 +1,9 @@
 /** Tokens in the cell database, in the same transactions as ports and sessions. */
 import type { CellDb, ConsoleStores } from '@gatehouse/cell-db/cell-db';
+import { NOTHING_KNOWN } from '@gatehouse/cell-db/console-openings-store';
 import type { TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
 import type { Clock } from '@gatehouse/runtime/clock';
-import type { Issued, TokenBackend } from './token-backend.ts';
+import type { Issued, TokenBackend, UseOptions, UseToken } from './token-backend.ts';
 
 export class DatabaseTokens implements TokenBackend {
   readonly name = 'database';
@@ -20,14 +21,19 @@ export class DatabaseTokens implements TokenBackend {
     return answer;
   }
 
-  use<T>(tokenHash: string, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T> {
-    return this.#db.consoleTransaction(async (stores) => {
-      const token = await stores.consoleTokens.lockByHash(tokenHash);
-      const answer = await work(stores, token);
+  async use<T>(tokenHash: string, work: UseToken<T>, { opening: question, last }: UseOptions<T> = {}): Promise<T> {
+    const { answer } = await this.#db.consoleTransaction(async (stores) => {
+      const [token, opening] = await Promise.all([
+        stores.consoleTokens.lockByHash(tokenHash),
+        question === undefined ? NOTHING_KNOWN : stores.consoleOpenings.look({ tokenHash }, question),
+      ]);
+      return { answer: await work(stores, token, opening), isSpent: token?.singleUse === true };
+    }, (stores, { answer, isSpent }) => Promise.all([
+      last?.(stores, answer),
       // The row is locked: nobody can have spent it since.
-      if (token?.singleUse) await stores.consoleTokens.markUsed(tokenHash, this.#clock.now());
-      return answer;
-    });
+      isSpent && stores.consoleTokens.markUsed(tokenHash, this.#clock.now()),
+    ]));
+    return answer;
   }
 
   find(tokenHash: string): Promise<TokenWithConnection | null> {

@@ -7,6 +7,7 @@
  * and whoever connects holds the row until its session is stored.
  */
 import type { ConsoleStores } from '@gatehouse/cell-db/cell-db';
+import type { Opening, OpeningQuestion } from '@gatehouse/cell-db/console-openings-store';
 import type { NewToken, TokenWithConnection } from '@gatehouse/cell-db/console-tokens-store';
 
 export const TOKENS_BACKENDS = ['database', 'redis', 'memcached'] as const;
@@ -16,6 +17,16 @@ export type TokensBackendName = (typeof TOKENS_BACKENDS)[number];
 export interface Issued<T> {
   readonly token: NewToken;
   readonly answer: T;
+}
+
+/** What is done with a token: see `use`. */
+export type UseToken<T> = (stores: ConsoleStores, token: TokenWithConnection | null, opening: Opening) => Promise<T>;
+
+export interface UseOptions<T> {
+  /** What is asked along with the token's locks, and answered behind them; unasked, nothing is known of the opening. */
+  readonly opening?: OpeningQuestion;
+  /** Statements that travel with the COMMIT: their answers come too late to refuse anything, but one that fails takes all of it back. */
+  readonly last?: (stores: ConsoleStores, answer: T) => Promise<unknown>;
 }
 
 /** Every method rejects with UNAVAILABLE, within seconds, while what keeps the tokens is away. */
@@ -33,7 +44,7 @@ export interface TokenBackend {
    * connection, both held until the transaction ends. A revocation that comes meanwhile waits, and then sees what `work` did. A single-use token is spent when `work` succeeds and
    * not otherwise; one that was spent before comes with `usedAt`, and `work` must refuse it. Of those who race one succeeds.
    */
-  use<T>(tokenHash: string, work: (stores: ConsoleStores, token: TokenWithConnection | null) => Promise<T>): Promise<T>;
+  use<T>(tokenHash: string, work: UseToken<T>, options?: UseOptions<T>): Promise<T>;
 
   /** The token, expired or not, used or not; nothing is locked or spent. */
   find(tokenHash: string): Promise<TokenWithConnection | null>;

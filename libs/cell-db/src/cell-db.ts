@@ -5,6 +5,7 @@ import { openDatabase } from '@gatehouse/database/database';
 import { openClient } from '@gatehouse/database/client';
 import type { CellClient } from './cell-client.ts';
 import { ConsoleConnectionsStore } from './console-connections-store.ts';
+import { ConsoleOpeningsStore } from './console-openings-store.ts';
 import { ConsoleSessionClaimsStore } from './console-session-claims-store.ts';
 import { ConsoleSessionEndsStore } from './console-session-ends-store.ts';
 import { ConsoleSessionEventsStore } from './console-session-events-store.ts';
@@ -33,6 +34,7 @@ export interface CellStores {
   readonly instanceNetworks: InstanceNetworksStore;
   readonly legacyKeyPairs: LegacyKeyPairsStore;
   readonly consoleConnections: ConsoleConnectionsStore;
+  readonly consoleOpenings: ConsoleOpeningsStore;
   readonly consoleTokens: ConsoleTokensStore;
   readonly consoleSessions: ConsoleSessionsStore;
   readonly consoleSessionClaims: ConsoleSessionClaimsStore;
@@ -133,6 +135,7 @@ function consoleStoresOf(sql: SqlClient): ConsoleStores {
   return {
     instances: new InstanceHeadsStore(sql),
     consoleConnections: new ConsoleConnectionsStore(sql),
+    consoleOpenings: new ConsoleOpeningsStore(sql),
     consoleTokens: new ConsoleTokensStore(sql),
     consoleSessions: new ConsoleSessionsStore(sql),
     consoleSessionClaims: new ConsoleSessionClaimsStore(sql),

@@ -49,14 +49,15 @@ export class ConsoleConnectionsStore {
   }
 
   /**
-   * The rows of these connections, in their order: made, brought up to date, or as they were. Reservations stay.
+   * The rows of these connections, in their order: made, brought up to date, or as they were. Reservations stay. `known`: what there is
+   * of them, as the caller holds it; unset, it is looked up.
    * @throws ServiceError INVALID_ARGUMENT: more than 256, one named twice, or one that is dialled and has no port
    * @throws ServiceError ALREADY_EXISTS: an address and port that another instance's console has (see listInPlaceOf)
    * @throws ServiceError FAILED_PRECONDITION: no such instance
    */
   async upsertAll(
     connections: readonly ConsoleConnection[],
-    options: { readonly exclusive: boolean; readonly at: Date },
+    options: { readonly exclusive: boolean; readonly at: Date; readonly known?: readonly StoredConnection[] },
   ): Promise<readonly StoredConnection[]> {
     if (connections.length > CONNECTIONS_MAX) {
       throw new ServiceError('INVALID_ARGUMENT', `${connections.length} console connections at once; at most ${CONNECTIONS_MAX} are accepted`);
@@ -68,7 +69,7 @@ export class ConsoleConnectionsStore {
     if (wanted.length === 0) return [];
 
     // The common case, a console opened again, writes nothing.
-    const known = new Map((await this.#rowsOf(wanted)).map((row) => [keyOf(row), row]));
+    const known = new Map((options.known ?? (await this.#rowsOf(wanted))).map((row) => [keyOf(row), row]));
     const changed = wanted.filter((each) => !isSame(each, known.get(keyOf(each))));
     for (const row of changed.length > 0 ? await this.#write(changed, options.at) : []) known.set(keyOf(row), row);
     return wanted.map((each) => {
@@ -105,13 +106,14 @@ export class ConsoleConnectionsStore {
    * transaction did. Only inside CellDb.transaction.
    */
   async lock(id: number): Promise<StoredConnection | null> {
-    const [locked] = await this.lockAll([id]);
+    const [locked] = await this.#select(Prisma.sql`WHERE c.id = ${id}::bigint FOR NO KEY UPDATE OF c`);
     return locked ?? null;
   }
 
-  /** The same for several, in the order of their ids; those that are gone are left out. */
-  lockAll(ids: readonly number[]): Promise<readonly StoredConnection[]> {
-    return this.#select(Prisma.sql`WHERE c.id = ANY(${[...ids]}::bigint[]) ORDER BY c.id FOR NO KEY UPDATE OF c`);
+  /** The same for all of one type that an instance has, in the order of their ids. */
+  lockForInstance(instanceUuid: string, consoleType: ConsoleType): Promise<readonly StoredConnection[]> {
+    return this.#select(Prisma.sql`
+      WHERE c.instance_uuid = ${instanceUuid}::uuid AND c.console_type = ${consoleType}::text ORDER BY c.id FOR NO KEY UPDATE OF c`);
   }
 
   /**

@@ -6,7 +6,7 @@ import { NOW, newInstance, newSession, onEachCellDb, seconds, serialPort } from 
 const HASH = () => randomUUID().replaceAll('-', '').repeat(2);
 
 // What is read of events waits for every transaction of the server.
-onEachCellDb('claims of console sessions', (db, kind) => {
+onEachCellDb('claims of console sessions', (db) => {
   const port = async (): Promise<{ readonly uuid: string; readonly id: number }> => {
     const { uuid } = await db().instances.create(newInstance());
     const [row] = await db().consoleConnections.upsertAll([serialPort(uuid, 0)], { exclusive: true, at: NOW });
@@ -48,35 +48,5 @@ onEachCellDb('claims of console sessions', (db, kind) => {
     const { events } = await db().consoleSessionEvents.listAfter(start, 100);
     const told = events.filter(({ sessionId }) => sessionId === session.id).map(({ kind: what, at, reason }) => [what, at, reason]);
     assert.deepEqual(told, [['connected', NOW, null], ['resumed', seconds(5), null]]);
-  });
-
-  it('count what is open and live, of each whom they are asked for', async () => {
-    const { uuid } = await port();
-    const [userId, proxy] = [randomUUID(), randomUUID()];
-    const open = (values = {}) => db().consoleSessionClaims.open(newSession(uuid, null, { exclusive: false, userId, proxy, ...values }));
-    await open();
-    await open({ userId: 'another' });
-    await open({ leaseExpires: NOW });
-    const ended = await open();
-    await db().consoleSessionEnds.close(ended.id, { reason: 'client_closed', at: NOW });
-    const { consoleSessionClaims } = db();
-    assert.deepEqual(await consoleSessionClaims.countLive({ instanceUuid: uuid, userId, proxy }, NOW), { instanceUuid: 2, userId: 1, proxy: 2 });
-    assert.deepEqual(await consoleSessionClaims.countLive({ instanceUuid: uuid, userId: null, proxy: null }, seconds(-1)), { instanceUuid: 3, userId: 0, proxy: 0 });
-  });
-
-  // The embedded one has a single session: nothing there runs beside another.
-  if (kind !== 'PostgreSQL') return;
-
-  it('let one transaction at a time count and add under a name', async () => {
-    const name = randomUUID();
-    const steps: string[] = [];
-    const count = (who: string) => db().consoleTransaction(async ({ consoleSessionClaims }) => {
-      await consoleSessionClaims.lockCounts([name, 'another']);
-      steps.push(`${who} in`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      steps.push(`${who} out`);
-    });
-    await Promise.all(['a', 'b', 'c'].map(count));
-    assert.deepEqual(steps.map((step) => step.slice(2)), ['in', 'out', 'in', 'out', 'in', 'out']);
   });
 }, { alone: true });

@@ -4,7 +4,7 @@
  *
  * Statements that wait for several rows take them in the order of their ids, so that two of them never wait for each other.
  */
-import { SESSION_COLUMNS, sessionOfRow, whereOf } from './console-session-row.ts';
+import { IS_OPEN, SESSION_COLUMNS, sessionOfRow, whereOf } from './console-session-row.ts';
 import type { SessionFilter, StoredSession } from './console-session-row.ts';
 import { Prisma } from './generated/client.ts';
 import type { ConsoleSessionRow } from './generated/client.ts';
@@ -52,7 +52,7 @@ export class ConsoleSessionEndsStore {
     const ofProxy = end.proxy === undefined ? Prisma.empty : Prisma.sql`AND proxy = ${end.proxy}::text`;
     const ofClaim = end.claim === undefined ? Prisma.empty : Prisma.sql`AND coalesce(claim, ${end.claim}::uuid) = ${end.claim}::uuid`;
     const [ended] = await this.#end(Prisma.sql`
-      SELECT id FROM console_sessions WHERE id = ${id}::uuid AND ended_at IS NULL ${ofProxy} ${ofClaim} FOR UPDATE`, end);
+      SELECT id FROM console_sessions WHERE id = ${id}::uuid AND ${IS_OPEN} ${ofProxy} ${ofClaim} FOR UPDATE`, end);
     return ended ?? null;
   }
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { it } from 'mocha';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { consoleSessionOf } from './console-session-row.ts';
+import type { NewSession, StoredSession } from './console-session-row.ts';
 import { NOW, newInstance, newSession, onEachCellDb, seconds, serialPort } from './testing.ts';
 
 onEachCellDb('console sessions', (db) => {
@@ -12,22 +13,35 @@ onEachCellDb('console sessions', (db) => {
     return { uuid, id: row?.id ?? 0 };
   }
 
-  it('are refused on an exclusive connection that has one, saying since when, and the transaction goes on', async () => {
+  /** As whoever asked for it is told. */
+  const open = async (session: NewSession): Promise<StoredSession> => {
+    const { consoleSessionClaims } = db();
+    return consoleSessionClaims.open(session).catch(async (error: unknown) => Promise.reject(await consoleSessionClaims.inWords(error, session)));
+  };
+
+  it('are refused on an exclusive connection that has one, saying since when', async () => {
     const { uuid, id } = await port();
-    const first = await db().consoleSessionClaims.open(newSession(uuid, id));
-    const found = await db().consoleTransaction(async ({ consoleSessions, consoleSessionClaims }) => {
-      await assert.rejects(consoleSessionClaims.open(newSession(uuid, id, { startedAt: seconds(1) })), (error) => {
-        assert.ok(error instanceof ServiceError);
-        assert.equal(error.code, 'PORT_IN_USE');
-        assert.match(error.message, /in use since 2026-03-01T12:00:00/);
-        assert.equal(error.details['sessionId'], first.id);
-        return true;
-      });
-      return consoleSessions.get(first.id);
+    const first = await open(newSession(uuid, id));
+    await assert.rejects(open(newSession(uuid, id, { startedAt: seconds(1) })), (error) => {
+      assert.ok(error instanceof ServiceError);
+      assert.equal(error.code, 'PORT_IN_USE');
+      assert.match(error.message, /in use since 2026-03-01T12:00:00/);
+      assert.equal(error.details['sessionId'], first.id);
+      return true;
     });
-    assert.deepEqual(found, first);
-    await assert.rejects(db().consoleSessionClaims.open(newSession(uuid, null, { id: first.id, exclusive: false })), { code: 'ALREADY_EXISTS' });
+    assert.deepEqual(await db().consoleSessions.get(first.id), first);
     await assert.rejects(db().consoleSessions.get(randomUUID()), { code: 'NOT_FOUND' });
+  });
+
+  it('are refused where their id is known, and where who was in the way has ended since', async () => {
+    const { uuid, id } = await port();
+    const first = await open(newSession(uuid, id));
+    await assert.rejects(open(newSession(uuid, null, { id: first.id, exclusive: false })), { code: 'ALREADY_EXISTS', message: `the console session ${first.id} exists already` });
+    const [late, inTheWay] = [newSession(uuid, id), await db().consoleSessionClaims.open(newSession(uuid, id)).catch((error: unknown) => error)];
+    await db().consoleSessionEnds.close(first.id, { reason: 'client_closed', at: NOW });
+    assert.match(String(await db().consoleSessionClaims.inWords(inTheWay, late)), /changes hands too fast; try again/);
+    const other = new ServiceError('UNAVAILABLE', 'the database is away');
+    assert.equal(await db().consoleSessionClaims.inWords(other, late), other);
   });
 
   it('are opened on an exclusive connection by one of many who race', async function () {
@@ -40,7 +54,7 @@ onEachCellDb('console sessions', (db) => {
       }),
     );
     const codes = results.map((result) => (result.status === 'fulfilled' ? 'opened' : (result.reason as ServiceError).code));
-    assert.deepEqual(codes.sort(), [...Array.from({ length: 9 }, () => 'PORT_IN_USE'), 'opened']);
+    assert.deepEqual(codes.sort(), [...Array.from({ length: 9 }, () => 'ALREADY_EXISTS'), 'opened']);
     assert.equal(await db().consoleSessions.countOpen({ connectionId: id }), 1);
   });
 

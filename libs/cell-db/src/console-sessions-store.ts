@@ -5,7 +5,7 @@
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { CONNECTION_COLUMNS, connectionOfRow } from './console-connections-store.ts';
 import type { StoredConnection } from './console-connections-store.ts';
-import { SESSION_COLUMNS, sessionOfRow, whereOf } from './console-session-row.ts';
+import { IS_OPEN, SESSION_COLUMNS, sessionOfRow, whereOf } from './console-session-row.ts';
 import type { SessionFilter, SessionViewer, StoredSession } from './console-session-row.ts';
 import { Prisma } from './generated/client.ts';
 import type { ConsoleConnectionRow, ConsoleSessionRow } from './generated/client.ts';
@@ -98,7 +98,7 @@ export class ConsoleSessionsStore {
   /** Those of these that are open. */
   async listOpenIds(ids: readonly string[]): Promise<readonly string[]> {
     const rows = await this.#client.$queryRaw<readonly { readonly id: string }[]>`
-      SELECT id::text AS id FROM console_sessions WHERE ${whereOf({ ids })} AND ended_at IS NULL`;
+      SELECT id::text AS id FROM console_sessions WHERE ${whereOf({ ids })} AND ${IS_OPEN}`;
     return rows.map(({ id }) => id);
   }
 
@@ -167,7 +167,7 @@ export class ConsoleSessionsStore {
   /** Gives an open session a new attach secret, for its next Attach. @returns false when it is not open */
   async replaceAttachSecret(id: string, attachSecretHash: string): Promise<boolean> {
     return (await this.#client.$executeRaw`
-      UPDATE console_sessions SET attach_secret_hash = ${attachSecretHash}::text WHERE id = ${id}::uuid AND ended_at IS NULL`) === 1;
+      UPDATE console_sessions SET attach_secret_hash = ${attachSecretHash}::text WHERE id = ${id}::uuid AND ${IS_OPEN}`) === 1;
   }
 
   /**
@@ -179,7 +179,7 @@ export class ConsoleSessionsStore {
     const [row] = await this.#client.$queryRaw<readonly ConsoleConnectionRow[]>`
       WITH used AS (
         UPDATE console_sessions SET attach_secret_hash = NULL
-        WHERE id = ${id}::uuid AND host = ${host}::text AND attach_secret_hash = ${attachSecretHash}::text AND ended_at IS NULL
+        WHERE id = ${id}::uuid AND host = ${host}::text AND attach_secret_hash = ${attachSecretHash}::text AND ${IS_OPEN}
         RETURNING connection_id, ending_at
       )
       SELECT ${CONNECTION_COLUMNS} FROM used JOIN console_connections AS c ON c.id = used.connection_id WHERE used.ending_at IS NULL`;

@@ -91,7 +91,7 @@ function requestParts(message: RequestMessage, call: CallAddress | null): JsonOb
     parts['_timeout'] = call.monitorTimeoutMs ? Math.ceil(call.monitorTimeoutMs / 1000) : null;
   }
   parts['_unique_id'] = newMessageId();
-  for (const key in message.context) parts[CONTEXT_PREFIX + key] = message.context[key] ?? null;
+  for (const key in message.context) parts[prefixed(key)] = message.context[key] ?? null;
   return parts;
 }
 
@@ -151,6 +151,16 @@ function readMessage(parts: JsonObject): RequestMessage {
 const CONTEXT_KEYS_MAX = 500;
 const CONTEXT_KEY_LENGTH_MAX = 64;
 const contextKeys = new Map<string, string | null>();
+const prefixedKeys = new Map<string, string>();
+
+/** As contextKey, the other way. */
+function prefixed(key: string): string {
+  const known = prefixedKeys.get(key);
+  if (known !== undefined) return known;
+  const name = CONTEXT_PREFIX + key;
+  if (prefixedKeys.size < CONTEXT_KEYS_MAX && key.length <= CONTEXT_KEY_LENGTH_MAX) prefixedKeys.set(key, name);
+  return name;
+}
 
 /** The key without its prefix; null for one that is none of the context's. Cutting a text anew for each request costs more than the request's JSON. */
 function contextKey(key: string): string | null {

@@ -3,7 +3,7 @@
  * as Nova's proxy does. Of the offered subprotocols one we speak is answered; `token.<token>` and `resume.<grant>` entries are
  * credentials in disguise and are never answered, for the answer is shown and logged by browsers and balancers.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
 /** gatehouse.v1: binary frames are the stream, text frames JSON control. binary: what noVNC and Nova's users speak. */
@@ -79,7 +79,7 @@ function readOffer(header: string | undefined): Pick<Handshake, 'protocol' | 'to
 }
 
 function accept(key: string, protocol: Subprotocol | null): string {
-  const proof = createHash('sha1').update(key + GUID).digest('base64');
+  const proof = hash('sha1', key + GUID, 'base64');
   const chosen = protocol === null ? '' : `Sec-WebSocket-Protocol: ${protocol}\r\n`;
   return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${proof}\r\n${chosen}\r\n`;
 }

@@ -2,17 +2,20 @@
  * How fast `gatehouse db online-data-migrations` is, whether that depends on how much there is to move, and what users and
  * guests notice of it.
  *
- *   npx tsx bench/online-data-migrations.ts [--alone 1000,1000000] [--traffic 1000000] [--quiet-seconds 20] [--pause 20] [--kill-after 0]
+ *   npx tsx bench/online-data-migrations.ts [--alone 1000,1000000] [--traffic 1000000] [--nova 0] [--quiet-seconds 20] [--pause 20] [--kill-after 0]
  *
  * Sizes are live legacy key pairs over two cells, with a fifth as many instances; each is made anew. `alone`: nothing else goes on.
  * `traffic`: an api and two metadata services answer users and guests, first alone, then while rows move (test/house/key-pair-traffic.ts);
- * afterwards every row is compared. `kill-after`: the command is killed by SIGKILL after so many seconds and run again, over and over.
+ * afterwards every row is compared. `nova`: before ours, so many rows of other databases by Nova's own removed move, restated
+ * (nova_key_pair_move.py; apt-get install python3-sqlalchemy python3-psycopg2). `kill-after`: the command is killed by SIGKILL after so many seconds and run again, over and over.
  * Loads are those of the machine, and say how much else it does.
  */
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
 import { buildBundles } from '../test/house/five-processes.ts';
 import { startMove } from '../test/house/move-command.ts';
 import type { MoveEnd } from '../test/house/move-command.ts';
@@ -29,6 +32,7 @@ const { values } = parseArgs({
   options: {
     alone: { type: 'string', default: '1000,1000000' },
     traffic: { type: 'string', default: '1000000' },
+    nova: { type: 'string', default: '0' },
     'quiet-seconds': { type: 'string', default: '20' },
     pause: { type: 'string', default: '20' },
     'kill-after': { type: 'string', default: '0' },
@@ -39,6 +43,8 @@ const GOAL_ROWS_A_SECOND = 5_000;
 const GUEST_LOOPS = 4;
 const READS = ['show', 'list', 'count', 'metadata'] as const;
 const MS_A_TICK = 10;
+const PYTHON = '/usr/bin/python3';
+const NOVA_SCRIPT = fileURLToPath(new URL('nova_key_pair_move.py', import.meta.url));
 /** Until everything has been asked for and is compiled. */
 const WARMING_UP_MS = 15_000;
 
@@ -46,16 +52,25 @@ const WARMING_UP_MS = 15_000;
 interface Stretch {
   readonly rows: number;
   readonly seconds: number;
+  readonly cpuMs: Cpu;
 }
+
+interface Cpu {
+  readonly command: number;
+  readonly database: number;
+}
+
+const NO_CPU: Cpu = { command: 0, database: 0 };
 
 interface Moved {
   readonly ends: readonly MoveEnd[];
   readonly stretches: ReadonlyMap<string, Stretch>;
-  readonly cpuMs: { readonly command: number; readonly database: number };
+  readonly cpuMs: Cpu;
 }
 
 const [postgresql] = await Promise.all([startOwnPostgresql(), buildBundles()]);
 try {
+  if (Number(values.nova) > 0) await novaAlone(Number(values.nova));
   const perRow = new Map<number, number>();
   for (const rows of sizes(values.alone)) perRow.set(rows, await alone(rows));
   const [first, last] = [[...perRow][0], [...perRow].at(-1)];
@@ -75,6 +90,21 @@ async function alone(rows: number): Promise<number> {
     const cpu = report(await moveAll(house, 0), await moveAll(house, 0));
     tell('wrong afterwards', await faultsOfMove(house.deployment, NO_CHANGES));
     return cpu;
+  } finally {
+    await house.stop();
+  }
+}
+
+/** One cell, as Nova's moves one; what it does with rows that cannot move is not asked of it. */
+async function novaAlone(rows: number): Promise<void> {
+  const house = await startMovingHouse(postgresql, sizeOf(4 * rows));
+  try {
+    console.log(`${rows} key pairs of one cell by Nova's removed move, restated, alone (load ${load()})`);
+    const { apiDatabaseUrl, cellDatabaseUrls: [cellUrl = ''] } = house.command;
+    const before = readCpu().database;
+    const { stdout } = await promisify(execFile)(PYTHON, [NOVA_SCRIPT, apiDatabaseUrl, cellUrl, String(rows)]);
+    const ended = JSON.parse(stdout) as { readonly rows: number; readonly seconds: number; readonly cpuMs: number };
+    console.log(`    ${rowsText(ended.rows, ended.seconds)}; CPU a row: ${cpuText({ command: ended.cpuMs, database: readCpu().database - before }, ended.rows)}`);
   } finally {
     await house.stop();
   }
@@ -122,13 +152,24 @@ async function moveAll(house: MovingHouse, killAfterSeconds: number): Promise<Mo
   const before = { command: childrenCpuMs(), database: readCpu().database };
   for (;;) {
     let since = performance.now();
+    let current = { name: '', cpuMs: NO_CPU };
+    /** The lines are of another migration now, or of none. */
+    const turn = (name: string): void => {
+      const cpuMs = { command: cpuMsOf(run.pid), database: readCpu().database };
+      const stretch = stretches.get(current.name);
+      if (stretch !== undefined) stretches.set(current.name, { ...stretch, cpuMs: more(stretch.cpuMs, less(cpuMs, current.cpuMs)) });
+      current = { name, cpuMs };
+    };
     const run = startMove(house.command, [], (line) => {
       const now = performance.now();
       if (line.startsWith('Running')) since = now;
+      if (line.startsWith('Running') || (line.startsWith('+') && current.name !== '')) turn('');
       const [, name, done] = /^\d+ rows matched query (\w+), (\d+) migrated$/.exec(line) ?? [];
       if (name === undefined) return;
-      const { rows, seconds } = stretches.get(name) ?? { rows: 0, seconds: 0 };
-      stretches.set(name, { rows: rows + Number(done), seconds: seconds + (now - since) / 1_000 });
+      if (current.name === '') current = { ...current, name };
+      if (current.name !== name) turn(name);
+      const { rows, seconds, cpuMs } = stretches.get(name) ?? { rows: 0, seconds: 0, cpuMs: NO_CPU };
+      stretches.set(name, { rows: rows + Number(done), seconds: seconds + (now - since) / 1_000, cpuMs });
       since = now;
     });
     const timer = killAfterSeconds > 0 ? setTimeout(() => void run.kill(), killAfterSeconds * 1_000) : undefined;
@@ -137,16 +178,16 @@ async function moveAll(house: MovingHouse, killAfterSeconds: number): Promise<Mo
     ends.push(end);
     if (end.code !== null) break;
   }
-  return { ends, stretches, cpuMs: { command: childrenCpuMs() - before.command, database: readCpu().database - before.database } };
+  return { ends, stretches, cpuMs: less({ command: childrenCpuMs(), database: readCpu().database }, before) };
 }
 
 /** `idle`: a run that found nothing to move, whose cost is that of starting. @returns CPU milliseconds a row */
 function report({ ends, stretches, cpuMs }: Moved, idle: Moved | null): number {
   let all = 0;
-  for (const [name, { rows, seconds }] of stretches) {
-    const rate = rows / seconds;
+  for (const [name, { rows, seconds, cpuMs: spent }] of stretches) {
+    const goal = `goal ${GOAL_ROWS_A_SECOND}: ${rows / seconds >= GOAL_ROWS_A_SECOND ? 'reached' : 'NOT reached'}`;
     all += rows;
-    console.log(`    ${name}: ${rows} rows, ${rate.toFixed(0)} a second (goal ${GOAL_ROWS_A_SECOND}: ${rate >= GOAL_ROWS_A_SECOND ? 'reached' : 'NOT reached'})`);
+    console.log(`    ${name}: ${rowsText(rows, seconds)} (${goal}); CPU a row: ${cpuText(spent, rows)}`);
   }
   const seconds = ends.reduce((sum, end) => sum + end.seconds, 0);
   const [command, database] = [(cpuMs.command - (idle?.cpuMs.command ?? 0)) / all, (cpuMs.database - (idle?.cpuMs.database ?? 0)) / all];
@@ -171,8 +212,34 @@ function load(): string {
   return (loadavg()[0] ?? NaN).toFixed(1);
 }
 
+function rowsText(rows: number, seconds: number): string {
+  return `${rows} rows, ${(rows / seconds).toFixed(0)} a second`;
+}
+
+function cpuText({ command, database }: Cpu, rows: number): string {
+  return `command ${(command / rows).toFixed(3)}, database ${(database / rows).toFixed(3)} ms`;
+}
+
+function more(one: Cpu, other: Cpu): Cpu {
+  return { command: one.command + other.command, database: one.database + other.database };
+}
+
+function less(one: Cpu, other: Cpu): Cpu {
+  return { command: one.command - other.command, database: one.database - other.database };
+}
+
 /** Of this process's children that have ended: the command, and nothing else ends meanwhile. */
 function childrenCpuMs(): number {
-  const fields = (readFileSync('/proc/self/stat', 'utf8').split(') ')[1] ?? '').split(' ');
-  return (Number(fields[13]) + Number(fields[14])) * MS_A_TICK;
+  return ticksOf('self', 13);
+}
+
+/** Of one that runs. */
+function cpuMsOf(pid: number): number {
+  return ticksOf(String(pid), 11);
+}
+
+/** Two numbers of /proc/<pid>/stat, the user's and the system's, counted behind the command's name. */
+function ticksOf(pid: string, first: number): number {
+  const fields = (readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1] ?? '').split(' ');
+  return (Number(fields[first]) + Number(fields[first + 1])) * MS_A_TICK;
 }

@@ -10,6 +10,7 @@ export interface MoveEnd {
 }
 
 export interface MoveRun {
+  readonly pid: number;
   readonly ended: Promise<MoveEnd>;
   /** SIGKILL. Resolves when it is gone. */
   kill(): Promise<void>;
@@ -47,6 +48,7 @@ export function startMove({ entry, apiDatabaseUrl, cellDatabaseUrls }: MoveSourc
     child.once('close', (code) => resolve({ code, ...printed, seconds: (performance.now() - began) / 1_000 }));
   });
   return {
+    pid: child.pid ?? NaN,
     ended,
     async kill() {
       child.kill('SIGKILL');

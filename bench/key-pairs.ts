@@ -6,9 +6,12 @@
  *
  * CPU is user and system time of the api's process and of PostgreSQL, its backends included; it is the sturdy figure, rates
  * and milliseconds are those of a machine that does other things too. Every request comes from one of 25 users, by HTTP with
- * kept connections. The broker is away: key pairs do not need it. With --nova Debian's own Nova takes its turn after each round
- * beside the fewest rows (nova-house.ts), asked for a tenth as much.
+ * kept connections. The broker is away: key pairs do not need it. What is counted is warm: rounds go before until their figure no
+ * longer falls (until-steady.ts). At the end a bare server of node's and a bare Fastify, which know nothing, answer as many bytes
+ * under the same load: on a machine that does other things too every figure is larger, and those say by how much. With --nova
+ * Debian's own Nova takes its turn after each round beside the fewest rows (nova-house.ts), asked for a tenth as much.
  */
+import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { resolve } from 'node:path';
@@ -16,12 +19,15 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { buildBundles, bundleOf, FiveProcesses } from '../test/house/five-processes.ts';
+import { freePort } from '../test/servers/free-port.ts';
 import { startOwnPostgresql } from '../test/servers/postgresql.ts';
 import { runCommand } from '../test/servers/server-process.ts';
 import { inFlightOf, quantile, readCpu } from './console-house.ts';
 import type { Run } from './console-house.ts';
 import { NOVA_SHARE, startNova } from './nova-house.ts';
 import type { NovaHouse } from './nova-house.ts';
+import { treeCpuMs } from './tree-cpu.ts';
+import { untilSteady } from './until-steady.ts';
 
 const { values } = parseArgs({
   options: {
@@ -37,10 +43,18 @@ const { values } = parseArgs({
 const [count, rounds, inFlight] = [values.count, values.rounds, values['in-flight']].map(Number) as [number, number, number];
 const rowCounts = values.rows.split(',').map(Number);
 const USERS = 25;
+const WARM_ROUNDS_MAX = 12;
 /** CPU milliseconds a request, and what Nova spends on it. */
 const GOALS = { import: { cpu: 1.2, nova: '14' }, show: { cpu: 0.6, nova: '5.2' }, 'list of 100': { cpu: 1, nova: '7 to 9.6' } };
 type Step = keyof typeof GOALS;
 const STEPS = Object.keys(GOALS) as Step[];
+/** As many bytes as the answers have. */
+const BARE_ANSWERS = { show: 700, 'list of 100': 48_000 };
+const BARE_SERVERS = {
+  "a bare server of node's": (bytes: number, port: number) => `const body = 'x'.repeat(${bytes}); require('node:http').createServer((_, response) => response.end(body)).listen(${port}, '127.0.0.1')`,
+  'a bare Fastify': (bytes: number, port: number) => `const body = 'x'.repeat(${bytes}); const app = require('fastify')(); app.get('/', async () => ({ body })); app.listen({ port: ${port}, host: '127.0.0.1' })`,
+};
+const BARE_TIMES = 5;
 
 const PUBLIC_KEY = readFileSync(new URL(`../apps/api/test-vectors/keys/${values.key}.pub`, import.meta.url), 'utf8');
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
@@ -65,7 +79,7 @@ try {
     const lists = await measured(server, (index) => send(url, 'GET', '', `user-${index % USERS}`));
     return { import: imports, show: shows, 'list of 100': lists };
   };
-  await roundOf('api', processes.apiUrl); // everything is loaded and compiled
+  await untilSteady(async () => Object.values(await roundOf('api', processes.apiUrl)).reduce((sum, each) => sum + each, 0), WARM_ROUNDS_MAX);
   if (novaUrl !== null) await roundOf('nova', novaUrl);
   const figures = new Map<Step, number[]>(STEPS.map((step) => [step, []]));
   for (const rowCount of rowCounts) {
@@ -88,6 +102,11 @@ try {
   if (rowCounts.length > 1) {
     const growth = [...figures].map(([step, all]) => `${step} ${((all.at(-1) ?? NaN) / (all[0] ?? NaN)).toFixed(2)} x`);
     console.log(`CPU beside ${rowCounts.at(-1)} key pairs against that beside ${rowCounts[0]}: ${growth.join(', ')}`);
+  }
+  for (const [name, codeOf] of Object.entries(BARE_SERVERS)) {
+    for (const [step, bytes] of Object.entries(BARE_ANSWERS)) {
+      console.log(`${name} spends ${(await bareMs((port) => codeOf(bytes, port))).toFixed(2)} ms on an answer of the size of a ${step}, under the same load`);
+    }
   }
 } finally {
   agent.destroy();
@@ -112,6 +131,25 @@ async function measured(server: 'api' | 'nova', ask: (index: number) => Promise<
   const pace = `${(requests / run.seconds).toFixed(0)}/s, p50 ${quantile(run.times, 0.5).toFixed(1)} ms, p95 ${quantile(run.times, 0.95).toFixed(1)} ms`;
   console.log(`    ${server} ${own.toFixed(2)}, database ${database.toFixed(2)}; ${pace}`);
   return own + database;
+}
+
+/** CPU milliseconds of one request to a server that is this code; compiled as ours was when it was counted. */
+async function bareMs(codeOf: (port: number) => string): Promise<number> {
+  const port = await freePort();
+  const child = spawn(process.execPath, ['-e', codeOf(port)], { stdio: 'ignore' });
+  const ask = (): Promise<void> => new Promise((done, reject) => {
+    request(`http://127.0.0.1:${port}/`, { agent }, (response) => response.resume().on('end', done)).on('error', reject).end();
+  });
+  try {
+    while (!(await ask().then(() => true, () => false))) await new Promise((resolve) => setTimeout(resolve, 50));
+    const all = Array.from({ length: count * BARE_TIMES }, (_, index) => index);
+    await inFlightOf(all, inFlight, ask);
+    const before = treeCpuMs(child.pid ?? 0);
+    await inFlightOf(all, inFlight, ask);
+    return (treeCpuMs(child.pid ?? 0) - before) / all.length;
+  } finally {
+    child.kill('SIGKILL');
+  }
 }
 
 function send(url: string, method: string, path: string, user: string, body?: object): Promise<void> {

@@ -25,7 +25,9 @@ export interface Peer {
   readonly name: string;
   /** Consoles of a round, all of which stay open: a process each costs websockify 4 MB and Nova 30. */
   readonly consolesMax: number;
-  /** Access URLs of consoles that nobody has opened. */
+  /** Has a process for each connection, in which nothing is ever compiled or remembered. */
+  readonly forks: boolean;
+  /** Access URLs, each good for more than one console. */
   links(count: number): Promise<readonly string[]>;
   /** CPU milliseconds so far of each part that counts, and of the broker, which does not. */
   cpu(): Readonly<Record<string, number>>;
@@ -36,8 +38,7 @@ export interface Peer {
 
 export function ourselves(house: ConsoleHouse): Peer {
   return {
-    name: 'ours',
-    consolesMax: Infinity,
+    ...{ name: 'ours', consolesMax: Infinity, forks: false },
     async links(count) {
       const links: string[] = [];
       await inFlightOf(Array.from({ length: count }, (_, index) => index), 8, async (index) => void links.push(await house.mint(index)));
@@ -86,7 +87,7 @@ export async function startWebsockify(guests: Guests): Promise<Peer | null> {
 /** A proxy that lets everybody in, at one link. */
 function openTo(name: string, pid: number, port: number, consolesMax: number): Omit<Peer, 'stop'> {
   return {
-    ...{ name, consolesMax },
+    ...{ name, consolesMax, forks: consolesMax !== Infinity },
     links: (count) => Promise.resolve(Array.from({ length: count }, () => `http://127.0.0.1:${port}/websockify`)),
     cpu: () => ({ proxy: treeCpuMs(pid) }),
     released: () => childless(pid),
@@ -113,8 +114,7 @@ export async function startNova(house: ConsoleHouse, guests: Guests): Promise<Pe
   const compute = await start('compute', ({ output }) => Promise.resolve(output().includes('serving')));
   const proxy = await start('proxy', () => accepts(port));
   return {
-    name: 'nova-novncproxy',
-    consolesMax: 32,
+    ...{ name: 'nova-novncproxy', consolesMax: 32, forks: true },
     async links(count) {
       const tokens = (await lines.ask([count, guests.port])) as readonly string[];
       return tokens.map((token) => `http://127.0.0.1:${port}/?token=${token}`);

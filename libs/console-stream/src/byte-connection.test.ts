@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,7 +21,10 @@ describe('a byte connection', () => {
 
   afterEach(async () => {
     for (const socket of sockets.splice(0)) socket.destroy();
-    for (const { client } of calls.splice(0)) client.close();
+    for (const { client, cancel } of calls.splice(0)) {
+      cancel();
+      client.close();
+    }
     await streams.close();
   });
 
@@ -146,14 +149,22 @@ describe('a byte connection', () => {
     assert.match((await status).details, /connection of their own/);
   });
 
-  it('that the host closed without a word was lost', async () => {
+  it('that was closed without a word was lost: no machine closed its console', async () => {
     const server = await streams.serveGuest(new PassThrough());
-    const console = await streams.attach(server);
+    const accepted: Socket[] = [];
+    const between = createServer((from) => {
+      accepted.push(from);
+      from.pipe(dial(server)).pipe(from);
+    }).listen(0, '127.0.0.1');
+    await once(between, 'listening');
+    const console = await streams.attach({ endpoint: `127.0.0.1:${(between.address() as AddressInfo).port}` });
     console.resume();
+    await until(() => accepted.length === 2);
     const failed = once(console, 'error') as Promise<[Error]>;
-    // As when the agent's process is killed: the connections end, and nothing was said.
-    console.emit('end');
+    accepted[1]!.end();
     const [error] = await failed;
+    between.close();
+    accepted.forEach((each) => each.destroy());
     assert.ok(failsWith('UNAVAILABLE', /lost/)(error));
     assert.equal(console.ending?.reason, 'host_unreachable');
   });

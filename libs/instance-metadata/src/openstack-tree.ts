@@ -66,9 +66,9 @@ function versionOf(name: (typeof VERSIONS)[number]): OpenstackVersion {
 /** Nova lists the network's file from Liberty on, and serves it in every version; `version` is a listing under another name. */
 function servedFolder(facts: InstanceFacts, version: OpenstackVersion, sources: FileSources): Folder {
   const listed = namesIn(version, facts);
-  const names = [...new Set([...listed, 'network_data.json', 'version'] as const)];
+  const names = version >= LIBERTY ? ([...listed, 'version'] as const) : ([...listed, 'network_data.json', 'version'] as const);
   const entryOf = (name: FileName | 'version'): File => (name === 'version' ? file(() => listed.join('\n')) : fileNamed(name, facts, version, sources));
-  return folderOf(names, entryOf, () => listed);
+  return folderOf<FileName | 'version'>(names, entryOf, () => listed);
 }
 
 function namesIn(version: OpenstackVersion, { userData }: InstanceFacts): readonly FileName[] {

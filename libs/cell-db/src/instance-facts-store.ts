@@ -105,13 +105,32 @@ export class InstanceFactsStore {
   }
 }
 
-function factsOfRow({ keypairs, injectedFiles, addresses, ...row }: FactsRow): InstanceFacts {
-  const ofKind = (wanted: string): readonly string[] => (addresses ?? []).flatMap(([kind, address]) => (kind === wanted ? [address] : []));
+/** Member by member: "all but these" of a row takes longer than everything else that is done with it here. */
+function factsOfRow(row: FactsRow): InstanceFacts {
+  const ofKind = (wanted: string): readonly string[] => (row.addresses ?? []).flatMap(([kind, address]) => (kind === wanted ? [address] : []));
   return Object.freeze({
-    ...row,
-    keyPairs: keypairs === null ? null : readKeyPairs(row.uuid, keypairs).objects,
-    injectedFiles: injectedFiles ?? [],
+    uuid: row.uuid,
+    id: row.id,
+    projectId: row.projectId,
+    userId: row.userId,
+    displayName: row.displayName,
+    hostname: row.hostname,
+    availabilityZone: row.availabilityZone,
+    launchIndex: row.launchIndex,
+    reservationId: row.reservationId,
+    imageRef: row.imageRef,
+    flavorRef: row.flavorRef,
+    metadata: row.metadata,
+    userData: row.userData,
+    network: row.network,
     fixedAddresses: ofKind('fixed'),
     floatingAddresses: ofKind('floating'),
+    injectedFiles: row.injectedFiles ?? [],
+    keyPairs: row.keypairs === null ? null : readKeyPairs(row.uuid, row.keypairs).objects,
+    keyName: row.keyName,
+    keyData: row.keyData,
+    metadataTokens: row.metadataTokens,
+    configDrive: row.configDrive,
+    generation: row.generation,
   });
 }

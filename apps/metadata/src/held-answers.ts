@@ -10,7 +10,7 @@ import type { FirstAnswer } from '@gatehouse/runtime/first-answers';
 import type { ArrivingRequest } from '@gatehouse/runtime/trusted-proxies';
 import type { Doors } from './metadata.controller.ts';
 import type { InstanceCache } from './instance-cache.ts';
-import { sentTo } from './serve-document.ts';
+import { hasIt } from './serve-document.ts';
 
 type HeldDoors = Pick<Doors, 'identification' | 'rates' | 'tokens' | 'clock'> & { readonly cache: InstanceCache };
 type HeldRequest = ArrivingRequest & { readonly url?: string | undefined };
@@ -50,11 +50,10 @@ export class HeldAnswers {
     if (document === undefined || !tokens.admitsAnyone(request, entry.held.facts)) return null;
     rates.take(instanceUuid);
     cache.use(instanceUuid, entry, nowMs);
-    const { status, type, content, headers } = sentTo(request.headers['if-none-match'], document);
-    const etag = headers['etag'] ?? '';
-    if (status === 304) return { status, headers: ['etag', etag, 'content-type', type], body: content };
+    const { type, etag, bytes } = document;
+    if (hasIt(request.headers['if-none-match'], document)) return { status: 304, headers: ['etag', etag, 'content-type', type], body: '' };
     const sentType = type === JSON_TYPE ? JSON_SENT : type;
-    return { status, headers: ['etag', etag, 'content-type', sentType, 'content-length', String(document.bytes)], body: content };
+    return { status: 200, headers: ['etag', etag, 'content-type', sentType, 'content-length', String(bytes)], body: document.content() };
   }
 }
 

@@ -87,7 +87,7 @@ export class Identification {
    * of whoever is refused. @throws ServiceError: as `identify` will
    */
   proven({ headers, socket }: ArrivingRequest): Proven | null {
-    const [instanceUuid, signature, projectId] = [headers['x-instance-id'], headers['x-instance-id-signature'], headers['x-tenant-id']];
+    const { 'x-instance-id': instanceUuid, 'x-instance-id-signature': signature, 'x-tenant-id': projectId } = headers;
     if (this.#trust.check === null || typeof instanceUuid !== 'string' || typeof signature !== 'string' || typeof projectId !== 'string') return null;
     // Of a header that came twice the values stand side by side.
     if (instanceUuid.length > NAME_LENGTH_MAX || projectId.length > NAME_LENGTH_MAX || projectId.includes(',')) return null;

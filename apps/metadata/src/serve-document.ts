@@ -20,11 +20,15 @@ export async function serveDocument(metadata: InstanceMetadata, request: Metadat
   return sentTo(request.headers['if-none-match'], document);
 }
 
-/** To a client that has what is named in If-None-Match. */
-export function sentTo(known: string | undefined, document: MetadataDocument): ServedDocument {
+function sentTo(known: string | undefined, document: MetadataDocument): ServedDocument {
   const { type, etag } = document;
-  if (known !== undefined && (known === etag || namesTag(known, etag))) return { status: 304, type, content: '', headers: { etag } };
+  if (hasIt(known, document)) return { status: 304, type, content: '', headers: { etag } };
   return { status: 200, type, content: document.content(), headers: { etag } };
+}
+
+/** A client that sends this If-None-Match. */
+export function hasIt(ifNoneMatch: string | undefined, { etag }: MetadataDocument): boolean {
+  return ifNoneMatch !== undefined && (ifNoneMatch === etag || namesTag(ifNoneMatch, etag));
 }
 
 /** `work` hears when the client leaves, or that it has left while it was found out who asks. */

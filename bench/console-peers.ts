@@ -41,7 +41,8 @@ export function ourselves(house: ConsoleHouse): Peer {
     ...{ name: 'ours', consolesMax: Infinity, forks: false },
     async links(count) {
       const links: string[] = [];
-      await inFlightOf(Array.from({ length: count }, (_, index) => index), 8, async (index) => void links.push(await house.mint(index)));
+      const { failures } = await inFlightOf(Array.from({ length: count }, (_, index) => index), 8, async (index) => void links.push(await house.mint(index)));
+      if (failures[0] !== undefined) throw new Error(`${failures.length} links were refused: ${failures[0]}`);
       return links;
     },
     cpu() {

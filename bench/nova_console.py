@@ -18,7 +18,8 @@ from nova.cmd import novncproxy
 from nova.conf import CONF
 from nova.db import migration
 
-HOST = 'compute-1'
+# Not that of our agent: queues are named after the host, whatever their exchange.
+HOST = 'nova-compute-1'
 INSTANCES = 50
 TOKEN_TTL_SECONDS = 3600
 

@@ -52,7 +52,7 @@ const starts: Readonly<Record<string, () => Promise<Peer | null>>> = {
 };
 const peers: Peer[] = [];
 try {
-  const started = await Promise.all(Object.entries(starts).map(([name, start]) => (wanted(name) ? start() : null)));
+  const started = await Promise.all(Object.entries(starts).map(([name, start]) => (wanted(name) ? start() : Promise.resolve(null))));
   peers.push(...started.filter((peer) => peer !== null));
   const linksOf = new Map<Peer, readonly string[]>();
   for (const peer of peers) linksOf.set(peer, await peer.links(Math.min(count, peer.consolesMax)));

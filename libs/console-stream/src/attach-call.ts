@@ -13,6 +13,7 @@ import { ConsoleEnded } from './console-ended.ts';
 import { statusOf } from './grpc-errors.ts';
 import { openByMessages } from './messages-console.ts';
 import type { GuestConsole, OpenConsole } from './open-console.ts';
+import type { StreamLog } from './stream-log.ts';
 
 /** What an Attach asks for, as the proxy sent it. */
 export interface AttachOpen {
@@ -33,6 +34,10 @@ export interface ConsoleStreamLimits {
   readonly attachTimeoutMs: number;
   /** Input that a proxy may send without acknowledgement, where it comes in the call. */
   readonly inputWindowBytes: number;
+  /** How long a proxy may take to hear of a console's end, and its client for the last output on the byte connection. */
+  readonly lastOutputTimeoutMs: number;
+  /** Connections that have not said what they are; the oldest make room for more. */
+  readonly waitingMax: number;
 }
 
 export const DEFAULT_LIMITS: ConsoleStreamLimits = Object.freeze({
@@ -40,12 +45,9 @@ export const DEFAULT_LIMITS: ConsoleStreamLimits = Object.freeze({
   openTimeoutMs: 5_000,
   attachTimeoutMs: 15_000,
   inputWindowBytes: 256 * 1024,
+  lastOutputTimeoutMs: 30_000,
+  waitingMax: 1_000,
 });
-
-export interface StreamLog {
-  warn(fields: object, message: string): void;
-  debug(fields: object, message: string): void;
-}
 
 export type AttachServerCall = ServerDuplexStream<Buffer, AttachResponse>;
 
@@ -114,7 +116,7 @@ export function serveAttachCall(call: AttachServerCall, { limits, log, calls, co
     }
     clearTimeout(timer);
     console = message.byteConnection
-      ? openByBytes({ call, guest, connections, timeoutMs: limits.attachTimeoutMs, closed: close })
+      ? openByBytes({ call, guest, connections, limits, closed: close })
       : openByMessages({ call, open: message, guest, inputWindowBytes: limits.inputWindowBytes, closed: close });
   }
 

@@ -64,7 +64,8 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
     let attached: Channel | AttachedBytes | null = null;
     const timeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     const timer = setTimeout(() => {
-      fail(new ServiceError('DEADLINE_EXCEEDED', `the host did not open the console within ${timeoutMs} ms`));
+      const what = attached === null ? 'the host did not open the console' : `the console's byte connection to ${call.getPeer()} was not there`;
+      fail(new ServiceError('DEADLINE_EXCEEDED', `${what} within ${timeoutMs} ms`));
       connection.discard();
     }, timeoutMs);
 
@@ -87,7 +88,7 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
         return openChannel(call, opened, windowBytes);
       }
       const { endpoint, tls } = options;
-      return dialBytes({ endpoint, tls, ticket, opened: done, refused: fail, heard: () => call.end(), closed: () => call.cancel() });
+      return dialBytes({ endpoint, peer: call.getPeer(), tls, ticket, opened: done, refused: fail, heard: () => call.end(), closed: () => call.cancel() });
     }
 
     call.on('data', (bytes: Buffer) => {

@@ -10,10 +10,13 @@ import { parseAddress } from './address.ts';
 import { prefaceOf } from './byte-preface.ts';
 import { streamEnding } from './console-ended.ts';
 import type { StreamEnding } from './console-ended.ts';
+import { knownSession, rememberSessions } from './tls-sessions.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 export interface DialOptions {
   readonly endpoint: string;
+  /** Where the call went: a name may lead to several hosts, and the ticket is good at that one. */
+  readonly peer: string;
   readonly tls: TlsFiles | undefined;
   readonly ticket: Buffer;
   /** It is there, and bytes may be written. */
@@ -36,8 +39,8 @@ export interface AttachedBytes {
 /** With which the kernel finds out that an idle peer is gone, and routers that the connection is not. */
 const KEEP_ALIVE_MS = 20_000;
 
-export function dialBytes({ endpoint, tls, ticket, opened, refused, heard, closed }: DialOptions): AttachedBytes {
-  const socket = dial(endpoint, tls);
+export function dialBytes({ endpoint, peer, tls, ticket, opened, refused, heard, closed }: DialOptions): AttachedBytes {
+  const socket = dial(endpoint, peer, tls);
   let ending: StreamEnding | null = null;
   let isOpen = false;
   socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
@@ -46,7 +49,7 @@ export function dialBytes({ endpoint, tls, ticket, opened, refused, heard, close
     opened();
   });
   socket.on('error', (cause) => {
-    if (!isOpen) refused(new ServiceError('UNAVAILABLE', `the byte connection to ${endpoint} could not be opened`, { cause }));
+    if (!isOpen) refused(new ServiceError('UNAVAILABLE', `the byte connection to ${peer} could not be opened`, { cause }));
   });
   // Before anyone else hears of it: the host says why before it closes, so one that was closed without a word was lost.
   socket.prependListener('end', () => {
@@ -71,11 +74,14 @@ export function dialBytes({ endpoint, tls, ticket, opened, refused, heard, close
   };
 }
 
-function dial(endpoint: string, tls: TlsFiles | undefined): Socket {
-  const { host, port } = parseAddress(endpoint);
-  const to = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
+function dial(endpoint: string, peer: string, tls: TlsFiles | undefined): Socket {
+  const to = { ...parseAddress(peer), noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
   if (tls === undefined) return connect(to);
-  const name = isIP(host) === 0 ? { servername: host } : {};
+  // The certificate is of whom we asked for, wherever that was found.
+  const { host: servername } = parseAddress(endpoint);
+  const identity = isIP(servername) === 0 ? { servername } : {};
   const { authority: ca, key, certificate: cert } = tls;
-  return connectTls({ ...to, ...name, ca, key, cert });
+  const known = `${servername} at ${peer}`;
+  const session = knownSession(known, tls);
+  return rememberSessions(known, tls, connectTls({ ...to, ...identity, ca, key, cert, ...(session === undefined ? {} : { session }) }));
 }

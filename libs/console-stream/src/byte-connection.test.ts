@@ -62,6 +62,27 @@ describe('a byte connection', () => {
     assert.equal((await collect(first, 1)).toString(), '!');
   });
 
+  it('is the console of one of those who race with the same ticket', async () => {
+    const server = await streams.serveGuest(echo());
+    const { ticket } = await call(server);
+    const racers = Array.from({ length: 5 }, () => dial(server, prefaceOf(ticket), Buffer.from('hi')));
+    const heard = racers.map(() => '');
+    racers.forEach((socket, i) => socket.on('data', (bytes: Buffer) => { heard[i] += bytes.toString(); }));
+    await until(() => racers.filter((socket) => socket.closed).length === 4 && heard.includes('hi'));
+    assert.deepEqual([...heard].sort(), ['', '', '', '', 'hi']);
+  });
+
+  it('is no good for another call, nor that call for it', async () => {
+    const guests = [echo(), echo()];
+    const server = await streams.serve(async () => ({ stream: guests.shift()!, offset: 0 }));
+    const [one, other] = [await call(server), await call(server)];
+    other.cancel();
+    await until(() => server.openAttaches === 1);
+    const withdrawn = dial(server, prefaceOf(other.ticket)).resume();
+    await once(withdrawn, 'close');
+    assert.equal((await collect(dial(server, prefaceOf(one.ticket), Buffer.from('hi')), 2)).toString(), 'hi');
+  });
+
   it('is known however its preface is cut', async () => {
     const server = await streams.serveGuest(echo());
     const { ticket } = await call(server);
@@ -140,6 +161,41 @@ describe('a byte connection', () => {
     await ended;
     assert.equal((await status).code, 0);
   });
+
+  it('is closed, and its call with it, when the proxy does not hear of the end', async () => {
+    const guest = new PassThrough();
+    const server = await streams.serveGuest(duplexOf(guest), 0, { lastOutputTimeoutMs: 50 });
+    const { ticket, said, status } = await call(server);
+    const socket = dial(server, prefaceOf(ticket)).resume();
+    guest.end('bye');
+    await Promise.all([once(socket, 'close'), status, until(() => server.openAttaches === 0)]);
+    assert.equal((await status).code, 0);
+    assert.equal(said.length, 1);
+  });
+
+  it('that something between took and never passed on ends the console with words', async () => {
+    const server = await streams.serveGuest(echo(), 0, { attachTimeoutMs: 100 });
+    const accepted: Socket[] = [];
+    const between = createServer((from) => {
+      accepted.push(from);
+      if (accepted.length === 1) from.pipe(dial(server)).pipe(from);
+    }).listen(0, '127.0.0.1');
+    await once(between, 'listening');
+    const console = await streams.attach({ endpoint: `127.0.0.1:${(between.address() as AddressInfo).port}` });
+    const [error] = await once(console.resume(), 'error') as [Error];
+    between.close();
+    accepted.forEach((each) => each.destroy());
+    assert.ok(failsWith('DEADLINE_EXCEEDED', /did not open the console's byte connection/)(error));
+  });
+
+  for (const [listens, host] of [['[::1]:0', '[::1]'], ['127.0.0.1:0', 'localhost']] as const) {
+    it(`goes where the call went: by ${host} to a host at ${listens}`, async () => {
+      const server = await streams.serve(async () => ({ stream: echo(), offset: 0 }), {}, listens);
+      const console = await streams.attach({ endpoint: server.endpoint.replace(/^.*:/, `${host}:`) });
+      console.write('hi');
+      assert.equal((await collect(console, 2)).toString(), 'hi');
+    });
+  }
 
   it('carries nothing in the call', async () => {
     const server = await streams.serveGuest(echo());

@@ -2,6 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TICKET_BYTES } from './byte-preface.ts';
+import { seldom } from './seldom.ts';
+import type { StreamLog } from './stream-log.ts';
 
 export interface ExpectedBytes {
   readonly ticket: Buffer;
@@ -12,6 +14,14 @@ export interface ExpectedBytes {
 export class ByteConnections {
   readonly #expected = new Map<string, (socket: Socket) => void>();
   readonly #open = new Set<Socket>();
+  readonly #tellUnexpected: () => void;
+
+  constructor(log: StreamLog) {
+    this.#tellUnexpected = seldom((times) => {
+      const words = 'byte connections showed tickets that this host did not give, or that were used or too late: does its endpoint lead to other agents too?';
+      log.warn({ times }, words);
+    });
+  }
 
   /** `arrived` is called at most once, with the connection that shows the ticket. */
   expect(arrived: (socket: Socket) => void): ExpectedBytes {
@@ -26,6 +36,7 @@ export class ByteConnections {
     const arrived = this.#expected.get(key);
     this.#expected.delete(key);
     if (arrived === undefined) {
+      this.#tellUnexpected();
       socket.destroy();
       return;
     }

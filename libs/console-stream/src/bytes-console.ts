@@ -20,16 +20,16 @@ export interface BytesConsoleOptions {
   readonly call: ServerDuplexStream<Buffer, AttachResponse>;
   readonly guest: GuestConsole;
   readonly connections: ByteConnections;
-  /** From Opened until the connection is there. */
-  readonly timeoutMs: number;
+  readonly limits: {
+    /** From Opened until the connection is there. */
+    readonly attachTimeoutMs: number;
+    readonly lastOutputTimeoutMs: number;
+  };
   closed(): void;
 }
 
-/** How long a proxy may take for the last output, its client being slow, once it has heard of the end. */
-const LAST_OUTPUT_TIMEOUT_MS = 30_000;
-
 /** Sends Opened and lets the bytes flow both ways until one side ends. */
-export function openByBytes({ call, guest: { stream: guest, offset }, connections, timeoutMs, closed }: BytesConsoleOptions): OpenConsole {
+export function openByBytes({ call, guest: { stream: guest, offset }, connections, limits, closed }: BytesConsoleOptions): OpenConsole {
   let socket: Socket | null = null;
   /** Its end is said, or the proxy has left. */
   let over = false;
@@ -39,9 +39,9 @@ export function openByBytes({ call, guest: { stream: guest, offset }, connection
   let heard = false;
   const late = (): void => {
     expected.withdraw();
-    fail(new ServiceError('DEADLINE_EXCEEDED', `the proxy did not open the console's byte connection within ${timeoutMs} ms`));
+    fail(new ServiceError('DEADLINE_EXCEEDED', `the proxy did not open the console's byte connection within ${limits.attachTimeoutMs} ms`));
   };
-  let timer = setTimeout(late, timeoutMs);
+  let timer = setTimeout(late, limits.attachTimeoutMs);
   const expected = connections.expect(join);
 
   /** Also when the console is over meanwhile: then it is for the proxy to hear that in the call, and to close it. */
@@ -63,7 +63,7 @@ export function openByBytes({ call, guest: { stream: guest, offset }, connection
     if (over) return;
     over = true;
     clearTimeout(timer);
-    timer = setTimeout(drop, LAST_OUTPUT_TIMEOUT_MS).unref();
+    timer = setTimeout(giveUp, limits.lastOutputTimeoutMs).unref();
     last();
     letGo(guest);
   }
@@ -72,6 +72,14 @@ export function openByBytes({ call, guest: { stream: guest, offset }, connection
     clearTimeout(timer);
     expected.withdraw();
     socket?.destroy();
+  }
+
+  /** The proxy has not taken the last output, or not even said that it heard of the end. */
+  function giveUp(): void {
+    drop();
+    if (settled) return;
+    call.end();
+    settle();
   }
 
   function settle(): void {
@@ -92,7 +100,7 @@ export function openByBytes({ call, guest: { stream: guest, offset }, connection
     });
   }
 
-  /** The proxy has ended the connection, and so the session: the guest gets the last input. */
+  /** The proxy has ended the connection or its call, and so the session: the guest gets the last input. */
   function left(): void {
     finish(() => {
       guest.end();
@@ -100,6 +108,7 @@ export function openByBytes({ call, guest: { stream: guest, offset }, connection
       socket?.end();
       settle();
     });
+    if (socket === null) drop(); // nobody who may come is waited for
   }
 
   function destroy(why?: Error): void {

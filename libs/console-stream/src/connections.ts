@@ -71,6 +71,8 @@ function connect(endpoint: string, tls: TlsFiles | undefined): Client {
     'grpc.keepalive_timeout_ms': 5_000,
     'grpc.enable_retries': 0,
     'grpc.enable_channelz': 0,
+    // A proxy of HTTP that the environment names is for the web: byte connections do not go through one, so their call must not.
+    'grpc.enable_http_proxy': 0,
     // Each console has a window of its own (attach-channel.ts); HTTP/2's 64 KB for all of them would only make them wait.
     'grpc-node.flow_control_window': HTTP2_WINDOW_BYTES,
   });

@@ -1,17 +1,27 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect as connectPlain, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
+import { connect } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { makeCertificate } from '../../../test/servers/certificates.ts';
+import { parseAddress } from './address.ts';
 import { attachConsole } from './attach-console.ts';
+import type { AttachedConsole } from './attach-console.ts';
+import { prefaceOf } from './byte-preface.ts';
 import { serveConsoleStream } from './serve-console-stream.ts';
 import type { ConsoleStreamServer } from './serve-console-stream.ts';
+import { until } from './test-streams.ts';
 import { readTlsFiles } from './tls-files.ts';
 import type { TlsFiles } from './tls-files.ts';
 
-const log = { warn() {}, debug() {} };
+const warnings: string[] = [];
+const log = { warn: (_: object, words: string) => void warnings.push(words), debug() {} };
 
 describe('the console stream over TLS', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'gatehouse-tls-'));
@@ -24,7 +34,7 @@ describe('the console stream over TLS', () => {
     strangers = readCertificate(folder, 'strangers');
     const attach = async () => ({ stream: new PassThrough(), offset: 0 });
     // Every address of the machine: what it refuses to do without TLS.
-    server = await serveConsoleStream({ listen: '0.0.0.0:0', tls: ours, attach, log });
+    server = await serveConsoleStream({ listen: '0.0.0.0:0', tls: ours, limits: { waitingMax: 20 }, attach, log });
   });
 
   after(async () => {
@@ -54,7 +64,63 @@ describe('the console stream over TLS', () => {
     assert.equal(echo?.toString(), 'hello');
     console.destroy();
   });
+
+  it('takes a session up for the next console, and proves no less', async () => {
+    const first = await open(ours);
+    first.write('x');
+    await once(first, 'data');
+    const second = await open(ours);
+    assert.equal(isResumed(second), true);
+    second.write('hello');
+    assert.equal(String((await once(second, 'data'))[0]), 'hello');
+    first.destroy();
+    second.destroy();
+    const others = await open({ ...ours });
+    assert.equal(isResumed(others), false);
+    others.destroy();
+    await assert.rejects(open({ ...ours, authority: strangers.authority }), unreached);
+  });
+
+  it('reads no ticket of one who shows no certificate, or a stranger\'s', async () => {
+    const { authority: ca } = ours;
+    for (const shown of [{}, { cert: strangers.certificate, key: strangers.key }]) {
+      const told = warnings.length;
+      const socket = connect({ ...parseAddress(endpoint()), ca, ...shown });
+      socket.on('error', () => {}).on('secureConnect', () => socket.write(prefaceOf(Buffer.alloc(32)))).resume();
+      await new Promise((resolve) => socket.once('close', resolve));
+      assert.equal(warnings.length, told);
+    }
+  });
+
+  it('names the byte connection when that is what does not come', async () => {
+    const sockets: Socket[] = [];
+    const between = createServer((from) => {
+      sockets.push(from.on('error', () => {}));
+      if (sockets.length > 1) return;
+      const to = connectPlain(parseAddress(endpoint())).on('error', () => {});
+      from.on('close', () => to.destroy()).pipe(to).pipe(from);
+    }).listen(0, '127.0.0.1');
+    await once(between, 'listening');
+    const through = `127.0.0.1:${(between.address() as AddressInfo).port}`;
+    const refused = attachConsole({ endpoint: through, sessionId: 's', attachSecret: 'x', tls: ours, connectTimeoutMs: 500 });
+    await assert.rejects(refused, (error) => error instanceof ServiceError && error.code === 'DEADLINE_EXCEEDED' && error.message.includes(`byte connection to ${through}`));
+    between.close();
+    for (const socket of sockets) socket.destroy();
+    await until(() => server.openAttaches === 0);
+  });
+
+  it('is reached past handshakes that never end', async () => {
+    const mute = Array.from({ length: 30 }, () => connectPlain(parseAddress(endpoint())).on('error', () => {}).resume());
+    await until(() => mute.filter((socket) => socket.closed).length === 10);
+    (await open(ours)).destroy();
+    assert.match(warnings.at(-1) ?? '', /made room/);
+    for (const socket of mute) socket.destroy();
+  });
 });
+
+function isResumed(console: AttachedConsole): boolean {
+  return (console as unknown as TLSSocket).isSessionReused();
+}
 
 function unreached(error: unknown): boolean {
   return error instanceof ServiceError && (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED');

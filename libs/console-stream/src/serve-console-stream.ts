@@ -2,17 +2,19 @@
  * The host's end: listens for Attach calls, has each one's session and secret checked by whoever serves the
  * consoles, and joins the guest's stream to the call.
  *
- * Everything a stranger can send is limited: the size of a message, the number of open calls, the time until
- * the first message. Without TLS it listens on loopback only, because the secret and the console travel in clear.
+ * Everything a stranger can send is limited: the size of a message, the number of open calls and of connections that have
+ * said nothing, the time until the first message. Without TLS it listens on loopback only, because the secret and the
+ * console travel in clear.
  */
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { formatAddress, isLoopback, parseAddress } from './address.ts';
 import { DEFAULT_LIMITS, serveAttachCall } from './attach-call.ts';
-import type { AttachCall, AttachOpen, AttachServerCall, ConsoleStreamLimits, StreamLog } from './attach-call.ts';
+import type { AttachCall, AttachOpen, AttachServerCall, ConsoleStreamLimits } from './attach-call.ts';
 import { ATTACH_PATH, MESSAGE_BYTES_MAX, encodeResponse } from './attach-messages.ts';
 import { ByteConnections } from './byte-connections.ts';
 import type { GuestConsole } from './open-console.ts';
+import type { StreamLog } from './stream-log.ts';
 import { listenStreamPort } from './stream-port.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -48,7 +50,7 @@ export async function serveConsoleStream(options: ServeOptions): Promise<Console
   }
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const calls = new Set<AttachCall>();
-  const connections = new ByteConnections();
+  const connections = new ByteConnections(options.log);
   const server = new Server({
     'grpc.enable_channelz': 0,
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
@@ -63,6 +65,8 @@ export async function serveConsoleStream(options: ServeOptions): Promise<Console
   const port = await listenStreamPort({
     address,
     tls: options.tls,
+    waitingMax: limits.waitingMax,
+    log: options.log,
     http2: (socket) => http2.injectConnection(socket),
     bytes: (ticket, socket) => connections.accept(ticket, socket),
   });

@@ -1,6 +1,9 @@
 /**
  * The one port of a host: gRPC calls, and the byte connections of consoles that those calls opened. What comes first on a
  * connection tells them apart; everything but the preface of a byte connection is left to HTTP/2, which knows how to refuse.
+ *
+ * Who has not said what it is waits, in its TLS handshake or after it, and of those there is a bound. What has waited longest
+ * makes room for what is new: a proxy is through in a moment, and whoever holds connections open to keep others out holds the oldest.
  */
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -8,11 +11,16 @@ import { createServer as createTlsServer } from 'node:tls';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Address } from './address.ts';
 import { PREFACE_BYTES, isPreface, ticketIn } from './byte-preface.ts';
+import { seldom } from './seldom.ts';
+import type { StreamLog } from './stream-log.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 export interface StreamPortOptions {
   readonly address: Address;
   readonly tls: TlsFiles | undefined;
+  /** Connections that may wait. */
+  readonly waitingMax: number;
+  readonly log: StreamLog;
   http2(socket: Socket): void;
   /** Without its preface. */
   bytes(ticket: Buffer, socket: Socket): void;
@@ -27,29 +35,56 @@ export interface StreamPort {
 /** From the connection (with TLS, from the end of its handshake) until it has said what it is. */
 const PREFACE_TIMEOUT_MS = 5_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** Connections that have not said what they are; more are closed at once. */
-const SILENT_MAX = 1_000;
 /** With which the kernel finds out that an idle peer is gone, and routers that the connection is not. */
 const KEEP_ALIVE_MS = 20_000;
 
 /** Throws ServiceError FAILED_PRECONDITION where the address is taken. */
 export async function listenStreamPort(options: StreamPortOptions): Promise<StreamPort> {
-  const { address, tls } = options;
-  const silent = new Set<Socket>();
-  const arrived = (socket: Socket): void => {
-    if (silent.size < SILENT_MAX) sort(socket, silent, options);
-    else socket.destroy();
-  };
+  const { address, tls, waitingMax } = options;
+  const waiting = new Map<string, Socket>();
+  const tellCut = seldom((cut) => {
+    options.log.warn({ cut, waitingMax }, 'connections that had not said what they are made room for others: somebody opens many');
+  });
   const accepting = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
-  const server = tls === undefined ? createServer(accepting, arrived) : createTlsServer({ ...accepting, ...serverTls(tls) }, arrived);
+  const server = tls === undefined ? createServer(accepting) : createTlsServer({ ...accepting, ...serverTls(tls) });
+  server.on('connection', (socket: Socket) => {
+    wait(socket, waiting);
+    if (waiting.size > waitingMax) {
+      cutOldest(waiting);
+      tellCut();
+    }
+  });
+  server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+    // A handshake may end when nothing is taken any more.
+    if (server.listening) sort(socket, waiting, options);
+    else socket.destroy();
+  });
   await listening(server, address);
   return {
     port: (server.address() as AddressInfo).port,
     close() {
       server.close();
-      for (const socket of silent) socket.destroy();
+      for (const socket of waiting.values()) socket.destroy();
     },
   };
+}
+
+/** The same before and after TLS. */
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+function wait(socket: Socket, waiting: Map<string, Socket>): void {
+  const peer = peerOf(socket);
+  waiting.set(peer, socket);
+  socket.once('close', () => void (waiting.get(peer) === socket && waiting.delete(peer)));
+}
+
+function cutOldest(waiting: Map<string, Socket>): void {
+  const [oldest] = waiting;
+  if (oldest === undefined) return;
+  waiting.delete(oldest[0]);
+  oldest[1].destroy();
 }
 
 function serverTls({ key, certificate, authority }: TlsFiles): object {
@@ -61,14 +96,16 @@ function serverTls({ key, certificate, authority }: TlsFiles): object {
 }
 
 /** Reads what the connection says first, and hands it on with what it said after that. */
-function sort(socket: Socket, silent: Set<Socket>, { http2, bytes }: StreamPortOptions): void {
+function sort(socket: Socket, waiting: Map<string, Socket>, { http2, bytes }: StreamPortOptions): void {
   let head: Buffer = Buffer.alloc(0);
+  let isSorted = false;
+  const peer = peerOf(socket);
   const timer = setTimeout(() => socket.destroy(), PREFACE_TIMEOUT_MS);
-  silent.add(socket);
 
   function settle(): void {
+    isSorted = true;
     clearTimeout(timer);
-    silent.delete(socket);
+    waiting.delete(peer);
     socket.off('readable', read);
     socket.off('close', settle);
   }
@@ -86,7 +123,7 @@ function sort(socket: Socket, silent: Set<Socket>, { http2, bytes }: StreamPortO
   }
   socket.on('error', () => {}); // 'close' follows
   socket.on('close', settle);
-  socket.on('end', () => void (silent.has(socket) && socket.destroy()));
+  socket.on('end', () => void (isSorted || socket.destroy()));
   socket.on('readable', read);
 }
 

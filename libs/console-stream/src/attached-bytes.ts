@@ -2,15 +2,15 @@
  * The proxy's end of a console whose bytes go over a connection of their own (bytes-console.ts has the host's). It is the
  * socket itself, so that it is relayed as one that the proxy dials is.
  */
-import { connect, isIP } from 'node:net';
+import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { parseAddress } from './address.ts';
 import { prefaceOf } from './byte-preface.ts';
+import { connectTls } from './connect-tls.ts';
 import { streamEnding } from './console-ended.ts';
 import type { StreamEnding } from './console-ended.ts';
-import { knownSession, rememberSessions } from './tls-sessions.ts';
+import { SOCKET_OPTIONS } from './socket-options.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 export interface DialOptions {
@@ -35,9 +35,6 @@ export interface AttachedBytes {
   /** The call has failed. */
   fail(error: ServiceError): void;
 }
-
-/** With which the kernel finds out that an idle peer is gone, and routers that the connection is not. */
-const KEEP_ALIVE_MS = 20_000;
 
 export function dialBytes({ endpoint, peer, tls, ticket, opened, refused, heard, closed }: DialOptions): AttachedBytes {
   const socket = dial(endpoint, peer, tls);
@@ -75,13 +72,7 @@ export function dialBytes({ endpoint, peer, tls, ticket, opened, refused, heard,
 }
 
 function dial(endpoint: string, peer: string, tls: TlsFiles | undefined): Socket {
-  const to = { ...parseAddress(peer), noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
-  if (tls === undefined) return connect(to);
+  const to = parseAddress(peer);
   // The certificate is of whom we asked for, wherever that was found.
-  const { host: servername } = parseAddress(endpoint);
-  const identity = isIP(servername) === 0 ? { servername } : {};
-  const { authority: ca, key, certificate: cert } = tls;
-  const known = `${servername} at ${peer}`;
-  const session = knownSession(known, tls);
-  return rememberSessions(known, tls, connectTls({ ...to, ...identity, ca, key, cert, ...(session === undefined ? {} : { session }) }));
+  return tls === undefined ? connect({ ...to, ...SOCKET_OPTIONS }) : connectTls(parseAddress(endpoint).host, to, tls);
 }

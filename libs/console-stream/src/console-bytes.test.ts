@@ -115,6 +115,26 @@ for (const [way, byteConnection] of [['over a connection of their own', true], [
       assert.equal(console.ending?.reason, 'guest_closed');
     });
 
+    it('brings megabytes that were still on their way at the end, to a reader who is late', async () => {
+      const last = randomBytes(6_000_000);
+      const console = await streams.attach(await streams.serveGuest(duplexOf(Readable.from(pieces(last)))));
+      await sleep(300);
+      assert.equal(digest(await collect(console, last.length)), digest(last));
+      if (!console.readableEnded) await once(console, 'end');
+      assert.equal(console.ending?.reason, 'guest_closed');
+    });
+
+    it('delivers megabytes that were still on their way when the session ends', async () => {
+      const seen = hashing();
+      const guest = new Duplex({ read() {}, write(chunk: Buffer, _encoding, done) { seen.add(chunk); setImmediate(done); } });
+      const console = await streams.attach(await streams.serveGuest(guest));
+      const last = randomBytes(3_000_000);
+      for (const piece of pieces(last)) console.write(piece);
+      console.resume().end();
+      await until(() => guest.destroyed);
+      assert.equal(seen.digest(), digest(last));
+    });
+
     it('brings the reason when the host ends a session', async () => {
       const guest = new PassThrough();
       const console = await streams.attach(await streams.serveGuest(guest));

@@ -12,6 +12,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Address } from './address.ts';
 import { PREFACE_BYTES, isPreface, ticketIn } from './byte-preface.ts';
 import { seldom } from './seldom.ts';
+import { SOCKET_OPTIONS } from './socket-options.ts';
 import type { StreamLog } from './stream-log.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -35,8 +36,6 @@ export interface StreamPort {
 /** From the connection (with TLS, from the end of its handshake) until it has said what it is. */
 const PREFACE_TIMEOUT_MS = 5_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** With which the kernel finds out that an idle peer is gone, and routers that the connection is not. */
-const KEEP_ALIVE_MS = 20_000;
 
 /** Throws ServiceError FAILED_PRECONDITION where the address is taken. */
 export async function listenStreamPort(options: StreamPortOptions): Promise<StreamPort> {
@@ -45,8 +44,7 @@ export async function listenStreamPort(options: StreamPortOptions): Promise<Stre
   const tellCut = seldom((cut) => {
     options.log.warn({ cut, waitingMax }, 'connections that had not said what they are made room for others: somebody opens many');
   });
-  const accepting = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
-  const server = tls === undefined ? createServer(accepting) : createTlsServer({ ...accepting, ...serverTls(tls) });
+  const server = tls === undefined ? createServer(SOCKET_OPTIONS) : createTlsServer({ ...SOCKET_OPTIONS, ...serverTls(tls) });
   server.on('connection', (socket: Socket) => {
     wait(socket, waiting);
     if (waiting.size > waitingMax) {

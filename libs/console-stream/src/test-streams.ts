@@ -1,8 +1,7 @@
 /** The console stream's two ends in one process, and what its tests ask of both. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { PassThrough } from 'node:stream';
-import { Duplex } from 'node:stream';
+import { Duplex, PassThrough } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, credentials } from '@grpc/grpc-js';
@@ -83,7 +82,6 @@ export async function rawCall(server: ConsoleStreamServer, first: Buffer[], rest
   client.close();
   return { status };
 }
-
 
 export function pieces(bytes: Buffer): Buffer[] {
   const sizes = [1, 70_000, 3, 65_536, 200_000, 999];

@@ -54,9 +54,9 @@ export class SessionLeases {
   }
 
   /** The live session that holds an exclusive connection; one whose lease has run out is ended on the way. */
-  async holderOf(stores: ConsoleStores, { id, host, port }: ReachedConnection, now: Date): Promise<Holder> {
+  async holderOf(stores: ConsoleStores, { id, instanceUuid, host, port }: ReachedConnection, now: Date): Promise<Holder> {
     const { consoleSessions, consoleSessionEnds } = stores;
-    const session = id === null ? await consoleSessions.findOpenForAddress(host, port) : await consoleSessions.findOpenForConnection(id);
+    const session = id === null ? await consoleSessions.findOpenForAddress(host, port) : await consoleSessions.findOpenForConnection({ id, instanceUuid });
     if (session === null || !this.hasRunOut(session, now)) return { session, ended: [] };
     const ended = await consoleSessionEnds.close(session.id, { reason: 'lease_lost', at: now });
     return { session: null, ended: ended === null ? [] : [ended] };
@@ -69,7 +69,8 @@ export class SessionLeases {
 
   /** @returns session id to the reason, for those that must end or have ended */
   async renew(proxy: string, uses: readonly ConsoleSessionUse[]): Promise<Readonly<Record<string, string>>> {
-    const renewals = await this.#db.consoleSessions.renew(proxy, uses, this.from(this.#clock.now()));
+    const leaseExpires = this.from(this.#clock.now());
+    const renewals = await this.#db.consoleTransaction(({ consoleSessions }) => consoleSessions.renew(proxy, uses, leaseExpires));
     const known = new Map(renewals.map((renewal) => [renewal.id, renewal]));
     return Object.fromEntries(
       uses.flatMap(({ id }) => {

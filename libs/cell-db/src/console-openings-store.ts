@@ -4,6 +4,7 @@
  * than the token's hash: so a claim costs two messages to the database. Nothing is written.
  */
 import { Prisma } from './generated/client.ts';
+import { IS_THERE } from './instance-heads-store.ts';
 import type { InstanceHead } from './instance-heads-store.ts';
 import type { StoredService } from './services-store.ts';
 import type { SqlClient } from './sql-client.ts';
@@ -83,7 +84,7 @@ export class ConsoleOpeningsStore {
       SELECT i.uuid IS NOT NULL AS "isKnown", i.display_name AS "displayName", a.host IS NOT NULL AS "hasAgent", a.endpoint,
         ${countOf('instance', question)} AS instance, ${countOf('user', question)} AS user, ${countOf('proxy', question)} AS proxy
       FROM ${from} AS o
-        LEFT JOIN instances AS i ON i.uuid = o.instance_uuid AND i.deleted_at IS NULL
+        LEFT JOIN instances AS i ON i.uuid = o.instance_uuid AND ${IS_THERE}
         LEFT JOIN LATERAL (
           SELECT s.host, s.endpoint FROM services AS s
           WHERE s.host = o.host AND s.topic = 'compute' AND s.last_seen_at >= ${question.agentsSince}::timestamp(3)

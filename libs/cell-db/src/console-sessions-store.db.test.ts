@@ -63,7 +63,7 @@ onEachCellDb('console sessions', (db) => {
     await db().consoleSessionClaims.open(newSession(uuid, id, { exclusive: false, startedAt: seconds(1) }));
     const older = await db().consoleSessionClaims.open(newSession(uuid, id, { exclusive: false }));
     await db().consoleConnections.deleteForInstance(uuid);
-    assert.equal((await db().consoleSessions.findOpenForConnection(id))?.id, older.id);
+    assert.equal((await db().consoleSessions.findOpenForConnection({ id, instanceUuid: uuid }))?.id, older.id);
     assert.deepEqual((await db().consoleSessions.listOpenByInstance(uuid)).map(({ startedAt }) => startedAt), [NOW, seconds(1)]);
     assert.deepEqual(Object.keys(consoleSessionOf(older)).includes('attachSecretHash'), false);
   });

@@ -74,13 +74,22 @@ export class ConsoleSessionsStore {
   }
 
   /** The open exclusive session of a connection, or else its oldest open one. */
-  findOpenForConnection(connectionId: number): Promise<StoredSession | null> {
-    return this.#findHolder({ connectionId });
+  async findOpenForConnection({ id, instanceUuid }: Pick<StoredConnection, 'id' | 'instanceUuid'>): Promise<StoredSession | null> {
+    // Of those of its instance, which have an index; BETWEEN and the first order leave the planner no other: see console-openings-store.ts.
+    const [row] = await this.#client.$queryRaw<readonly ConsoleSessionRow[]>`
+      SELECT ${SESSION_COLUMNS} FROM (
+        SELECT * FROM console_sessions
+        WHERE ended_at IS NULL AND instance_uuid BETWEEN ${instanceUuid}::uuid AND ${instanceUuid}::uuid ORDER BY instance_uuid) AS open
+      WHERE connection_id = ${id}::bigint ORDER BY exclusive DESC, started_at LIMIT 1`;
+    return row === undefined ? null : sessionOfRow(row);
   }
 
   /** The same for a console that has no connection here, only an address. */
-  findOpenForAddress(host: string, port: number): Promise<StoredSession | null> {
-    return this.#findHolder({ connectionId: null, host, port });
+  async findOpenForAddress(host: string, port: number): Promise<StoredSession | null> {
+    const [row] = await this.#client.$queryRaw<readonly ConsoleSessionRow[]>`
+      SELECT ${SESSION_COLUMNS} FROM console_sessions
+      WHERE connection_id IS NULL AND host = ${host}::text AND port = ${port}::integer AND ended_at IS NULL ORDER BY exclusive DESC, started_at LIMIT 1`;
+    return row === undefined ? null : sessionOfRow(row);
   }
 
   /** Oldest first; at most `limit` (10,000 unless given). */
@@ -136,24 +145,32 @@ export class ConsoleSessionsStore {
   /**
    * Moves the leases of the open sessions that `proxy` carries, and their byte counts, which only grow. Those that are to
    * end keep the lease that they have: whoever does not end them by then has been told often enough.
+   *
+   * Planned anew each time, inside CellDb.transaction: a plan that was made while few sessions were known would compare each that is asked
+   * for with each that is known. They are locked one after another by their ids, in an order that all share.
    * @throws ServiceError INVALID_ARGUMENT: more than 10,000 at once
    */
   async renew(proxy: string, uses: readonly SessionUse[], leaseExpires: Date): Promise<readonly Renewal[]> {
     if (uses.length > SESSIONS_MAX) throw new ServiceError('INVALID_ARGUMENT', `at most ${SESSIONS_MAX} sessions are renewed at once`);
     if (uses.length === 0) return [];
-    const renewed = await this.#client.$queryRaw<readonly { id: string; reason: string | null }[]>`
+    const valuesOf = (name: keyof SessionUse): readonly unknown[] => uses.map((use) => use[name] ?? null);
+    const isPlanned = this.#client.$queryRaw`SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`;
+    const carried = this.#client.$queryRaw<readonly { id: string; reason: string | null }[]>`
       WITH carried AS (
         SELECT s.id, r."bytesIn", r."bytesOut"
-        FROM console_sessions AS s JOIN jsonb_to_recordset(${JSON.stringify(uses)}::jsonb) AS r (id uuid, claim uuid, "bytesIn" bigint, "bytesOut" bigint)
-          ON s.id = r.id AND coalesce(r.claim = s.claim, true)
-        WHERE s.proxy = ${proxy} AND s.ended_at IS NULL
-        ORDER BY s.id FOR UPDATE OF s
+        FROM (
+          SELECT * FROM unnest(${valuesOf('id')}::uuid[], ${valuesOf('claim')}::uuid[], ${valuesOf('bytesIn')}::bigint[], ${valuesOf('bytesOut')}::bigint[])
+            AS r (id, claim, "bytesIn", "bytesOut") ORDER BY id
+        ) AS r CROSS JOIN LATERAL (
+          SELECT id FROM console_sessions WHERE id = r.id AND coalesce(r.claim = claim, true) AND proxy = ${proxy} AND ${IS_OPEN} FOR UPDATE
+        ) AS s
       )
       UPDATE console_sessions AS s
       SET lease_expires = CASE WHEN s.ending_at IS NULL THEN ${leaseExpires}::timestamp(3) ELSE s.lease_expires END,
         bytes_in = greatest(s.bytes_in, c."bytesIn"), bytes_out = greatest(s.bytes_out, c."bytesOut")
       FROM carried AS c WHERE s.id = c.id
       RETURNING s.id::text AS id, s.ending_reason AS reason`;
+    const [, renewed] = await Promise.all([isPlanned, carried]);
     const open = new Set(renewed.map(({ id }) => id));
     const missing = uses.map(({ id }) => id.toLowerCase()).filter((id) => !open.has(id));
     const others = missing.length === 0 ? [] : await this.#client.$queryRaw<readonly Pick<ConsoleSessionRow, 'id' | 'endedAt' | 'endReason'>[]>`
@@ -184,14 +201,5 @@ export class ConsoleSessionsStore {
       )
       SELECT ${CONNECTION_COLUMNS} FROM used JOIN console_connections AS c ON c.id = used.connection_id WHERE used.ending_at IS NULL`;
     return row === undefined ? null : connectionOfRow(row);
-  }
-
-  async #findHolder({ connectionId, host, port }: { readonly connectionId: number | null; readonly host?: string; readonly port?: number }): Promise<StoredSession | null> {
-    const which = connectionId === null
-      ? Prisma.sql`connection_id IS NULL AND host = ${host}::text AND port = ${port}::integer`
-      : Prisma.sql`connection_id = ${connectionId}::bigint`;
-    const [row] = await this.#client.$queryRaw<readonly ConsoleSessionRow[]>`
-      SELECT ${SESSION_COLUMNS} FROM console_sessions WHERE ${which} AND ended_at IS NULL ORDER BY exclusive DESC, started_at LIMIT 1`;
-    return row === undefined ? null : sessionOfRow(row);
   }
 }

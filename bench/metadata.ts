@@ -6,7 +6,7 @@
  *
  * CPU is user and system time of the metadata service's process and of PostgreSQL, its backends included; this process plays the
  * signing proxy, with kept connections, and is not counted. A round of what is not held asks `count` instances that were never
- * asked for; what is held is asked for ten times as often. Every instance has a key pair, metadata, a network and user data. The
+ * asked for; what is held is asked for ten times as often. Rounds count from where they no longer get cheaper (until-steady.ts). Every instance has a key pair, metadata, a network and user data. The
  * broker is away: metadata do not need it. The share of the signature is measured by itself, in this process; and at the end a bare
  * server of node's, which knows nothing and answers as many bytes, under the same load: on a machine that does other things
  * too every figure is larger, and that one says by how much. With --nova Debian's own Nova takes its turn after each round beside
@@ -28,6 +28,7 @@ import { startOwnPostgresql } from '../test/servers/postgresql.ts';
 import { runCommand } from '../test/servers/server-process.ts';
 import { inFlightOf, quantile, readCpu } from './console-house.ts';
 import { NOVA_SHARE, startNova } from './nova-house.ts';
+import { untilSteady } from './until-steady.ts';
 
 const { values } = parseArgs({
   options: {
@@ -39,6 +40,8 @@ const { values } = parseArgs({
     nova: { type: 'boolean', default: false },
   },
 });
+/** Rounds before those that count, at most (until-steady.ts). */
+const WARM_ROUNDS_MAX = 8;
 const [count, rounds, inFlight] = [values.count, values.rounds, values['in-flight']].map(Number) as [number, number, number];
 const rowCounts = values.rows.split(',').map(Number);
 /** CPU milliseconds a request, and what Nova spends on it. */
@@ -67,7 +70,7 @@ const rows = new pg.Pool({ connectionString: cellDatabaseUrl, max: 1 });
 const nova = values.nova ? await novaMetadata() : null;
 
 try {
-  const askedInAll = count * (rounds * rowCounts.length + 1);
+  const askedInAll = count * (rounds + WARM_ROUNDS_MAX) * rowCounts.length;
   await fill('own', askedInAll, PUBLIC_KEY);
   await processes.start('metadata');
   await processes.awaitReady(['metadata']);
@@ -83,11 +86,13 @@ try {
     const same = await measured(count * HELD_TIMES, (index) => get(some[index % HELD_INSTANCES] ?? '', tagsOfSome[index % HELD_INSTANCES]));
     return { 'not held': notHeld, held, 'held, 304': same };
   };
-  await roundOf(); // everything is loaded and compiled
   await nova?.round();
   const figures = new Map<Step, number[]>(STEPS.map((step) => [step, []]));
   for (const rowCount of rowCounts) {
     await fill('other', rowCount, 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC5/C1oWRCMrHmqwpgfl7jhJuhCHRhFQrvQd6FXg5+Sw');
+    // What was filled in is written, and none of it is what the first round waits for.
+    await rows.query('CHECKPOINT');
+    await untilSteady(async () => Object.values(await roundOf()).reduce((sum, each) => sum + each, 0), WARM_ROUNDS_MAX);
     const all: Record<Step, number>[] = [];
     const theirs: Partial<Record<Step, number>>[] = [];
     for (let round = 0; round < rounds; round += 1) {

@@ -358,7 +358,12 @@ describe('actions on servers', function () {
 
   it('let one of two who come at once do it, and tell the other', async () => {
     const id = await make();
+    // Whoever is first is still at it when the last one asks.
+    let allHaveAsked = (): void => {};
+    const asking = new Promise<void>((resolve) => (allHaveAsked = resolve));
+    for (const work of ['host-a stop', 'host-a reboot', 'host-b receive live']) troubles.set(work, () => asking);
     const answers = await Promise.all([act(id, 'os-stop'), act(id, 'reboot', { type: 'SOFT' }), act(id, 'os-migrateLive', LIVE)]);
+    allHaveAsked();
     assert.deepEqual(answers.map(({ status }) => status).sort(), [202, 409, 409]);
     await settled(id);
   });

@@ -53,8 +53,8 @@ export async function startOwnPostgresql(): Promise<OwnPostgresql> {
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
     `port=${port}`,
+    // For machines that lose their power; commits are left synchronous, for what was confirmed outlives a server that is killed.
     'fsync=off',
-    'synchronous_commit=off',
     'full_page_writes=off',
     'max_connections=200',
     'shared_buffers=32MB',

@@ -5,7 +5,8 @@
  *
  * A server that dies holds many requests, and only one of them is to blame. So after the first loss they go back a few
  * at a time, SUSPECTS_MAX at most: what merely waited here when the server died again is not counted, and of those
- * that are, half are cleared each time, so that only the guilty one comes to the end of its count.
+ * that are, half are cleared each time, and who was counted more than once goes back alone, so that only the guilty one
+ * comes to the end of its count.
  */
 import type { ConsumeMessage } from 'amqplib';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +20,8 @@ const LOSSES_HEADER = 'x-gatehouse-losses';
 export const COPY_HELD_MS = 100;
 /** One at first, then twice as many each time. */
 const SUSPECTS_MAX = 8;
+/** With so many losses before this one a request goes back alone: nothing is counted with it to the end. */
+const ALONE_FROM = 2;
 /** Between those: long enough for the guilty one to show, and longer on a machine where putting back takes long. */
 const APART_MS = 500;
 const APART_FACTOR = 5;
@@ -58,10 +61,15 @@ export class LostRequests {
     this.#isRunning = true;
     for (let size = 1; this.#suspects.length > 0; size = Math.min(2 * size, SUSPECTS_MAX)) {
       const began = performance.now();
-      await Promise.all(this.#suspects.splice(0, size).map((each) => this.#judge(each)));
+      await Promise.all(this.#takeFew(size).map((each) => this.#judge(each)));
       await sleep(APART_MS + APART_FACTOR * (performance.now() - began));
     }
     this.#isRunning = false;
+  }
+
+  #takeFew(size: number): readonly LostRequest[] {
+    const alone = this.#suspects.findIndex(({ message }) => lossesOf(message) >= ALONE_FROM);
+    return this.#suspects.splice(0, alone === -1 ? size : Math.max(1, Math.min(size, alone)));
   }
 
   async #judge(request: LostRequest): Promise<void> {

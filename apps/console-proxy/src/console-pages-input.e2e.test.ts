@@ -296,7 +296,8 @@ describe('typing on the console pages in a browser', function () {
     });
     await page.click('#full-screen');
     await page.waitForFunction(() => document.fullscreenElement === document.body && document.body.dataset['locked'] === 'yes');
-    assert.equal(await page.textContent('#hint'), 'Every key goes to the machine. Hold Esc to leave full screen.');
+    // The page hears of it a moment after the document has it.
+    await page.waitForFunction(() => document.querySelector('#hint')?.textContent === 'Every key goes to the machine. Hold Esc to leave full screen.');
     assert.equal(await page.isVisible('#bar'), false);
     await shoot(page, 'full-screen');
     await page.click('#show-bar');

@@ -45,7 +45,7 @@ describe("Nova's tests of the metadata service", function () {
           finds += 1;
           return cellDb.instanceFacts.find(id);
         },
-        findGeneration: (id: string) => cellDb.instanceFacts.findGeneration(id),
+        findRevision: (id: string) => cellDb.instanceFacts.findRevision(id),
         findByAddress: (address: string) => cellDb.instanceFacts.findByAddress(address),
       },
       check: () => cellDb.check(),

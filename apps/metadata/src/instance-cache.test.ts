@@ -20,8 +20,8 @@ class TestSource {
   #failure: ServiceError | null = null;
   #waiting: (() => void)[] | null = null;
 
-  put(uuid: string, generation: number, displayName = `generation ${generation}`): void {
-    this.#rows.set(uuid, testFacts({ uuid, generation, displayName }));
+  put(uuid: string, generation: number, displayName = `generation ${generation}`, revision = String(generation)): void {
+    this.#rows.set(uuid, testFacts({ uuid, generation, revision, displayName }));
   }
 
   delete(uuid: string): void {
@@ -46,8 +46,8 @@ class TestSource {
     return this.#answer('find', this.#rows.get(uuid) ?? null);
   }
 
-  findGeneration(uuid: string): Promise<number | null> {
-    return this.#answer('generation', this.#rows.get(uuid)?.generation ?? null);
+  findRevision(uuid: string): Promise<string | null> {
+    return this.#answer('revision', this.#rows.get(uuid)?.revision ?? null);
   }
 
   async #answer<T>(what: string, answer: T): Promise<T> {
@@ -78,7 +78,7 @@ describe('the cache of instances', () => {
       source.fail(AWAY);
       await clock.advance(TTL_MS);
       for (let each = 0; each < 100; each += 1) assert.equal(await nameOf(), 'generation 1');
-      assert.deepEqual(source.asked, ['find', 'generation']);
+      assert.deepEqual(source.asked, ['find', 'revision']);
       assert.equal(outcomes.filter((outcome) => outcome === 'stale').length, 100);
       await clock.advance(REST_MS);
       assert.equal(await nameOf(), 'generation 1');
@@ -187,11 +187,11 @@ describe('the cache of instances', () => {
       source.put(UUID, 3);
       cache.forget(UUID);
       assert.equal(await nameOf(), 'generation 3');
-      // Of the change to 2, on a slower way: what is held is looked at again, by its generation alone.
+      // Of the change to 2, on a slower way: what is held is looked at again, by its revision alone.
       cache.forget(UUID);
       cache.forget('00000000-0000-4000-8000-000000000001');
       assert.equal(await nameOf(), 'generation 3');
-      assert.deepEqual(source.asked, ['find', 'generation', 'find', 'generation']);
+      assert.deepEqual(source.asked, ['find', 'revision', 'find', 'revision']);
       assert.equal(cache.size, 1);
       assert.deepEqual(changed.filter((uuid) => uuid === UUID).length, 3, 'two news, and the look that found another');
     });
@@ -219,6 +219,15 @@ describe('the cache of instances', () => {
       source.put(UUID, 3);
       await clock.advance(TTL_MS);
       assert.equal(await nameOf(), 'generation 3');
+    });
+
+    it('takes a generation that came again at another moment for a change', async () => {
+      const { clock, source, nameOf } = make();
+      source.put(UUID, 7, 'before', '7 at noon');
+      await nameOf();
+      source.put(UUID, 7, 'after', '7 at one');
+      await clock.advance(TTL_MS);
+      assert.equal(await nameOf(), 'after');
     });
   });
 
@@ -253,7 +262,7 @@ describe('the cache of instances', () => {
     assert.deepEqual(source.asked, ['find', 'find']);
   });
 
-  it('asks for the generation alone when what it holds has grown old', async () => {
+  it('asks for the revision alone when what it holds has grown old', async () => {
     const { clock, source, cache, nameOf, outcomes } = make();
     source.put(UUID, 1);
     await nameOf();
@@ -261,7 +270,7 @@ describe('the cache of instances', () => {
     await clock.advance(TTL_MS);
     assert.equal(await cache.find(UUID), held);
     assert.equal(await nameOf(), 'generation 1');
-    assert.deepEqual(source.asked, ['find', 'generation']);
+    assert.deepEqual(source.asked, ['find', 'revision']);
     assert.deepEqual(outcomes, ['miss', 'hit', 'miss', 'hit']);
   });
 

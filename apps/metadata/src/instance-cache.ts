@@ -1,7 +1,7 @@
 /**
  * What this process knows of instances, so that a guest that asks again costs no statement.
  *
- * What is held is believed for some seconds, and then as long as the database says that the instance's generation is still the
+ * What is held is believed for some seconds, and then as long as the database says that the instance's revision is still the
  * same. News of a change end the belief at once: the next who asks has it looked up, by a look that began after the news. While
  * the database is away what is held is given as it is, for as long as that is allowed.
  *
@@ -56,7 +56,7 @@ export interface Entry {
 }
 
 export class InstanceCache {
-  readonly #source: Pick<InstanceFactsStore, 'find' | 'findGeneration'>;
+  readonly #source: Pick<InstanceFactsStore, 'find' | 'findRevision'>;
   readonly #limits: CacheLimits;
   readonly #clock: Clock;
   readonly #watch: CacheWatch;
@@ -67,7 +67,7 @@ export class InstanceCache {
   readonly #looks = new Map<string, Promise<HeldInstance | null>>();
   #bytes = 0;
 
-  constructor(source: Pick<InstanceFactsStore, 'find' | 'findGeneration'>, limits: CacheLimits, clock: Clock, watch = NOBODY) {
+  constructor(source: Pick<InstanceFactsStore, 'find' | 'findRevision'>, limits: CacheLimits, clock: Clock, watch = NOBODY) {
     this.#source = source;
     this.#limits = limits;
     this.#clock = clock;
@@ -163,9 +163,9 @@ export class InstanceCache {
 
   async #read(uuid: string, held: HeldInstance | undefined): Promise<HeldInstance | null> {
     if (held !== undefined) {
-      const generation = await this.#source.findGeneration(uuid);
-      if (generation === held.facts.generation) return held;
-      if (generation === null) return null;
+      const revision = await this.#source.findRevision(uuid);
+      if (revision === held.facts.revision) return held;
+      if (revision === null) return null;
     }
     const facts = await this.#source.find(uuid);
     return facts === null ? null : new HeldInstance(facts);

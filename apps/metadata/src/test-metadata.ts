@@ -54,6 +54,7 @@ export interface TestMetadata {
 
 export interface TestCell {
   readonly cellDb: CellDb;
+  readonly databaseUrl: string;
   /** A new instance of PROJECT; its uuid. */
   addInstance(wanted?: { readonly metadataTokens?: MetadataTokens; readonly fixed?: readonly string[] }): Promise<string>;
   /** Another service over the same database. */
@@ -68,11 +69,13 @@ export function proof(instanceUuid: string, more: Headers = {}): Headers {
 
 export async function startTestCell(): Promise<TestCell> {
   const postgresql = await startPostgresql();
-  const cellDb = await openCellDb({ url: await postgresql.createDatabase() });
+  const databaseUrl = await postgresql.createDatabase();
+  const cellDb = await openCellDb({ url: databaseUrl });
   await cellDb.migrate();
   const apps: App[] = [];
   return {
     cellDb,
+    databaseUrl,
     async addInstance({ metadataTokens, fixed = [] } = {}) {
       const uuid = randomUUID();
       const now = new Date();

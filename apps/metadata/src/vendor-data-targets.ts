@@ -62,7 +62,7 @@ export class VendorDataTargets {
     if (this.#targets.length === 0) return {};
     const body = questionOf(facts);
     const outcomes = await Promise.all(this.#targets.map(async (target) => {
-      const key = `${facts.uuid}\n${facts.generation}`;
+      const key = `${facts.uuid}\n${facts.revision}`;
       return [target.name, await target.cache.get(key, () => this.#ask(target, body, facts.uuid))] as const;
     }));
     const failed = outcomes.find(([, outcome]) => outcome === null);

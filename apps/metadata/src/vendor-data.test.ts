@@ -206,7 +206,7 @@ describe('vendor data', () => {
         await clock.advance(1);
         assert.notDeepEqual(await data.named(FACTS), one, String(cacheControl));
         const before = started.questions.length;
-        await data.named({ ...FACTS, generation: 1 });
+        await data.named({ ...FACTS, revision: '1' });
         assert.equal(started.questions.length, before + 1);
       }
     });

@@ -55,16 +55,25 @@ export interface InstanceFacts {
   readonly configDrive: boolean;
   /** Grows by one at every change of any of these. */
   readonly generation: number;
+  /**
+   * Of a text's opaque kind: the generation with the moments of the last changes. A database that lost its last commits, as a
+   * replica that takes over may have, counts the same generations again, with other content, but at other moments.
+   */
+  readonly revision: string;
 }
 
 /** More instances than this with one address are as good as infinitely many. */
 const SAME_ADDRESS_MAX = 2;
 
+/** The rows of both tables say when they were last written; a migrated row of instance_extra, when it came. */
+const REVISION = "concat(i.generation, ' ', i.updated_at, ' ', COALESCE(e.updated_at, e.created_at))";
+
 const FACTS = Prisma.raw(`
   i.uuid::text AS uuid, i.id, i.project_id AS "projectId", i.user_id AS "userId", i.display_name AS "displayName", i.hostname,
   i.availability_zone AS "availabilityZone", i.launch_index AS "launchIndex", i.reservation_id AS "reservationId", i.image_ref AS "imageRef",
   i.flavor ->> 'id' AS "flavorRef", i.metadata, i.user_data AS "userData", i.network, i.key_name AS "keyName", i.key_data AS "keyData",
-  i.metadata_tokens AS "metadataTokens", i.config_drive AS "configDrive", i.generation, e.keypairs, e.injected_files AS "injectedFiles",
+  i.metadata_tokens AS "metadataTokens", i.config_drive AS "configDrive", i.generation, ${REVISION} AS revision,
+  e.keypairs, e.injected_files AS "injectedFiles",
   (SELECT json_agg(json_build_array(a.kind, a.address) ORDER BY a.address) FROM instance_addresses a WHERE a.instance_uuid = i.uuid) AS addresses`);
 
 type FactsRow = Omit<InstanceFacts, 'keyPairs' | 'injectedFiles' | 'fixedAddresses' | 'floatingAddresses'> & {
@@ -88,11 +97,12 @@ export class InstanceFactsStore {
     return row === undefined ? null : factsOfRow(row);
   }
 
-  /** Null for one that is deleted or was never there: whether what is known of it still holds, at the price of an index. */
-  async findGeneration(uuid: string): Promise<number | null> {
-    const [row] = await this.#client.$queryRaw<readonly { readonly generation: number }[]>`
-      SELECT generation FROM instances WHERE uuid = ${uuid}::uuid AND deleted_at IS NULL`;
-    return row?.generation ?? null;
+  /** Null for one that is deleted or was never there: whether what is known of it still holds, at the price of two indexes. */
+  async findRevision(uuid: string): Promise<string | null> {
+    const [row] = await this.#client.$queryRaw<readonly { readonly revision: string }[]>`
+      SELECT ${Prisma.raw(REVISION)} AS revision FROM instances i LEFT JOIN instance_extra e ON e.instance_uuid = i.uuid
+      WHERE i.uuid = ${uuid}::uuid AND i.deleted_at IS NULL`;
+    return row?.revision ?? null;
   }
 
   /** Whose fixed address this is; null for nobody's. @throws ServiceError FAILED_PRECONDITION: several instances' */
@@ -132,5 +142,6 @@ function factsOfRow(row: FactsRow): InstanceFacts {
     metadataTokens: row.metadataTokens,
     configDrive: row.configDrive,
     generation: row.generation,
+    revision: row.revision,
   });
 }

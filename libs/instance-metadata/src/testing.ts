@@ -36,6 +36,7 @@ export function factsOf(wanted: Partial<InstanceFacts> = {}): InstanceFacts {
     keyData: SSH_KEY,
     metadataTokens: null,
     generation: 0,
+    revision: '0',
     ...wanted,
   };
 }

@@ -135,7 +135,7 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const sessions = new ConsoleSessions(newest.consoleauth);
   const feed = new SessionFeed(sessions, clock, log);
   const consoles = new Consoles(instances, rpc.compute, newest);
-  const own = instanceResources({ cellDb, instances, news, clock, log }, metadataClient);
+  const own = instanceResources(instances, { cellDb, news, clock, log }, metadataClient);
   const module = ApiModule.of({ keyPairs, instances, consoles, sessions, feed, power, moves, resources: own });
   const renderError = (error: ServiceError, request: RefusedRequest) => (isV1(request) ? problemOf(error, request) : faultOf(error));
   const http = await createHttpApp({ module, log, metrics, bodyBytesMax: BODY_BYTES_MAX, renderError });

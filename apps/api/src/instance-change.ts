@@ -9,7 +9,6 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
-import type { Instances } from './instances.ts';
 import type { MetadataNews } from './metadata-news.ts';
 
 /** The generations that the caller takes the instance to be in, one of them; null: whichever it is. */
@@ -17,7 +16,6 @@ export type SeenGenerations = readonly number[] | null;
 
 export interface InstanceChangeParts {
   readonly cellDb: CellDb;
-  readonly instances: Instances;
   readonly news: MetadataNews;
   readonly clock: Clock;
   readonly log: Logger;
@@ -43,11 +41,10 @@ export class InstanceChange {
     this.#parts = parts;
   }
 
-  /** Throws NOT_FOUND; FAILED_PRECONDITION: being deleted or rebuilt (409), or changed since the caller looked (412); what `write` throws. */
+  /** Of an instance that was shown to this caller. Throws NOT_FOUND; FAILED_PRECONDITION: being deleted or rebuilt (409), or changed since the caller looked (412); what `write` throws. */
   async make(context: RequestContext, change: Change): Promise<void> {
-    const { cellDb, instances, news, clock, log } = this.#parts;
+    const { cellDb, news, clock, log } = this.#parts;
     const { uuid, what, facts = {} } = change;
-    await instances.show(context, uuid);
     const isWritten = await cellDb.transaction(async (stores) => {
       const locked = await stores.instances.lock(uuid);
       if (locked === null) throw new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);

@@ -40,10 +40,7 @@ export class InstanceKeyPairs {
   /** Throws NOT_FOUND. */
   async show(context: RequestContext, uuid: string): Promise<CarriedKeyPairs> {
     await this.#instances.show(context, uuid);
-    const facts = await this.#cellDb.instanceFacts.find(uuid);
-    if (facts === null) throw new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);
-    const { keyPairs, generation } = facts;
-    return keyPairs === null ? { keyPairs: legacyKeyPair(facts), source: 'key_name', generation } : { keyPairs, source: 'instance_extra', generation };
+    return this.#read(uuid);
   }
 
   /**
@@ -71,7 +68,14 @@ export class InstanceKeyPairs {
         return true;
       },
     });
-    return this.show(context, uuid);
+    return this.#read(uuid);
+  }
+
+  async #read(uuid: string): Promise<CarriedKeyPairs> {
+    const facts = await this.#cellDb.instanceFacts.find(uuid);
+    if (facts === null) throw new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);
+    const { keyPairs, generation } = facts;
+    return keyPairs === null ? { keyPairs: legacyKeyPair(facts), source: 'key_name', generation } : { keyPairs, source: 'instance_extra', generation };
   }
 }
 

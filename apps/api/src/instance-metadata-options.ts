@@ -28,23 +28,29 @@ export class InstanceMetadataOptions {
   /** Throws NOT_FOUND. */
   async show(context: RequestContext, uuid: string): Promise<MetadataOptions> {
     await this.#instances.show(context, uuid);
-    const facts = await this.#cellDb.instanceFacts.find(uuid);
-    if (facts === null) throw new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);
-    return { tokens: facts.metadataTokens, generation: facts.generation };
+    return this.#read(uuid);
   }
 
   /** Throws NOT_FOUND, FAILED_PRECONDITION (instance-change.ts). */
   async replace(context: RequestContext, uuid: string, tokens: MetadataTokens | null, seen: SeenGenerations): Promise<MetadataOptions> {
+    await this.#instances.show(context, uuid);
     await this.#change.make(context, {
       uuid, seen,
       what: 'the metadata options',
-      facts: { sessions: tokens ?? 'as the service is set' },
+      // Under the name of what it rules the log would take it for a secret.
+      facts: { rule: tokens ?? 'as the service is set' },
       async write({ instances, instanceFacts }, _, at) {
         if ((await instanceFacts.find(uuid))?.metadataTokens === tokens) return false;
         await instances.update(uuid, { metadataTokens: tokens }, at);
         return true;
       },
     });
-    return this.show(context, uuid);
+    return this.#read(uuid);
+  }
+
+  async #read(uuid: string): Promise<MetadataOptions> {
+    const facts = await this.#cellDb.instanceFacts.find(uuid);
+    if (facts === null) throw new ServiceError('NOT_FOUND', `Instance ${uuid} could not be found.`);
+    return { tokens: facts.metadataTokens, generation: facts.generation };
   }
 }

@@ -116,6 +116,11 @@ describe('what an operator and an owner say of an instance', function () {
         assert.equal((await api.cellDb.instanceFacts.find(id))?.metadataTokens, tokens);
       }
       assert.deepEqual(told.slice(before), [id, id, id, id]);
+      const rules = api.logged.flatMap((line) => {
+        const { msg, instance_uuid: instanceUuid, rule } = JSON.parse(line) as Readonly<Record<string, unknown>>;
+        return msg === 'the metadata options of an instance changed' && instanceUuid === id ? [rule] : [];
+      });
+      assert.deepEqual(rules, ['required', 'optional', 'off', 'as the service is set']);
     });
   });
 });

@@ -11,14 +11,15 @@ import { ServerPasswordController } from './rest/server-password.controller.ts';
 import { InstanceKeyPairsController } from './rest/v1/instance-key-pairs.controller.ts';
 import { InstanceMetadataOptionsController } from './rest/v1/instance-metadata-options.controller.ts';
 import { InstanceNetworkController } from './rest/v1/instance-network.controller.ts';
+import type { Instances } from './instances.ts';
 import { ServerPasswords } from './server-passwords.ts';
 
 export const INSTANCE_CONTROLLERS: readonly Type[] = [
   InstanceKeyPairsController, InstanceNetworkController, InstanceMetadataOptionsController, ServerPasswordController,
 ];
 
-export function instanceResources(parts: InstanceChangeParts, client: Client<typeof metadata>): readonly Provider[] {
-  const { cellDb, instances } = parts;
+export function instanceResources(instances: Instances, parts: InstanceChangeParts, client: Client<typeof metadata>): readonly Provider[] {
+  const { cellDb } = parts;
   const change = new InstanceChange(parts);
   return [
     { provide: InstanceKeyPairs, useValue: new InstanceKeyPairs(cellDb, instances, change) },

@@ -1,8 +1,5 @@
-/**
- * How much of something one address may have at a time. Who holds an IPv6 prefix has as many addresses as they like, and a
- * /64 is the least that a network hands out: its addresses count as one.
- */
-import { isIP } from 'node:net';
+/** How much of something one address may have at a time; the addresses of an IPv6 /64 are one. */
+import { networkOf } from '@gatehouse/runtime/network-of';
 
 export class AddressBound {
   readonly #max: number;
@@ -36,15 +33,4 @@ export class AddressBound {
     if (left > 0) this.#taken.set(network, left);
     else this.#taken.delete(network);
   }
-}
-
-const GROUPS = 8;
-const GROUPS_OF_NETWORK = 4;
-
-/** The address itself, or the /64 of an IPv6 one. */
-export function networkOf(address: string): string {
-  if (isIP(address) !== 6) return address;
-  const [left = [], right = []] = address.split('::').map((side) => side.split(':').filter((group) => group !== ''));
-  const zeros = Array.from({ length: GROUPS - left.length - right.length }, () => '0');
-  return `${[...left, ...zeros, ...right].slice(0, GROUPS_OF_NETWORK).join(':')}::/64`;
 }

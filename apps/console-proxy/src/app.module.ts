@@ -46,19 +46,16 @@ const RPC_TIMEOUT_MS = 4_000;
 const RESOURCES = Symbol('console-proxy resources');
 const CONSOLEAUTH = Symbol('consoleauth client');
 
-function recordOf({ config, log, metrics, audit }: ConsoleProxyResources): ProxyRecord {
-  return new ProxyRecord(proxyNameOf(config), log, metrics, audit);
+function recordOf({ config, log, metrics, audit, clock }: ConsoleProxyResources): ProxyRecord {
+  return new ProxyRecord(proxyNameOf(config), log, metrics, audit, clock);
 }
 
-function makeProxy(resources: ConsoleProxyResources, auth: Client<typeof consoleauth>): ConsoleProxy {
-  const { config, clock, log } = resources;
+function makeProxy({ config, clock, log }: ConsoleProxyResources, auth: Client<typeof consoleauth>, record: ProxyRecord): ConsoleProxy {
   const openStream = openStreamWith({ agentTls: readTlsFiles(config), dial: readDialMeans(config, log), timeoutMs: config.proxyConnectTimeout * 1_000 });
-  return new ConsoleProxy(auth, openStream, { ...config, proxyName: proxyNameOf(config) }, clock, recordOf(resources));
+  return new ConsoleProxy(auth, openStream, { ...config, proxyName: proxyNameOf(config) }, clock, record);
 }
 
-function makeEdge(resources: ConsoleProxyResources, proxy: ConsoleProxy): EdgeServer {
-  const { config, log, metrics } = resources;
-  const record = recordOf(resources);
+function makeEdge({ config, log, metrics }: ConsoleProxyResources, proxy: ConsoleProxy, record: ProxyRecord): EdgeServer {
   const admission = new Admission(config);
   const certificate = ServedCertificate.read(config, log);
   const server = new EdgeServer(config, certificate, (address) => admission.isBalancer(address), record);
@@ -150,8 +147,9 @@ export class ConsoleProxyModule {
         { provide: RESOURCES, useValue: resources },
         { provide: FleetPins, useValue: pins },
         { provide: CONSOLEAUTH, useValue: authClient(transport, pins, config.rpcPinConsoleauth) },
-        { provide: ConsoleProxy, useFactory: makeProxy, inject: [RESOURCES, CONSOLEAUTH] },
-        { provide: EdgeServer, useFactory: makeEdge, inject: [RESOURCES, ConsoleProxy] },
+        { provide: ProxyRecord, useFactory: recordOf, inject: [RESOURCES] },
+        { provide: ConsoleProxy, useFactory: makeProxy, inject: [RESOURCES, CONSOLEAUTH, ProxyRecord] },
+        { provide: EdgeServer, useFactory: makeEdge, inject: [RESOURCES, ConsoleProxy, ProxyRecord] },
         ConsoleProxyLife,
       ],
     };

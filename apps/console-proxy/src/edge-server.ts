@@ -95,6 +95,8 @@ export class EdgeServer {
     const late = setTimeout(CLOSE_WAIT_MS, undefined, { ref: false });
     await Promise.race([closed, late]);
     this.#server.closeAllConnections();
+    // Nobody is refused any more.
+    this.#record.flush();
   }
 
   /** What came is no whole request, or no TLS, and its connection is of no more use. */

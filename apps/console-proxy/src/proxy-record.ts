@@ -5,38 +5,56 @@
 import { END_REASONS } from '@gatehouse/errors/endings';
 import { isServiceError, type ServiceError } from '@gatehouse/errors/service-error';
 import type { Audit, AuditFacts } from '@gatehouse/runtime/audit';
+import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
 import type { Metrics } from '@gatehouse/runtime/metrics';
+import { RefusalCounts, type RefusalLimits } from '@gatehouse/runtime/refusal-counts';
 
 export type VisitFacts = Pick<AuditFacts, 'requestId' | 'sessionId' | 'instanceUuid' | 'consoleType' | 'host' | 'port' | 'clientAddress' | 'userId' | 'projectId' | 'access'>;
 
 /** Whoever floods us shall not flood the log. */
 const CUTS_TOLD_EVERY_MS = 60_000;
+/** Fewer than the audit has: what the log has been told of an address is not news again. */
+const LOG_LIMITS: RefusalLimits = { stretchMs: 10_000, ofEach: 10, ofAll: 200 };
 
 export class ProxyRecord {
   readonly log: Logger;
   readonly #proxyName: string;
   readonly #metrics: Metrics;
   readonly #audit: Audit;
+  readonly #logged: RefusalCounts;
   #quietUntilMs = 0;
 
-  constructor(proxyName: string, log: Logger, metrics: Metrics, audit: Audit) {
+  constructor(proxyName: string, log: Logger, metrics: Metrics, audit: Audit, clock: Clock) {
     this.#proxyName = proxyName;
     this.log = log;
     this.#metrics = metrics;
     this.#audit = audit;
+    this.#logged = new RefusalCounts(LOG_LIMITS, clock, ({ clientAddress, reason: code, host }, leftOut) => {
+      log.warn({ clientAddress, host, code, leftOut }, 'more consoles were refused than have a line of their own');
+    });
   }
 
   /** A client was turned away: after the upgrade, where a load balancer sees only success. */
   refused(error: ServiceError, facts: VisitFacts): void {
     const { code, message: problem } = error;
     this.#metrics.counter({ name: 'proxy_refusals_total', help: 'Clients turned away, by error code', labels: ['code'] }).inc({ code });
+    if (this.#logged.admits({ clientAddress: facts.clientAddress, host: facts.host, reason: code })) this.#logRefusal(error, facts);
+    // A client that left meanwhile was not turned away.
+    if (code !== 'CANCELLED' && !isRemoteWord(error)) this.#audit.write('refused', { ...facts, proxy: this.#proxyName, reason: code, problem });
+  }
+
+  #logRefusal(error: ServiceError, facts: VisitFacts): void {
+    const { code, message: problem } = error;
     if (code === 'INTERNAL') this.log.error({ ...facts, code, problem, err: error }, 'console not opened');
     else if (isServiceError(error.cause) || !(error.cause instanceof Error)) this.log.info({ ...facts, code, problem }, 'console refused');
     // The console's host did what its operator wants to know, and its user is not told.
     else this.log.warn({ ...facts, code, problem, detail: error.cause.message }, 'console refused');
-    // A client that left meanwhile was not turned away.
-    if (code !== 'CANCELLED' && !isRemoteWord(error)) this.#audit.write('refused', { ...facts, proxy: this.#proxyName, reason: code, problem });
+  }
+
+  /** Says in the log what of refusals it has left out so far. */
+  flush(): void {
+    this.#logged.flush();
   }
 
   /** A connection that was no console made room for a newer one, because its address (null: all together) had as many as it may. */

@@ -5,7 +5,7 @@
  * open to keep others out holds the oldest.
  */
 import type { Socket } from 'node:net';
-import { networkOf } from './address-bound.ts';
+import { networkOf } from '@gatehouse/runtime/network-of';
 import { readAddress } from '@gatehouse/runtime/trusted-proxies';
 
 export interface WaitingBounds {

@@ -6,8 +6,8 @@ import { isServiceError } from '@gatehouse/errors/service-error';
 import type { ErrorCode } from '@gatehouse/errors/service-error';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
+import type { RefusalLimits } from '@gatehouse/runtime/refusal-counts';
 import { RefusalLimit } from '@gatehouse/runtime/refusal-limit';
-import type { RefusalLimits } from '@gatehouse/runtime/refusal-limit';
 import { RateLimit } from './rate-limit.ts';
 import type { RateLimits } from './rate-limit.ts';
 

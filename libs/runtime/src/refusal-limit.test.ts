@@ -25,7 +25,7 @@ describe('the bound on lines about refusals', () => {
     await clock.advance(9_999);
     assert.equal(lines.length, 3);
     await clock.advance(1);
-    assert.deepEqual(lines.slice(3), [{ event: 'refused', proxy: 'p', clientAddress: '10.0.0.1', leftOut: 997 }]);
+    assert.deepEqual(lines.slice(3), [{ event: 'refused', proxy: 'p', clientAddress: '10.0.0.1', reason: 'UNAUTHENTICATED', leftOut: 997 }]);
     refuse('10.0.0.1');
     assert.equal(lines.length, 5);
   });
@@ -37,10 +37,18 @@ describe('the bound on lines about refusals', () => {
     assert.deepEqual([lines.filter(({ clientAddress }) => clientAddress === '10.0.0.2').length, lines.filter(({ event }) => event === 'ended').length], [1, 20]);
   });
 
+  it('keeps a reason apart from a flood of another, and takes the addresses of an IPv6 /64 for one', async () => {
+    for (let time = 0; time < 50; time += 1) refuse(`2001:db8::${time + 1}`);
+    audit.write('refused', { proxy: 'p', clientAddress: '2001:db8::7', reason: 'PERMISSION_DENIED' });
+    assert.deepEqual(lines.map(({ reason }) => reason), ['UNAUTHENTICATED', 'UNAUTHENTICATED', 'UNAUTHENTICATED', 'PERMISSION_DENIED']);
+    await clock.advance(10_000);
+    assert.deepEqual(lines.slice(4), [{ event: 'refused', proxy: 'p', clientAddress: '2001:db8:0:0::/64', reason: 'UNAUTHENTICATED', leftOut: 47 }]);
+  });
+
   it('counts by user where no address is known', async () => {
     for (let time = 0; time < 5; time += 1) audit.write('refused', { userId: 'alice', instanceUuid: 'i' });
     await clock.advance(10_000);
-    assert.deepEqual(lines.slice(3), [{ event: 'refused', userId: 'alice', leftOut: 2 }]);
+    assert.deepEqual(lines.slice(3), [{ event: 'refused', userId: 'alice', reason: undefined, leftOut: 2 }]);
   });
 
   it('is bound as a whole, so that many addresses are no way around it, and every refusal is counted', async () => {
@@ -49,7 +57,7 @@ describe('the bound on lines about refusals', () => {
     await clock.advance(10_000);
     const counted = lines.slice(0, 5).length + lines.slice(5).reduce((sum, { leftOut }) => sum + (leftOut ?? 0), 0);
     assert.equal(counted, 100);
-    assert.deepEqual(lines.at(-1), { event: 'refused', leftOut: 94 });
+    assert.deepEqual(lines.at(-1), { event: 'refused', reason: 'UNAUTHENTICATED', leftOut: 94 });
   });
 
   it('holds no timer while nobody is refused, and loses no count when it is flushed early', async () => {

@@ -3,7 +3,7 @@
  * consoles, and the services that they need; over a broker and two databases.
  */
 import { join } from 'node:path';
-import { freePort } from '../servers/free-port.ts';
+import { freePort, freePortRange } from '../servers/free-port.ts';
 import { startOwnPostgresql } from '../servers/postgresql.ts';
 import type { OwnPostgresql } from '../servers/postgresql.ts';
 import { startOwnRabbitmq } from '../servers/rabbitmq.ts';
@@ -16,8 +16,6 @@ export const HOSTS = ['compute-1', 'compute-2'] as const;
 export type Host = (typeof HOSTS)[number];
 
 const SERVICES = ['consoleauth', 'console-proxy', 'api'] as const;
-/** Far from the ports that the system gives out by itself. */
-const FIRST_PORT = 21_000;
 const PORTS = 50;
 
 export class TwoHosts {
@@ -43,8 +41,7 @@ export class TwoHosts {
   /** Everything started and ready. */
   static async start(env: Readonly<Record<string, string>> = {}): Promise<TwoHosts> {
     const [rabbitmq, postgresql] = await Promise.all([startOwnRabbitmq(), startOwnPostgresql(), buildBundles()]);
-    const [apiPort, proxyPort, offset] = [await freePort(), await freePort(), process.pid % 100];
-    const start = FIRST_PORT + offset * PORTS;
+    const [apiPort, proxyPort, start] = [await freePort(), await freePort(), await freePortRange(PORTS)];
     const hosts = new TwoHosts([rabbitmq, postgresql], makeTempFolder('two-hosts'), {
       GATEHOUSE_TRANSPORT_URL: rabbitmq.url,
       GATEHOUSE_API_DATABASE_URL: await postgresql.createDatabase(),

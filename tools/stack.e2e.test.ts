@@ -59,7 +59,7 @@ describe('npm run stack', function () {
     try {
       const compute = new ComputeClient(`http://127.0.0.1:${apiPort}`);
       await until(run, () => SERVICES.every((service) => new RegExp(`^${service} +\\| .*"msg":"ready"`, 'm').test(run.output())));
-      const id = await compute.createServer('one');
+      const id = await compute.createServerOnceHostIsKnown('one');
       await compute.awaitActive(id);
       const socket = await ConsoleSocket.open(await compute.consoleUrl(id, 'vnc'));
       await socket.awaitText(RFB_GREETING);

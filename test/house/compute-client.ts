@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 
 /** No request may hang: what is not answered within this has failed the test. */
 const ANSWER_MS_MAX = 15_000;
+const HOST_KNOWN_MS_MAX = 30_000;
 
 export interface Answer {
   readonly status: number;
@@ -42,6 +43,17 @@ export class ComputeClient {
     const { status, body } = await this.request('POST', '/servers', { server: { name, imageRef: '', flavorRef: '1', networks: 'none', ...options } });
     assert.equal(status, 202, JSON.stringify(body));
     return (body['server'] as { id: string }).id;
+  }
+
+  /** The same as soon as its host counts: from its agent's first report, which comes up to some seconds after the agent is ready. */
+  async createServerOnceHostIsKnown(name: string, options: Record<string, unknown> = {}): Promise<string> {
+    for (const deadline = Date.now() + HOST_KNOWN_MS_MAX; ; await new Promise((resolve) => setTimeout(resolve, 200))) {
+      try {
+        return await this.createServer(name, options);
+      } catch (error) {
+        if (Date.now() > deadline || !/has(?: not)? reported lately/.test((error as Error).message)) throw error;
+      }
+    }
   }
 
   async listServers(): Promise<readonly ServerView[]> {

@@ -25,7 +25,7 @@ setTimeout(() => process.exit(), EXIT_GRACE_MS * 2).unref();
 
 // One Mocha per file: the suites of one file cannot keep the next file's from running.
 async function runFile(file) {
-  const mocha = new Mocha({ ui: 'bdd', timeout: 10_000, forbidOnly: true, reporter: IpcReporter, reporterOptions: { file } });
+  const mocha = new Mocha({ ui: 'bdd', timeout: 60_000, forbidOnly: true, reporter: IpcReporter, reporterOptions: { file } });
   if (grep) mocha.grep(grep);
   const path = resolve(file);
   mocha.suite.emit('pre-require', globalThis, path, mocha);

@@ -28,6 +28,10 @@ export interface OwnPostgresql extends Postgresql {
 
 /** Of one that was killed. */
 const STARTS_MAX = 20;
+/** What a server that is to start again gets to end in order: one that is cut off keeps its port and memory for a while. */
+const HALT_MS_MAX = 30_000;
+/** What one gets whose data nobody needs any more. */
+const END_MS_MAX = 5_000;
 
 /** Uses the run's server when there is one, otherwise starts an own one. */
 export async function startPostgresql(): Promise<Postgresql> {
@@ -71,22 +75,22 @@ export async function startOwnPostgresql(): Promise<OwnPostgresql> {
     });
   let server = await start();
   const databases = databasesOf(url, async () => {
-    await halt();
+    await halt(END_MS_MAX);
     removeTempFolder(folder);
   });
   // SIGINT is "fast shutdown": SIGTERM would wait for clients that a failed test left connected.
-  const halt = async (): Promise<void> => {
+  const halt = async (timeoutMs: number): Promise<void> => {
     try {
       process.kill(server.pid, 'SIGINT');
     } catch {
       // already gone
     }
-    await server.stop(5_000);
+    await server.stop(timeoutMs);
   };
   return {
     ...databases,
     async restart() {
-      await halt();
+      await halt(HALT_MS_MAX);
       server = await start();
     },
     kill: () => server.kill(),

@@ -50,7 +50,7 @@ export const PACKAGES = {
 };
 
 // Tests, and what stands beside them for them alone.
-const TESTS = ['**/*.test.ts', '**/fixtures/**/*.ts', '**/testing.ts', '**/test-*.ts'];
+const TESTS = ['**/*.test.ts', '**/conformance*.ts', '**/fixtures/**/*.ts', '**/testing.ts', '**/test-*.ts'];
 const OUTSIDE_ROOMS = ['tools/**', 'test/**', 'bench/**'];
 
 const SYNTAX = [

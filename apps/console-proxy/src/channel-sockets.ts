@@ -67,7 +67,7 @@ export class ChannelSockets {
     if (link === null || link.connectionId === 0) return false;
     const { main, grant } = session;
     checkRoom(main);
-    const stream = await this.#openStream(grant);
+    const stream = await this.#openStream(grant, client.untilOpen());
     if (client.endReason !== null || main.endReason !== null) {
       dropGuest(stream);
       throw new ServiceError('CANCELLED', 'The SPICE session of this channel has ended.');

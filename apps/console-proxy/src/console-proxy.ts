@@ -18,7 +18,7 @@ import { CarriedSessions, type CarriedSession } from './carried-sessions.ts';
 import { ChannelSockets } from './channel-sockets.ts';
 import { dropGuest } from './guest-connection.ts';
 import { lastWordsFor, type OpenStream } from './open-stream.ts';
-import type { ProxiedSession } from './proxied-session.ts';
+import { CLIENT_GONE, type ProxiedSession } from './proxied-session.ts';
 import { isRemoteWord, type ProxyRecord, type VisitFacts } from './proxy-record.ts';
 import { SessionEnds } from './session-ends.ts';
 import { SessionRenewals } from './session-renewals.ts';
@@ -176,13 +176,12 @@ export class ConsoleProxy {
   }
 
   async #join(client: ProxiedSession, grant: ConsoleGrant): Promise<void> {
-    const goneBefore = (): ServiceError => new ServiceError('CANCELLED', 'The client left before its console was open.');
-    if (client.endReason !== null) throw goneBefore();
+    client.untilOpen().throwIfAborted();
     await this.#channels.checkBeginning(client, grant);
-    const stream = await this.#openStream(grant);
+    const stream = await this.#openStream(grant, client.untilOpen());
     if (client.endReason !== null) {
       dropGuest(stream);
-      throw goneBefore();
+      throw CLIENT_GONE;
     }
     client.begin(grant, stream, this.#timers);
   }

@@ -8,7 +8,8 @@ import type { DialMeans } from './dial/dial-settings.ts';
 import { rfbRefusal } from './dial/rfb-words.ts';
 import type { Guest } from './guest-connection.ts';
 
-export type OpenStream = (grant: ConsoleGrant) => Promise<Guest>;
+/** `gone` is aborted, with the error that is then thrown, when nobody waits for the console any more. */
+export type OpenStream = (grant: ConsoleGrant, gone: AbortSignal) => Promise<Guest>;
 
 /** What a client of this type understands of a refusal before its console is open; null where it has no words for that. */
 export function lastWordsFor(consoleType: string | undefined, words: string): Buffer | null {
@@ -27,14 +28,14 @@ export interface HostMeans {
 /**
  * Opens the console of a grant.
  *
- * @throws ServiceError, UNAVAILABLE or DEADLINE_EXCEEDED when the host is not there or does not let us in
+ * @throws ServiceError, UNAVAILABLE or DEADLINE_EXCEEDED when the host is not there or does not let us in; the reason of `gone`
  */
-export const openStreamWith = ({ agentTls, dial, timeoutMs }: HostMeans): OpenStream => (grant) => {
+export const openStreamWith = ({ agentTls, dial, timeoutMs }: HostMeans): OpenStream => (grant, gone) => {
   const { session, connection, endpoint, attachSecret } = grant;
-  if (connection.options['transport'] === 'tcp') return dialConsole(connection, dial, timeoutMs);
+  if (connection.options['transport'] === 'tcp') return dialConsole(connection, dial, timeoutMs, gone);
   if (endpoint === null || attachSecret === null) {
     return Promise.reject(new ServiceError('UNAVAILABLE', `The host of this console (${connection.host}) does not serve it at the moment.`));
   }
   const tls = agentTls === undefined ? {} : { tls: agentTls };
-  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: timeoutMs, ...tls });
+  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: timeoutMs, signal: gone, ...tls });
 };

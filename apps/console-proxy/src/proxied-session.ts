@@ -1,12 +1,13 @@
 /**
- * One client and its console: the splice. Before the console is open it holds at most one read of what the client
- * already sent; afterwards it holds nothing, for each side is read only while the other takes it. It ends once,
+ * One client and its console: the splice. Before the console is open it holds what the client already sent, up to a bound,
+ * and reads on so far, for only who reads learns that the client has left; afterwards it holds nothing, for each side is read
+ * only while the other takes it. It ends once,
  * with a reason, whichever side began, and whoever carries it is told at that moment, whatever the client reads.
  */
 import type { Duplex } from 'node:stream';
 import { endingOf, type EndReason } from '@gatehouse/errors/endings';
 import { ERRORS } from '@gatehouse/errors/error-table';
-import type { ServiceError } from '@gatehouse/errors/service-error';
+import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { GuestConnection, type Guest, type GuestEvents } from './guest-connection.ts';
 import { personInputOf, type PersonInput } from './person-input.ts';
@@ -35,7 +36,12 @@ export interface Carrier {
   onEnded(reason: string): void;
 }
 
+/** Why a console is not opened any more: made once, because an error of its own with its stack would be made for each otherwise. */
+export const CLIENT_GONE = new ServiceError('CANCELLED', 'The client left before its console was open.');
+
 const EMPTY = Buffer.alloc(0);
+/** Beyond it a client that waits for its console is not read; a handshake of any protocol is shorter. */
+const EARLY_BYTES_MAX = 16 * 1024;
 /** A browser that leaves a page, also to load it anew, says this. */
 const GOING_AWAY = 1001;
 const NO_TIMERS: TimerSettings = { idleTimeoutMs: 0, lifetimeMaxMs: 0 };
@@ -47,6 +53,9 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
   #connection: WebSocketConnection;
   #controlled: boolean;
   #early: Buffer[] = [];
+  #earlyBytes = 0;
+  /** Null when nobody opens its console, or it is open. */
+  #opening: AbortController | null = null;
   #guest: GuestConnection | null = null;
   #endReason: string | null = null;
   #carrier: Carrier | null = null;
@@ -122,13 +131,18 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
     }, timeoutMs);
     while (!isLate && this.#endReason === null && !isEnough(Buffer.concat(this.#early))) {
       const heard = new Promise<void>((resolve) => (this.#heard = resolve));
-      // What was read is the reader's memory, and it reads on.
-      this.#early = this.#early.map((bytes) => Buffer.from(bytes));
       this.#connection.resume();
       await heard;
     }
     clearTimeout(late);
     return Buffer.concat(this.#early);
+  }
+
+  /** Aborted with CLIENT_GONE when the client ends before its console is open. */
+  untilOpen(): AbortSignal {
+    this.#opening ??= new AbortController();
+    if (this.#endReason !== null) this.#opening.abort(CLIENT_GONE);
+    return this.#opening.signal;
   }
 
   /** A further socket of the session that `main` began, on a stream of its own: it counts there, and ends with it. */
@@ -147,6 +161,7 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
     this.#startTimers(grant, timers);
     this.#tell(sessionMessage(grant));
     if (this.#controlled && grant.resumeGrant !== null) this.#canReturn = true;
+    this.#opening = null;
     this.#guest = new GuestConnection(guest, this);
     const early = this.#early.splice(0);
     const taken = early.map((bytes) => this.data(bytes));
@@ -179,9 +194,11 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
   /** From the client: the one place where its bytes go to the guest. */
   data(bytes: Buffer): boolean {
     if (this.#guest === null) {
-      this.#early.push(bytes);
+      // What was read is the reader's memory, and it reads on.
+      this.#early.push(Buffer.from(bytes));
+      this.#earlyBytes += bytes.length;
       this.#heard();
-      return false;
+      return this.#earlyBytes < EARLY_BYTES_MAX;
     }
     this.#carried.bytesIn += bytes.length;
     if (this.#input?.sees(bytes)) this.#timers?.input();
@@ -243,6 +260,7 @@ export class ProxiedSession implements WebSocketEvents, GuestEvents, Timed {
     if (this.#endReason !== null) return;
     this.#endReason = reason;
     this.#early = [];
+    this.#opening?.abort(CLIENT_GONE);
     this.#tell({ type: 'end', code, reason: words });
     this.#connection.close(code, words);
     if (['client_closed', 'client_lost'].includes(reason)) this.#guest?.letGo();

@@ -33,6 +33,8 @@ export interface AttachOptions {
   readonly windowBytes?: number;
   /** Whether the bytes are wanted on a connection of their own; true by default. */
   readonly byteConnection?: boolean;
+  /** Aborted, with the error that is then thrown, when nobody waits for the console any more; of no matter once it is open. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -69,18 +71,27 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
       connection.discard();
     }, timeoutMs);
 
+    const { signal } = options;
+    const leave = (): void => fail(toServiceError(signal?.reason));
+    signal?.addEventListener('abort', leave, { once: true });
+
     function fail(error: ServiceError): void {
-      clearTimeout(timer);
+      stopWaiting();
       call.cancel();
       attached?.fail(error);
       // Does nothing once it is open.
       reject(error);
     }
 
+    function stopWaiting(): void {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', leave);
+    }
+
     function open(opened: Opened): Channel | AttachedBytes {
       const { outputOffset, ticket } = opened;
       const done = (): void => {
-        clearTimeout(timer);
+        stopWaiting();
         resolve(describe(attached!, outputOffset));
       };
       if (ticket === null) {
@@ -111,6 +122,7 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
     });
 
     const { sessionId, attachSecret, offset = null, byteConnection = true } = options;
+    if (signal?.aborted) return leave();
     call.write(encodeRequest({ open: { sessionId, attachSecret, offset, windowBytes, byteConnection } }));
   });
 }

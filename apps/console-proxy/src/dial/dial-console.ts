@@ -1,6 +1,7 @@
 /**
  * A console that is reached by TCP, as Nova's proxies reach all of theirs: dialled, led through what stands before it (an access
- * path, TLS, VNC's security), and handed out as the splice takes it: a plain stream, before which a VNC client is greeted. All of it happens within one time limit.
+ * path, TLS, VNC's security), and handed out as the splice takes it: a plain stream, before which a VNC client is greeted. All of it happens within one time limit,
+ * and only while somebody waits for it.
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -14,6 +15,9 @@ import { enterVncHost } from './rfb-host.ts';
 
 export const isVnc = (consoleType: string): boolean => consoleType === 'novnc' || consoleType === 'xvpvnc';
 
+/** Made once: a controller would make an error with its stack each time. */
+const GIVEN_UP = new Error('given up');
+
 interface Target {
   readonly address: string;
   readonly port: number;
@@ -24,18 +28,27 @@ interface Target {
   readonly accessPath: string | undefined;
 }
 
-/** @throws ServiceError UNAVAILABLE or DEADLINE_EXCEEDED with short words; the cause says where it failed, and why */
-export async function dialConsole(connection: ConsoleConnection, means: DialMeans, timeoutMs: number): Promise<Duplex | GreetedHost> {
+/**
+ * `gone`: nobody waits for the console any more; whatever was open for it is closed at once.
+ *
+ * @throws ServiceError UNAVAILABLE or DEADLINE_EXCEEDED with short words, whose cause says where it failed, and why; CANCELLED when `gone`
+ */
+export async function dialConsole(connection: ConsoleConnection, means: DialMeans, timeoutMs: number, gone: AbortSignal): Promise<Duplex | GreetedHost> {
   const target = targetOf(connection, means);
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), timeoutMs);
+  const over = new AbortController();
+  const giveUp = (): void => over.abort(GIVEN_UP);
+  const timer = setTimeout(giveUp, timeoutMs);
+  gone.addEventListener('abort', giveUp, { once: true });
   try {
-    return await open(target, means, deadline.signal);
+    gone.throwIfAborted();
+    return await open(target, means, over.signal);
   } catch (error) {
+    if (gone.aborted) throw gone.reason;
     const where = authorityOf(target);
-    throw deadline.signal.aborted ? lateAt(where, timeoutMs, error) : refusalAt(where, error);
+    throw over.signal.aborted ? lateAt(where, timeoutMs, error) : refusalAt(where, error);
   } finally {
     clearTimeout(timer);
+    gone.removeEventListener('abort', giveUp);
   }
 }
 
@@ -44,6 +57,7 @@ async function open(target: Target, means: DialMeans, signal: AbortSignal): Prom
   // What waits for the host then finds its stream closed.
   signal.addEventListener('abort', () => socket.destroy(), { once: true });
   try {
+    signal.throwIfAborted();
     return await enter(socket, target, means);
   } catch (error) {
     socket.destroy();

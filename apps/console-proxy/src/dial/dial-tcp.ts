@@ -77,6 +77,8 @@ export function dialFirst(addresses: readonly string[], port: number, signal: Ab
       timer = setTimeout(tryNext, NEXT_ADDRESS_AFTER_MS);
     };
 
+    // An address needs no looking up, so that it may be given up between two steps.
+    if (signal.aborted) return giveUp();
     signal.addEventListener('abort', giveUp, { once: true });
     tryNext();
   });

@@ -49,16 +49,18 @@ export interface TestDial extends Partial<DialConfig> {
   readonly host?: string;
   readonly options?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
+  /** Nobody waits for it any more. */
+  readonly gone?: AbortSignal;
 }
 
 const PLAIN: DialConfig = { dialTls: 'off', dialTlsCa: null, dialTlsCert: null, dialTlsKey: null, vncAuthSchemes: null, vncPasswordFile: null };
 
-export async function dial({ consoleType = 'novnc', port, host = 'compute-1', options = {}, timeoutMs = 8_000, ...config }: TestDial): Promise<Duplex> {
+export async function dial({ consoleType = 'novnc', port, host = 'compute-1', options = {}, timeoutMs = 8_000, gone = new AbortController().signal, ...config }: TestDial): Promise<Duplex> {
   const connection = ConsoleConnection.make({
     ...{ instanceUuid: randomUUID(), host, port, consoleType, tokenHash: null, accessUrl: null, expires: null },
     options: { transport: 'tcp', address: '127.0.0.1', ...options },
   });
-  const guest = await dialConsole(connection, readDialMeans({ ...PLAIN, ...config }, silentLogger), timeoutMs);
+  const guest = await dialConsole(connection, readDialMeans({ ...PLAIN, ...config }, silentLogger), timeoutMs, gone);
   return guest instanceof GreetedHost ? clientOf(guest) : guest;
 }
 

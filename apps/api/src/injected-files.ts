@@ -9,14 +9,11 @@ export const INJECTED_FILES_MAX = 5;
 export const INJECTED_FILE_CHARS_MAX = 10_240;
 export const INJECTED_PATH_CHARS_MAX = 255;
 
-/** Throws PERMISSION_DENIED (too many, too long), INVALID_ARGUMENT (a path that no guest and no table takes). */
+/** Throws PERMISSION_DENIED (too many, too long). */
 export function checkInjectedFiles(files: readonly InjectedFile[]): void {
   if (files.length > INJECTED_FILES_MAX) throw overQuota('Personality file limit exceeded');
   if (files.some(({ path }) => [...path].length > INJECTED_PATH_CHARS_MAX)) throw overQuota(`Personality file path exceeds maximum ${INJECTED_PATH_CHARS_MAX}`);
   if (files.some(({ contents }) => contents.length > INJECTED_FILE_CHARS_MAX)) throw overQuota(`Personality file content exceeds maximum ${INJECTED_FILE_CHARS_MAX}`);
-  if (files.some(({ path }) => /[\0\p{Surrogate}]/u.test(path))) {
-    throw new ServiceError('INVALID_ARGUMENT', 'The path of a personality file holds a character that no path has: NUL, or half of a pair of surrogates');
-  }
 }
 
 function overQuota(words: string): ServiceError {

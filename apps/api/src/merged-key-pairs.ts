@@ -7,11 +7,14 @@
  * - A delete that has passed the cells leaves nothing there that could move, and waits for what has left already, even where the
  *   move that sent it is dead; so what it deletes afterwards stays away.
  * - No cell ever gets a row, so a name that was free there when a create looked stays free.
+ *
+ * Of a name or a user that no column could hold there is nothing, which is known without asking.
  */
 import type { KeyPairsStore, NewKeyPair } from '@gatehouse/api-db/key-pairs-store';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { KeyPair } from '@gatehouse/objects/key-pair';
 import type { LegacyKeyPairs, LegacyPage } from './legacy-key-pairs.ts';
+import { isStorable } from './storable-text.ts';
 
 export class MergedKeyPairs {
   readonly #stored: KeyPairsStore;
@@ -24,6 +27,7 @@ export class MergedKeyPairs {
 
   /** Throws UNAVAILABLE where it is not in the API database and a cell cannot be asked. */
   async find(userId: string, name: string): Promise<KeyPair | null> {
+    if (!isStorable(userId) || !isStorable(name)) return null;
     // What is in the API database counts, whatever the cells have; what is not may come from one between the two looks.
     const wasOver = this.#legacy.isOver;
     const found = await this.#stored.find(userId, name);
@@ -33,13 +37,14 @@ export class MergedKeyPairs {
 
   /** In byte order of the names; at most `limit` behind `after`. Throws UNAVAILABLE, as all that follow do. */
   async list(userId: string, page: LegacyPage): Promise<readonly KeyPair[]> {
+    if (!isStorable(userId) || !isStorable(page.after ?? '')) return [];
     const legacy = await this.#legacy.list(userId, page);
     const stored = await this.#stored.list(userId, page);
     return legacy.length === 0 ? stored : merged(stored, legacy).slice(0, page.limit);
   }
 
   async count(userId: string): Promise<number> {
-    return this.#stored.count(userId, await this.#legacy.names(userId));
+    return isStorable(userId) ? this.#stored.count(userId, await this.#legacy.names(userId)) : 0;
   }
 
   /** Null where the user has `max` or more. Throws ALREADY_EXISTS, UNAVAILABLE. */
@@ -53,6 +58,7 @@ export class MergedKeyPairs {
 
   /** Everywhere at once. @returns whether there was any */
   async delete(userId: string, name: string): Promise<boolean> {
+    if (!isStorable(userId) || !isStorable(name)) return false;
     const wasOver = this.#legacy.isOver;
     const inCells = await this.#legacy.delete(userId, name);
     const stored = await (wasOver ? this.#stored.delete(userId, name) : this.#stored.deleteArriving(userId, name));

@@ -27,7 +27,7 @@ describe('what no proper client sends to the metadata service', function () {
     ['/openstack/latest/meta_data.json/x', 404], ['/openstack/latest/meta_data.json/', 200], ['/latest/meta-data/hostname/x', 404], ['/latest/meta-data/instance-id/x/y', 404],
     ['/openstack/content', 404], ['/openstack/content/', 404], ['/openstack/content/0000', 404], ['/openstack/content/../latest/meta_data.json', 200],
     ['//openstack///latest//meta_data.json', 200], ['/../../../openstack/latest/meta_data.json', 200], ['/openstack/latest/..', 200], ['/openstack%2Flatest%2Fmeta_data.json', 200],
-    ['/openstack/latest/%2e%2e/latest/meta_data.json', 200], ['/openstack/latest/meta_data.json%00', 404], ['/%00', 404], ['/openstack/latest/%', 400], ['/openstack/%ff', 400], ['/openstack/%c3%28', 400],
+    ['/openstack/latest/%2e%2e/latest/meta_data.json', 200], ['/openstack/latest/meta_data.json%00', 404], ['/%00', 404], ['/openstack/latest/%', 400], ['/openstack/%ff', 400], ['/openstack/%c3%28', 400], ['/openstack/%ED%A0%80', 400], ['/openstack/%C0%AF', 400],
     ['/openstack/latest/__proto__', 404], ['/constructor', 404], ['/openstack/latest/toString', 404], [`/${'a'.repeat(10_000)}`, 404], [`/${'a/'.repeat(5_000)}`, 404],
     [`/openstack/latest/${'../'.repeat(2_000)}`, 200], ['/openstack/latest/meta_data.json?x=%', 200], ['/?', 200], ['/openstack\\latest', 404], [`/${'%25'.repeat(3_000)}`, 404],
   ] as const) {

@@ -29,6 +29,7 @@ describe('an error of a database driver', () => {
     ['a missing parent row', wrapped('23503'), 'FAILED_PRECONDITION'],
     ['a text that is no uuid', wrapped('22P02'), 'INVALID_ARGUMENT'],
     ['a value that is too long', wrapped('22001'), 'INVALID_ARGUMENT'],
+    ['a text with a NUL character', wrapped('22021'), 'INVALID_ARGUMENT'],
     ['a syntax error', wrapped('42601'), 'INTERNAL'],
     ['a unique violation in Prisma\'s words', { name: 'PrismaClientKnownRequestError', code: 'P2002', message: 'Unique constraint failed' }, 'ALREADY_EXISTS'],
     ['a transaction that took too long', { code: 'P2028', message: 'Transaction already closed' }, 'UNAVAILABLE'],

@@ -21,6 +21,7 @@ const READ_ONLY: Refusal = { code: 'UNAVAILABLE', message: 'the database takes n
 const CONFLICT: Refusal = { code: 'UNAVAILABLE', message: 'another transaction changed the same rows; try again' };
 const TAKEN: Refusal = { code: 'ALREADY_EXISTS', message: 'a row with the same key exists already' };
 const NO_PARENT: Refusal = { code: 'FAILED_PRECONDITION', message: 'the row that this one refers to does not exist, or is still referred to' };
+const BAD_TEXT: Refusal = { code: 'INVALID_ARGUMENT', message: 'a text holds a NUL character, or is no UTF-8; the database keeps neither' };
 const BAD_VALUE: Refusal = { code: 'INVALID_ARGUMENT', message: 'a value does not fit its column' };
 
 /** By SQLSTATE (postgresql.org, appendix A): whole codes first, then classes. */
@@ -28,6 +29,8 @@ const BY_SQLSTATE: Readonly<Record<string, Refusal>> = {
   '23505': TAKEN,
   '23503': NO_PARENT,
   '23001': NO_PARENT,
+  '22021': BAD_TEXT,
+  '22P05': BAD_TEXT,
   '23502': BAD_VALUE,
   '23514': BAD_VALUE,
   '42P01': NO_TABLES,

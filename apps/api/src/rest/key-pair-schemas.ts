@@ -27,6 +27,8 @@ const LEGACY_NAME: Schema = { type: 'string', minLength: 1, maxLength: 255, form
 const OLD_NAME = nameOf('key-pair-name-2.1');
 const NAME = nameOf('key-pair-name-2.92');
 const TEXT: Schema = { type: 'string' };
+/** Of a user that may get key pairs; Nova answers 500 to a longer one. */
+const USER_ID: Schema = { type: 'string', maxLength: 255 };
 const TYPE: Schema = { type: 'string', enum: ['ssh', 'x509'] };
 
 function createSchema(properties: Schema, required: readonly string[], additionalProperties = false): RequestCheck<CreateKeyPairBody> {
@@ -43,8 +45,8 @@ const CREATE_LEGACY = createSchema({ name: LEGACY_NAME, public_key: TEXT }, ['na
 
 const CREATE_2_1 = createSchema({ name: OLD_NAME, public_key: TEXT }, ['name']);
 const CREATE_2_2 = createSchema({ name: OLD_NAME, type: TYPE, public_key: TEXT }, ['name']);
-const CREATE_2_10 = createSchema({ name: OLD_NAME, type: TYPE, public_key: TEXT, user_id: TEXT }, ['name']);
-const CREATE_2_92 = createSchema({ name: NAME, type: TYPE, public_key: TEXT, user_id: TEXT }, ['name', 'public_key']);
+const CREATE_2_10 = createSchema({ name: OLD_NAME, type: TYPE, public_key: TEXT, user_id: USER_ID }, ['name']);
+const CREATE_2_92 = createSchema({ name: NAME, type: TYPE, public_key: TEXT, user_id: USER_ID }, ['name', 'public_key']);
 
 export function createKeyPairBody(version: Microversion): RequestCheck<CreateKeyPairBody> {
   if (version >= 92) return CREATE_2_92;

@@ -9,6 +9,7 @@ import type { ErrorObject, ValidateFunction } from 'ajv';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { JsonObject, JsonValue } from './json.ts';
 import { NAME_FORMATS } from './name-formats.ts';
+import { UNSTORABLE_WORDS, isStorable } from '../storable-text.ts';
 import { pythonRepr, pythonStr } from './python-text.ts';
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
@@ -25,7 +26,22 @@ export type RequestCheck<T> = (value: JsonValue) => T;
 
 /** A check of request bodies: returns the value as T, or throws INVALID_ARGUMENT with the first fault in Nova's words. */
 export function bodySchema<T>(schema: Schema): RequestCheck<T> {
-  return checkOf<T>(ajv.compile(schema), 'field/attribute');
+  const check = checkOf<T>(ajv.compile(schema), 'field/attribute');
+  return (value) => {
+    const checked = check(value);
+    requireStorable(value, 'body');
+    return checked;
+  };
+}
+
+/** Whatever the schema says of a text, it may come to be stored, or be looked for. */
+function requireStorable(value: JsonValue | undefined, field: string): void {
+  if (typeof value === 'string' && !isStorable(value)) {
+    throw new ServiceError('INVALID_ARGUMENT', `Invalid input for field/attribute ${field}. Value: ${pythonStr(value)}. ${pythonRepr(value)} ${UNSTORABLE_WORDS}`);
+  }
+  if (typeof value !== 'object' || value === null) return;
+  const isList = Array.isArray(value);
+  for (const [name, item] of Object.entries(value)) requireStorable(item as JsonValue, isList ? field : name);
 }
 
 /** The same for a query, whose values are all lists of strings (`?limit=1&limit=2`). */

@@ -6,6 +6,7 @@ import type { SessionState } from '@gatehouse/contracts/consoleauth';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { CONSOLE_TYPES } from '@gatehouse/objects/console-connection';
 import type { ConsoleType } from '@gatehouse/objects/console-connection';
+import { UNSTORABLE_WORDS, isStorable } from '../../storable-text.ts';
 import type { JsonObject } from '../json.ts';
 
 export interface Parameter {
@@ -70,6 +71,7 @@ export function readParameters<K extends ParameterName>(query: Readonly<Record<s
     const check = (known as readonly string[]).includes(name) ? checks.get(name) : undefined;
     if (check === undefined) throw new ServiceError('INVALID_ARGUMENT', `there is no parameter ${name.slice(0, 60)} here: ${known.length === 0 ? 'none is known' : known.join(', ')}`);
     if (texts.length > 1) throw new ServiceError('INVALID_ARGUMENT', `${name}: say it once`);
+    if (!isStorable(texts[0] ?? '')) throw new ServiceError('INVALID_ARGUMENT', `${name}: ${UNSTORABLE_WORDS}`);
     const one: Record<string, unknown> = { [name]: texts[0] };
     // A type that a text cannot be made into is told like any other fault.
     if (!check(one)) throw new ServiceError('INVALID_ARGUMENT', `${name}: ${expected(check)}`);

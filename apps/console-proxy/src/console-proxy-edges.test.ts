@@ -120,8 +120,7 @@ describe('the console proxy, between the states of a console,', () => {
     const messages: string[] = [];
     socket.on('message', (bytes: Buffer) => messages.push(bytes.toString()));
     const closed = closeCode(socket);
-    await once(socket, 'open');
-    await pause(50);
+    await until(() => auth.connects === 1, 'consoleauth is asked');
     const drained = app.drain();
     setTimeout(letGo, 150);
     await drained;

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { echo, startGuest, type TestGuest } from './test-guests.ts';
@@ -30,9 +29,8 @@ describe('the console proxy turns away', () => {
     stranger.on('error', () => {});
     await until(() => proxies.audited.length === 1, 'the foreign page');
     await proxies.openProgram('proxy-1', '').closed;
-    const nobody = await startGuest(echo);
-    await nobody.close();
-    proxies.auth.consoles.set('gone', { instanceName: 'demo-2', consoleType: 'serial', port: nobody.port });
+    // A port that is never given out.
+    proxies.auth.consoles.set('gone', { instanceName: 'demo-2', consoleType: 'serial', port: 1 });
     await proxies.open('proxy-1', 'gone').closed;
     const hostGone = proxies.audited.at(-1);
     await proxies.open('proxy-1', 'good').session();
@@ -42,7 +40,7 @@ describe('the console proxy turns away', () => {
       ['PERMISSION_DENIED', 'UNAUTHENTICATED', 'UNAVAILABLE', 'RESOURCE_EXHAUSTED'].map((code) => ['refused', code, 'proxy-1', '127.0.0.1', 'string']),
     );
     const { sessionId, consoleType, host, port } = hostGone ?? {};
-    assert.deepEqual([typeof sessionId, consoleType, host, port], ['string', 'serial', 'localhost', nobody.port]);
+    assert.deepEqual([typeof sessionId, consoleType, host, port], ['string', 'serial', 'localhost', 1]);
   });
 
   it('whomever consoleauth refuses too, and leaves it to consoleauth to audit that', async () => {
@@ -59,8 +57,9 @@ describe('the console proxy turns away', () => {
     proxies.auth.hold = new Promise((resolve) => (letGo = resolve));
     const page = proxies.open('proxy-1', 'good');
     await until(() => page.socket.readyState === WebSocket.OPEN, 'the upgrade');
+    await until(() => proxies.auth.connects === 1, 'consoleauth is asked');
     page.socket.terminate();
-    await pause(100);
+    await page.closed;
     letGo();
     await until(() => proxies.auth.released.length === 1, 'the release');
     assert.deepEqual(proxies.audited, []);
@@ -103,7 +102,7 @@ describe('the console proxy turns away', () => {
 
   it('a client that answers no ping, and parks its session', async function () {
     this.timeout(20_000);
-    await proxies.start('proxy-1', { proxyPing: 1 });
+    await proxies.start('proxy-1', { proxyPing: 2 });
     const page = proxies.open('proxy-1', 'good');
     await page.session();
     const alive = proxies.open('proxy-1', 'good');

@@ -116,7 +116,7 @@ describe('a session that a timer ends', () => {
   });
 
   it('ends when its life is over, counted from its first connect', async () => {
-    proxies.auth.ageSeconds = 86_398;
+    proxies.auth.ageSeconds = 86_395;
     await proxies.start('proxy-1', { proxyLifetimeMax: 86_400 });
     const page = proxies.open('proxy-1', 'line');
     assert.deepEqual(await page.closed, { code: 4026, reason: 'The session has lasted as long as sessions may.' });

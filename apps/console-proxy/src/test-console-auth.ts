@@ -65,6 +65,8 @@ export class TestConsoleAuth {
   ageSeconds = 0;
   /** connect is worked on once this is resolved. */
   hold: Promise<void> = Promise.resolve();
+  /** How often connect was asked for, answered or not. */
+  connects = 0;
 
   serve(transport: Transport): Promise<RpcServer> {
     return serve(consoleauth, transport, { server: 'test', handlers: this.#handlers() });
@@ -75,6 +77,7 @@ export class TestConsoleAuth {
       levels: () => ({ consoleauth: consoleauth.version }),
       report: ({ binary, host }) => void this.reports.push(`${binary} ${host}`),
       connect: async ({ sessionId, token, proxy, clientAddress, resumeGrant }) => {
+        this.connects += 1;
         await this.hold;
         return this.#resume(sessionId, resumeGrant, proxy, clientAddress) ?? this.#connect(sessionId, token, proxy, clientAddress);
       },

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { cpuMsOf } from '../../../test/servers/running-time.ts';
 import { readConsoleTypes, readToken, type TokenPlaces } from './token-intake.ts';
 
 const places = (given: Partial<TokenPlaces>): TokenPlaces => ({ subprotocolToken: null, url: '/websockify', cookie: undefined, ...given });
@@ -34,12 +35,13 @@ describe('the token', () => {
   }
 
   it('is looked for in a time that grows with the length of the head alone', () => {
-    const startedMs = performance.now();
-    for (const spaces of [' '.repeat(16_000), '" '.repeat(8_000), ';='.repeat(8_000)]) {
-      assert.equal(readToken(places({ cookie: `token=${spaces}a b` })), null);
-      assert.equal(readToken(places({ cookie: `token${spaces}` })), null);
-    }
-    assert.ok(performance.now() - startedMs < 300);
+    const tookMs = cpuMsOf(() => {
+      for (const spaces of [' '.repeat(16_000), '" '.repeat(8_000), ';='.repeat(8_000)]) {
+        assert.equal(readToken(places({ cookie: `token=${spaces}a b` })), null);
+        assert.equal(readToken(places({ cookie: `token${spaces}` })), null);
+      }
+    });
+    assert.ok(tookMs < 300, `${tookMs} ms`);
   });
 });
 

@@ -38,7 +38,7 @@ describe('a console behind an internal access path', () => {
   }
 
   it('is refused in time when its host does not answer', async () => {
-    const refusal = await refusalOf(reach('/console?ref=1', [20, 'HTTP/1.1 200'], 300));
+    const refusal = await refusalOf(reach('/console?ref=1', [20, 'HTTP/1.1 200'], 1_500));
     assert.equal(refusal.code, 'DEADLINE_EXCEEDED');
     assert.match(refusal.detail, /where the answer to CONNECT should have come/);
   });

@@ -40,7 +40,9 @@ describe('a console opened with a link for looking only', () => {
     const expected = Buffer.concat([Buffer.from('RFB 003.008\n\x01\x01'), ASK, ASK]);
     await until(() => received.length >= expected.length, 'the guest hears what is allowed');
     assert.deepEqual(received, expected);
-    assert.equal(client.text, `${SERVER_GREETING}output`);
+    const shown = `${SERVER_GREETING}output`;
+    await until(() => client.text.length >= shown.length, 'the client sees the screen');
+    assert.equal(client.text, shown);
   });
 
   it('shows a serial line and passes nothing to it', async () => {

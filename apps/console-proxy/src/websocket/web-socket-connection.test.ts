@@ -107,8 +107,9 @@ describe('a WebSocket connection', () => {
     await once(peer, 'data');
     peer.resume();
     await once(peer, 'close');
-    assert.ok(performance.now() - started < 4_000);
-  }).timeout(6_000);
+    // It is given two seconds.
+    assert.ok(performance.now() - started < 8_000);
+  });
 
   it('ends when the peer half-closes or resets without a word', async () => {
     const { peer, heard } = await raw();

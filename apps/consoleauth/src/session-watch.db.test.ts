@@ -157,6 +157,7 @@ describe('a watch of console sessions on PostgreSQL', function () {
   it('tells whoever comes back after more than a day that the place is forgotten, and so are the events', async () => {
     const { cursor } = await watch(null);
     const id = await open();
+    await gather(cursor, {}, 1);
     const sweeps = new Sweeps(house.db, new SessionLeases(house.db, new Outages(15, house.clock, silentLogger), { write() {}, check() {} }, house.clock, 15), house.clock);
     const kept = async () => (await house.db.consoleSessionEvents.listAfter({ xact: 0n, id: 0n }, 10_000)).events.some(({ sessionId }) => sessionId === id);
     await house.clock.advance(86_400_000 - 1_000);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventReader } from '../../apps/api/src/test-sessions.ts';
+import { LostTime } from '../servers/lost-time.ts';
 import { startPostgresql } from '../servers/postgresql.ts';
 import type { Postgresql } from '../servers/postgresql.ts';
 import { startOwnRabbitmq } from '../servers/rabbitmq.ts';
@@ -24,9 +25,11 @@ describe('console sessions over REST, five processes apart', function () {
   let stack: FiveProcesses;
   let compute: ComputeClient;
   let sessions: SessionsClient;
+  let lostTime: LostTime;
   let server = '';
 
   before(async () => {
+    lostTime = new LostTime();
     [rabbitmq, postgresql] = await Promise.all([startOwnRabbitmq(), startPostgresql(), buildBundles()]);
     const [apiDatabaseUrl, cellDatabaseUrl] = [await postgresql.createDatabase(), await postgresql.createDatabase()];
     await runCommand(process.execPath, [bundleOf('migrate')], { env: { GATEHOUSE_API_DATABASE_URL: apiDatabaseUrl, GATEHOUSE_CELL_DATABASE_URL: cellDatabaseUrl } });
@@ -35,15 +38,14 @@ describe('console sessions over REST, five processes apart', function () {
     await stack.awaitReady(NEEDED);
     compute = new ComputeClient(stack.apiUrl);
     sessions = new SessionsClient(stack.apiUrl, 'admin:demo');
-    for (const until = Date.now() + 30_000; server === ''; await sleep(200)) {
-      server = await compute.createServer('web-1').catch((error: Error) => (Date.now() > until ? assert.fail(error.message) : ''));
-    }
+    server = await compute.createServerOnceHostIsKnown('web-1');
     await compute.awaitActive(server);
   });
   after(async () => {
     await stack?.stopAll();
     await rabbitmq?.stop();
     await postgresql?.stop();
+    await lostTime?.stop();
   });
 
   async function open(protocol: 'vnc' | 'serial'): Promise<{ socket: ConsoleSocket; id: string }> {
@@ -65,10 +67,12 @@ describe('console sessions over REST, five processes apart', function () {
     const [vnc, serial] = [await open('vnc'), await open('serial')];
     const shown = (await sessions.list()).map(({ id, console_type: type, state, host, proxy }) => [id, type, state, host, proxy]);
     assert.deepEqual(shown, [[serial.id, 'serial', 'open', 'compute-1', 'proxy-1'], [vnc.id, 'novnc', 'open', 'compute-1', 'proxy-1']]);
-    const startedMs = performance.now();
-    assert.equal((await sessions.request('DELETE', `/${serial.id}`)).status, 204);
+    const stretch = lostTime.begin();
+    const ending = sessions.request('DELETE', `/${serial.id}`);
     const closed = await serial.socket.closed;
-    assert.ok(performance.now() - startedMs < 1_000, `${performance.now() - startedMs} ms`);
+    const tookMs = await stretch.tookMs();
+    assert.ok(tookMs < 1_000, `${tookMs} ms`);
+    assert.equal((await ending).status, 204);
     assert.deepEqual(closed, { code: 4022, reason: 'An operator ended this session.' });
     assert.equal((await sessions.show(serial.id)).state, 'ended');
     assert.deepEqual((await sessions.endAll(`?instance_id=${server}`)).map(({ id, state }) => [id, state]), [[vnc.id, 'ended']]);
@@ -93,7 +97,9 @@ describe('console sessions over REST, five processes apart', function () {
     const before = await open('vnc');
     await awaitStory([reader], before.id, 1);
     await stack.kill('consoleauth');
-    const refused = await sessions.request('GET');
+    let refused = await sessions.request('GET');
+    // The broker hears of it a moment later: who asks before that waits for an answer, in vain.
+    if (refused.body['code'] === 'DEADLINE_EXCEEDED') refused = await sessions.request('GET');
     assert.deepEqual([refused.status, refused.body['code']], [503, 'UNAVAILABLE']);
     before.socket.close();
     await stack.start('consoleauth');
@@ -121,10 +127,11 @@ describe('console sessions over REST, five processes apart', function () {
 
   it('do not hold up an api that stops', async () => {
     const readers = await Promise.all(Array.from({ length: 5 }, () => sessions.watch()));
-    const startedMs = performance.now();
+    const stretch = lostTime.begin();
     await stack.stop('api');
     await Promise.all(readers.map((reader) => reader.ended));
-    assert.ok(performance.now() - startedMs < 5_000, `${performance.now() - startedMs} ms`);
+    const tookMs = await stretch.tookMs();
+    assert.ok(tookMs < 5_000, `${tookMs} ms`);
     await stack.start('api');
     await stack.awaitReady(['api']);
   });

@@ -113,7 +113,7 @@ async function makeMachines(compute: ComputeClient, count: number): Promise<read
   const queue = Array.from({ length: count }, (_, index) => ({ name: `m-${index}`, host: `compute-${1 + (index % 2)}` }));
   const work = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const id = await compute.createServer(next.name, { availability_zone: `nova:${next.host}` });
+      const id = await compute.createServerOnceHostIsKnown(next.name, { availability_zone: `nova:${next.host}` });
       await compute.awaitActive(id);
       ids.push(id);
     }

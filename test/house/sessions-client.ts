@@ -64,7 +64,9 @@ export class SessionsClient {
     const reader = new EventReader(`${this.#apiUrl}${PATH}/events${query}`, headers);
     const { statusCode } = await reader.response;
     assert.equal(statusCode, 200);
-    while (reader.lastId === '') await new Promise((resolve) => setTimeout(resolve, 5));
+    for (const until = Date.now() + ANSWER_MS_MAX; reader.lastId === ''; await new Promise((resolve) => setTimeout(resolve, 5))) {
+      assert.ok(Date.now() < until, 'the stream of events does not say where it begins');
+    }
     return reader;
   }
 }

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../../test/servers/free-port.ts';
 import { claimPorts } from './free-ports.ts';
 import { keptSecret } from './kept-secret.ts';
 
@@ -14,8 +15,9 @@ describe('claiming ports', () => {
     const { port } = taken.address() as AddressInfo;
     await assert.rejects(claimPorts('127.0.0.1', { apiPort: 0, proxyPort: port }), { code: 'EADDRINUSE', port });
     taken.close();
-    await assert.rejects(claimPorts('127.0.0.1', { apiPort: port, proxyPort: 0, opsPort: port }),
-      { message: `GATEHOUSE_API_PORT and GATEHOUSE_OPS_PORT are both ${port}: set them to different ports` });
+    const twice = await freePort();
+    await assert.rejects(claimPorts('127.0.0.1', { apiPort: twice, proxyPort: 0, opsPort: twice }),
+      { message: `GATEHOUSE_API_PORT and GATEHOUSE_OPS_PORT are both ${twice}: set them to different ports` });
   });
 
   it('picks a free port for each 0', async () => {

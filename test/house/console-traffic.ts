@@ -14,8 +14,8 @@ export interface TrafficOptions {
   readonly compute: ComputeClient;
   /** Sessions of the machine that are not over. */
   readonly countOpen: (serverId: string) => Promise<number>;
-  /** Whether what was just refused may be tried again; asked before and after the try. */
-  readonly mayBeAway: (host: string) => boolean;
+  /** How often the host has gone and come back, by halves: odd while it is away. What is refused may be tried again where it changed during the try, or is odd. */
+  readonly comings: (host: string) => number;
   /** Under which name a console counts that begins now. */
   readonly label: () => string;
 }
@@ -81,15 +81,16 @@ export class ConsoleTraffic {
   async #openOne({ id, host }: Machine, protocol: 'vnc' | 'serial'): Promise<void> {
     const deadline = Date.now() + BACK_WITHIN_MS;
     for (let tries = 0; ; tries += 1) {
-      const wasAway = this.#options.mayBeAway(host);
+      const before = this.#options.comings(host);
       try {
         await this.#use(await this.#options.compute.consoleUrl(id, protocol), protocol);
         break;
       } catch (error) {
-        const isAway = wasAway || this.#options.mayBeAway(host);
+        const isAway = before % 2 === 1 || this.#options.comings(host) !== before;
         const { message } = error as Error;
-        const isPassing = AWAY.test(message) || (tries > 0 && OVERTAKEN.test(message));
-        if (!isAway || Date.now() > deadline || !isPassing) throw error;
+        // Who was overtaken may hear of it when the host is long back.
+        const isPassing = (isAway && AWAY.test(message)) || (tries > 0 && OVERTAKEN.test(message));
+        if (Date.now() > deadline || !isPassing) throw error;
         this.triedAgain += 1;
         await this.#over(id);
         await sleep(200);

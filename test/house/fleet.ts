@@ -34,7 +34,7 @@ export class Fleet {
   readonly #agentPorts: ReadonlyMap<Host, number>;
   readonly #members = new Map<SharedService | Host, Member>();
   readonly #all: Member[] = [];
-  readonly #restarting = new Set<Host>();
+  readonly #comings = new Map<Host, number>();
 
   private constructor(level: string, sources: Sources, api: Balancer, proxy: Balancer, agentPorts: ReadonlyMap<Host, number>) {
     this.#level = level;
@@ -88,18 +88,18 @@ export class Fleet {
   /** Ends the host's agent, if one runs, and starts another at the same address: one host has one agent at a time. */
   async restartAgent(host: Host, generation: Generation): Promise<void> {
     const endpoint = `127.0.0.1:${this.#agentPorts.get(host)}`;
-    this.#restarting.add(host);
+    this.#comings.set(host, this.comings(host) + 1);
     await this.#members.get(host)?.process.stop();
     const env = { GATEHOUSE_HOST: host, GATEHOUSE_AGENT_LISTEN: endpoint };
     const member = await this.#launch('compute-agent', `${host}-${generation}`, generation, env, 0);
     this.#members.set(host, member);
     await member.process.awaitReady();
-    this.#restarting.delete(host);
+    this.#comings.set(host, this.comings(host) + 1);
   }
 
-  /** True from before a host's agent is told to stop until the next one is ready. */
-  isRestarting(host: Host): boolean {
-    return this.#restarting.has(host);
+  /** Counts up before a host's agent is told to stop, and when the next one is ready: odd in between. */
+  comings(host: Host): number {
+    return this.#comings.get(host) ?? 0;
   }
 
   /** What each process logged, by its name; those that have ended too. */

@@ -56,7 +56,7 @@ for (const level of Object.keys(RELEASED)) {
       traffic = new ConsoleTraffic({
         compute: users,
         countOpen,
-        mayBeAway: (host) => fleet.isRestarting(host as Host),
+        comings: (host) => fleet.comings(host as Host),
         label: () => now,
       });
       traffic.start(await makeMachines(users));
@@ -80,7 +80,7 @@ for (const level of Object.keys(RELEASED)) {
       const wanted = HOSTS.flatMap((host) => Array.from({ length: MACHINES_A_HOST }, (_, index) => ({ host, name: `${host}-${index}` })));
       return Promise.all(
         wanted.map(async ({ host, name }) => {
-          const id = await users.createServer(name, { availability_zone: `nova:${host}` });
+          const id = await users.createServerOnceHostIsKnown(name, { availability_zone: `nova:${host}` });
           await users.awaitActive(id);
           return { id, host };
         }),

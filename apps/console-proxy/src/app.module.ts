@@ -51,7 +51,7 @@ function recordOf({ config, log, metrics, audit, clock }: ConsoleProxyResources)
 }
 
 function makeProxy({ config, clock, log }: ConsoleProxyResources, auth: Client<typeof consoleauth>, record: ProxyRecord): ConsoleProxy {
-  const openStream = openStreamWith({ agentTls: readTlsFiles(config), dial: readDialMeans(config, log), timeoutMs: config.proxyConnectTimeout * 1_000 });
+  const openStream = openStreamWith({ agentTls: readTlsFiles(config), dial: readDialMeans(config, log), timeoutMs: config.proxyConnectTimeout * 1_000, log });
   return new ConsoleProxy(auth, openStream, { ...config, proxyName: proxyNameOf(config) }, clock, record);
 }
 

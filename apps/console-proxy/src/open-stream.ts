@@ -1,5 +1,6 @@
 /** The way to a console that was granted: through its host's agent (Attach), or by TCP as Nova's proxies dial. */
 import { attachConsole } from '@gatehouse/console-stream/attach-console';
+import type { StreamLog } from '@gatehouse/console-stream/stream-log';
 import type { TlsFiles } from '@gatehouse/console-stream/tls-files';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
@@ -23,6 +24,7 @@ export interface HostMeans {
   readonly dial: DialMeans;
   /** Milliseconds; a host that does not open the console within them is not there. */
   readonly timeoutMs: number;
+  readonly log: StreamLog;
 }
 
 /**
@@ -30,12 +32,12 @@ export interface HostMeans {
  *
  * @throws ServiceError, UNAVAILABLE or DEADLINE_EXCEEDED when the host is not there or does not let us in; the reason of `gone`
  */
-export const openStreamWith = ({ agentTls, dial, timeoutMs }: HostMeans): OpenStream => (grant, gone) => {
+export const openStreamWith = ({ agentTls, dial, timeoutMs, log }: HostMeans): OpenStream => (grant, gone) => {
   const { session, connection, endpoint, attachSecret } = grant;
   if (connection.options['transport'] === 'tcp') return dialConsole(connection, dial, timeoutMs, gone);
   if (endpoint === null || attachSecret === null) {
     return Promise.reject(new ServiceError('UNAVAILABLE', `The host of this console (${connection.host}) does not serve it at the moment.`));
   }
   const tls = agentTls === undefined ? {} : { tls: agentTls };
-  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: timeoutMs, signal: gone, ...tls });
+  return attachConsole({ endpoint, sessionId: session.id, attachSecret, connectTimeoutMs: timeoutMs, signal: gone, log, ...tls });
 };

@@ -36,8 +36,9 @@ export interface ConsoleStreamLimits {
   readonly inputWindowBytes: number;
   /** How long a proxy may take to hear of a console's end, and its client for the last output on the byte connection. */
   readonly lastOutputTimeoutMs: number;
-  /** Connections that have not said what they are; the oldest make room for more. */
+  /** Connections that have not said what they are, of all and of one address; the oldest make room for more. */
   readonly waitingMax: number;
+  readonly waitingPerAddressMax: number;
 }
 
 export const DEFAULT_LIMITS: ConsoleStreamLimits = Object.freeze({
@@ -47,6 +48,7 @@ export const DEFAULT_LIMITS: ConsoleStreamLimits = Object.freeze({
   inputWindowBytes: 256 * 1024,
   lastOutputTimeoutMs: 30_000,
   waitingMax: 1_000,
+  waitingPerAddressMax: 250,
 });
 
 export type AttachServerCall = ServerDuplexStream<Buffer, AttachResponse>;

@@ -17,6 +17,8 @@ import { streamEnding } from './console-ended.ts';
 import type { StreamEnding } from './console-ended.ts';
 import { takeConnection } from './connections.ts';
 import { errorOf } from './grpc-errors.ts';
+import { isMessagesOnly, useMessagesOnly } from './messages-only.ts';
+import type { StreamLog } from './stream-log.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 export interface AttachOptions {
@@ -31,10 +33,11 @@ export interface AttachOptions {
   readonly tls?: TlsFiles;
   /** Output taken without being read where it comes in the call: the most that a stopped reader holds in memory. 512 KiB by default. */
   readonly windowBytes?: number;
-  /** Whether the bytes are wanted on a connection of their own; true by default. */
+  /** Whether the bytes are wanted on a connection of their own; by default, unless such connections do not get through (messages-only.ts). */
   readonly byteConnection?: boolean;
   /** Aborted, with the error that is then thrown, when nobody waits for the console any more; of no matter once it is open. */
   readonly signal?: AbortSignal;
+  readonly log?: StreamLog;
 }
 
 /**
@@ -50,6 +53,8 @@ export type AttachedConsole = Duplex & {
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const OUTPUT_WINDOW_BYTES = 512 * 1024;
+/** How long a call is listened to whose byte connection could not be opened or was lost: its host may be about to say why. */
+const LAST_WORD_MS = 500;
 
 /** Throws ServiceError: what the agent refused with, UNAVAILABLE when there is none, DEADLINE_EXCEEDED when it does not answer in time. */
 export function attachConsole(options: AttachOptions): Promise<AttachedConsole> {
@@ -64,6 +69,7 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
 
   return new Promise((resolve, reject) => {
     let attached: Channel | AttachedBytes | null = null;
+    let lastWord: NodeJS.Timeout | undefined;
     const timeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     const timer = setTimeout(() => {
       const what = attached === null ? 'the host did not open the console' : `the console's byte connection to ${call.getPeer()} was not there`;
@@ -88,6 +94,14 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
       signal?.removeEventListener('abort', leave);
     }
 
+    function closed(unheard: boolean): void {
+      if (!unheard) return void call.cancel();
+      lastWord = setTimeout(() => {
+        if (useMessagesOnly(options.endpoint)) options.log?.warn({ endpoint: options.endpoint, peer: call.getPeer() }, WORDS_OF_STRANGERS);
+        call.cancel();
+      }, LAST_WORD_MS);
+    }
+
     function open(opened: Opened): Channel | AttachedBytes {
       const { outputOffset, ticket } = opened;
       const done = (): void => {
@@ -99,7 +113,8 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
         return openChannel(call, opened, windowBytes);
       }
       const { endpoint, tls } = options;
-      return dialBytes({ endpoint, peer: call.getPeer(), tls, ticket, opened: done, refused: fail, heard: () => call.end(), closed: () => call.cancel() });
+      const refused = (error: ServiceError): void => void (lastWord = setTimeout(fail, LAST_WORD_MS, error));
+      return dialBytes({ endpoint, peer: call.getPeer(), tls, ticket, opened: done, refused, heard: () => call.end(), closed });
     }
 
     call.on('data', (bytes: Buffer) => {
@@ -115,17 +130,21 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
     call.on('error', () => {});
     call.on('status', (end: StatusObject) => {
       connection.release();
+      clearTimeout(lastWord);
       if (end.code === status.UNAVAILABLE) connection.discard();
       if (end.code !== status.OK) fail(errorOf(end));
       else if (attached) attached.receiveEnd(streamEnding('guest_closed'));
       else fail(new ServiceError('INTERNAL', 'the host ended the call before it opened the console'));
     });
 
-    const { sessionId, attachSecret, offset = null, byteConnection = true } = options;
+    const { sessionId, attachSecret, offset = null, byteConnection = !isMessagesOnly(options.endpoint) } = options;
     if (signal?.aborted) return leave();
     call.write(encodeRequest({ open: { sessionId, attachSecret, offset, windowBytes, byteConnection } }));
   });
 }
+
+const WORDS_OF_STRANGERS =
+  'a byte connection was closed before a byte of it came, while its call goes on: does the endpoint lead to several hosts, or through something that passes HTTP/2 alone? Its consoles go in their calls for now';
 
 type Call = ClientDuplexStream<Buffer, Buffer>;
 

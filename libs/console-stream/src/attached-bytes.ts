@@ -13,19 +13,23 @@ import type { StreamEnding } from './console-ended.ts';
 import { SOCKET_OPTIONS } from './socket-options.ts';
 import type { TlsFiles } from './tls-files.ts';
 
+/** Who answers a stranger's preface with a close does so at once. */
+const UNHEARD_MS = 5_000;
+
 export interface DialOptions {
   readonly endpoint: string;
   /** Where the call went: a name may lead to several hosts, and the ticket is good at that one. */
   readonly peer: string;
   readonly tls: TlsFiles | undefined;
   readonly ticket: Buffer;
-  /** It is there, and bytes may be written. */
+  /** It is there, and bytes may be written; or the host said why the console ended before it was. */
   opened(): void;
   /** It could not be opened. */
   refused(error: ServiceError): void;
   /** The host has said why the console ended, and may close the connection now that it is heard. */
   heard(): void;
-  closed(): void;
+  /** `unheard`: soon after it was opened, before a byte came, and without a word in the call. */
+  closed(unheard: boolean): void;
 }
 
 export interface AttachedBytes {
@@ -39,22 +43,35 @@ export interface AttachedBytes {
 export function dialBytes({ endpoint, peer, tls, ticket, opened, refused, heard, closed }: DialOptions): AttachedBytes {
   const socket = dial(endpoint, peer, tls);
   let ending: StreamEnding | null = null;
-  let isOpen = false;
+  let openedAtMs: number | null = null;
+  /** Why it could not be opened. */
+  let failure: ServiceError | null = null;
+  let isUnheard = false;
+  const lost = (): void => {
+    isUnheard ||= ending === null && openedAtMs !== null && socket.bytesRead === 0 && performance.now() - openedAtMs < UNHEARD_MS;
+  };
   socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
-    isOpen = true;
+    openedAtMs = performance.now();
     socket.write(prefaceOf(ticket));
     opened();
   });
   socket.on('error', (cause) => {
-    if (!isOpen) refused(new ServiceError('UNAVAILABLE', `the byte connection to ${peer} could not be opened`, { cause }));
+    if (openedAtMs !== null) return lost();
+    failure = new ServiceError('UNAVAILABLE', `the byte connection to ${peer} could not be opened`, { cause });
+    if (ending === null) refused(failure);
+    else opened();
   });
   // Before anyone else hears of it: the host says why before it closes, so one that was closed without a word was lost.
   socket.prependListener('end', () => {
     if (ending !== null || socket.writableEnded) return;
+    lost();
     ending = streamEnding('host_unreachable');
     socket.destroy(new ServiceError('UNAVAILABLE', 'the connection to the host was lost'));
   });
-  socket.once('close', closed);
+  socket.once('close', () => {
+    // A host that stops may still say so in the call.
+    if (openedAtMs !== null || ending !== null) closed(isUnheard);
+  });
   return {
     duplex: socket,
     get ending() {
@@ -64,6 +81,7 @@ export function dialBytes({ endpoint, peer, tls, ticket, opened, refused, heard,
       if (ending !== null) return;
       ending = peerEnding;
       heard();
+      if (failure !== null) opened();
     },
     fail(error) {
       socket.destroy(ending === null ? error : undefined);

@@ -16,6 +16,7 @@ import { ByteConnections } from './byte-connections.ts';
 import type { GuestConsole } from './open-console.ts';
 import type { StreamLog } from './stream-log.ts';
 import { listenStreamPort } from './stream-port.ts';
+import type { StreamPort } from './stream-port.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 export interface ServeOptions {
@@ -32,7 +33,7 @@ export interface ConsoleStreamServer {
   /** host:port that listens. */
   readonly endpoint: string;
   readonly openAttaches: number;
-  /** Ends every session with `host_draining`, stops listening, and is done within `timeoutMs`. */
+  /** Ends every session with `host_draining`, stops listening when their proxies have heard it, and is done within `timeoutMs`. */
   drain(timeoutMs: number): Promise<void>;
 }
 
@@ -65,7 +66,7 @@ export async function serveConsoleStream(options: ServeOptions): Promise<Console
   const port = await listenStreamPort({
     address,
     tls: options.tls,
-    waitingMax: limits.waitingMax,
+    bounds: limits,
     log: options.log,
     http2: (socket) => http2.injectConnection(socket),
     bytes: (ticket, socket) => connections.accept(ticket, socket),
@@ -76,9 +77,9 @@ export async function serveConsoleStream(options: ServeOptions): Promise<Console
       return calls.size;
     },
     async drain(timeoutMs) {
-      port.close();
+      port.drain();
       for (const call of calls) call.end('host_draining');
-      await shutdown(server, connections, timeoutMs);
+      await shutdown({ server, connections, port }, timeoutMs);
     },
   };
 }
@@ -98,14 +99,23 @@ const serviceDefinition = {
   },
 } as const;
 
-function shutdown(server: Server, connections: ByteConnections, timeoutMs: number): Promise<void> {
+interface Listening {
+  readonly server: Server;
+  readonly connections: ByteConnections;
+  readonly port: StreamPort;
+}
+
+/** The port is closed when all calls are over: until then a proxy that was just let in opens its byte connection, and reads why it ends. */
+function shutdown({ server, connections, port }: Listening, timeoutMs: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
       server.forceShutdown();
+      port.close();
       connections.destroy();
       resolve();
     }, timeoutMs);
     server.tryShutdown(() => {
+      port.close();
       void connections.closed().then(() => {
         clearTimeout(timer);
         resolve();

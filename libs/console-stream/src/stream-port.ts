@@ -1,9 +1,7 @@
 /**
  * The one port of a host: gRPC calls, and the byte connections of consoles that those calls opened. What comes first on a
  * connection tells them apart; everything but the preface of a byte connection is left to HTTP/2, which knows how to refuse.
- *
- * Who has not said what it is waits, in its TLS handshake or after it, and of those there is a bound. What has waited longest
- * makes room for what is new: a proxy is through in a moment, and whoever holds connections open to keep others out holds the oldest.
+ * Who has not said what it is waits, in its TLS handshake or after it (waiting-sockets.ts).
  */
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -15,12 +13,13 @@ import { seldom } from './seldom.ts';
 import { SOCKET_OPTIONS } from './socket-options.ts';
 import type { StreamLog } from './stream-log.ts';
 import type { TlsFiles } from './tls-files.ts';
+import { WaitingSockets } from './waiting-sockets.ts';
+import type { WaitingBounds } from './waiting-sockets.ts';
 
 export interface StreamPortOptions {
   readonly address: Address;
   readonly tls: TlsFiles | undefined;
-  /** Connections that may wait. */
-  readonly waitingMax: number;
+  readonly bounds: WaitingBounds;
   readonly log: StreamLog;
   http2(socket: Socket): void;
   /** Without its preface. */
@@ -29,6 +28,8 @@ export interface StreamPortOptions {
 
 export interface StreamPort {
   readonly port: number;
+  /** From now on takes byte connections alone: those of consoles that are on their way, and hear in their calls why they end. */
+  drain(): void;
   /** Takes no connection any more; those that are open are others' by now. */
   close(): void;
 }
@@ -39,50 +40,31 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** Throws ServiceError FAILED_PRECONDITION where the address is taken. */
 export async function listenStreamPort(options: StreamPortOptions): Promise<StreamPort> {
-  const { address, tls, waitingMax } = options;
-  const waiting = new Map<string, Socket>();
+  const { address, tls, bounds } = options;
   const tellCut = seldom((cut) => {
-    options.log.warn({ cut, waitingMax }, 'connections that had not said what they are made room for others: somebody opens many');
+    options.log.warn({ cut, waitingMax: bounds.waitingMax, waitingPerAddressMax: bounds.waitingPerAddressMax }, 'connections that had not said what they are made room for others: somebody opens many');
   });
   const server = tls === undefined ? createServer(SOCKET_OPTIONS) : createTlsServer({ ...SOCKET_OPTIONS, ...serverTls(tls) });
-  server.on('connection', (socket: Socket) => {
-    wait(socket, waiting);
-    if (waiting.size > waitingMax) {
-      cutOldest(waiting);
-      tellCut();
-    }
-  });
+  const waiting = new WaitingSockets(bounds, tellCut);
+  let isDraining = false;
+  const http2 = (socket: Socket): void => void (isDraining ? socket.destroy() : options.http2(socket));
+  server.on('connection', (socket: Socket) => waiting.add(socket));
   server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     // A handshake may end when nothing is taken any more.
-    if (server.listening) sort(socket, waiting, options);
+    if (server.listening) sort(socket, waiting, { ...options, http2 });
     else socket.destroy();
   });
   await listening(server, address);
   return {
     port: (server.address() as AddressInfo).port,
+    drain() {
+      isDraining = true;
+    },
     close() {
       server.close();
-      for (const socket of waiting.values()) socket.destroy();
+      waiting.destroy();
     },
   };
-}
-
-/** The same before and after TLS. */
-function peerOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
-}
-
-function wait(socket: Socket, waiting: Map<string, Socket>): void {
-  const peer = peerOf(socket);
-  waiting.set(peer, socket);
-  socket.once('close', () => void (waiting.get(peer) === socket && waiting.delete(peer)));
-}
-
-function cutOldest(waiting: Map<string, Socket>): void {
-  const [oldest] = waiting;
-  if (oldest === undefined) return;
-  waiting.delete(oldest[0]);
-  oldest[1].destroy();
 }
 
 function serverTls({ key, certificate, authority }: TlsFiles): object {
@@ -94,16 +76,15 @@ function serverTls({ key, certificate, authority }: TlsFiles): object {
 }
 
 /** Reads what the connection says first, and hands it on with what it said after that. */
-function sort(socket: Socket, waiting: Map<string, Socket>, { http2, bytes }: StreamPortOptions): void {
+function sort(socket: Socket, waiting: WaitingSockets, { http2, bytes }: StreamPortOptions): void {
   let head: Buffer = Buffer.alloc(0);
   let isSorted = false;
-  const peer = peerOf(socket);
   const timer = setTimeout(() => socket.destroy(), PREFACE_TIMEOUT_MS);
 
   function settle(): void {
     isSorted = true;
     clearTimeout(timer);
-    waiting.delete(peer);
+    waiting.leave(socket);
     socket.off('readable', read);
     socket.off('close', settle);
   }

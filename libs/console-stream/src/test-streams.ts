@@ -1,6 +1,7 @@
 /** The console stream's two ends in one process, and what its tests ask of both. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { Duplex, PassThrough } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,10 +22,10 @@ export const silent = { warn() {}, debug() {} };
 export class TestStreams {
   readonly #servers: ConsoleStreamServer[] = [];
   readonly #consoles: AttachedConsole[] = [];
-  readonly #byteConnection: boolean;
+  readonly #way: Pick<AttachOptions, 'byteConnection'>;
 
-  constructor({ byteConnection }: { readonly byteConnection: boolean }) {
-    this.#byteConnection = byteConnection;
+  constructor(way: Pick<AttachOptions, 'byteConnection'>) {
+    this.#way = way;
   }
 
   async serve(attach: (open: AttachOpen) => Promise<GuestConsole>, limits: Partial<ConsoleStreamLimits> = {}, listen = '127.0.0.1:0') {
@@ -41,8 +42,7 @@ export class TestStreams {
   }
 
   async attach(server: { endpoint: string }, more: Partial<AttachOptions> = {}): Promise<AttachedConsole> {
-    const byteConnection = this.#byteConnection;
-    const console = await attachConsole({ endpoint: server.endpoint, sessionId: 's-1', attachSecret: SECRET, byteConnection, ...more });
+    const console = await attachConsole({ endpoint: server.endpoint, sessionId: 's-1', attachSecret: SECRET, ...this.#way, ...more });
     console.on('error', () => {});
     this.#consoles.push(console);
     return console;
@@ -64,6 +64,11 @@ export async function until(condition: () => boolean, timeoutMs = 5000): Promise
     if (Date.now() > deadline) assert.fail(`not within ${timeoutMs} ms: ${condition.toString()}`);
     await sleep(5);
   }
+}
+
+/** Resolves when it is closed, however it came to that: who is cut off may read a reset first. */
+export function closeOf(socket: Socket): Promise<void> {
+  return socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()));
 }
 
 export function openMessage(change: object = {}): Buffer {

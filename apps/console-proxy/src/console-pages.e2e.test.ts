@@ -70,7 +70,7 @@ describe('the console pages in a browser', function () {
       await page.goto(`${pages.relay.url}/no/such/page`);
       await shoot(page, `not-found-${look}`);
       await page.getByText('What is this?').click();
-      assert.equal(page.url(), `${pages.relay.url}/`);
+      await page.waitForURL(`${pages.relay.url}/`);
       assert.deepEqual(complaints.splice(0).map((each) => each.replace(/ http.*/, '')), ['error: Failed to load resource: the server responded with a status of 404 (Not Found)']);
 
       await page.goto(`${pages.relay.url}/vnc#token=expired&title=demo-1`);
@@ -231,7 +231,7 @@ describe('the console pages in a browser', function () {
     await page.waitForFunction(() => document.querySelector('canvas')?.getBoundingClientRect().width === 640);
     await shoot(page, 'vnc-unscaled');
     await page.click('#full-screen');
-    await page.waitForFunction(() => document.fullscreenElement === document.body);
+    await page.waitForFunction(() => document.fullscreenElement === document.body && document.getElementById('full-screen')?.textContent === 'Leave full screen');
     assert.equal(await width(), 640);
   });
 });

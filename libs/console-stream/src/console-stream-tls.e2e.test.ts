@@ -43,7 +43,7 @@ describe('the console stream over TLS', () => {
   });
 
   const endpoint = (): string => server.endpoint.replace('0.0.0.0', '127.0.0.1');
-  const open = (tls?: TlsFiles) => attachConsole({ endpoint: endpoint(), sessionId: 's', attachSecret: 'x', tls, connectTimeoutMs: 3000 });
+  const open = (tls?: TlsFiles) => attachConsole({ endpoint: endpoint(), sessionId: 's', attachSecret: 'x', tls, connectTimeoutMs: 8_000 });
 
   it('does not serve a caller without TLS', async () => {
     await assert.rejects(open(), unreached);
@@ -102,7 +102,7 @@ describe('the console stream over TLS', () => {
     }).listen(0, '127.0.0.1');
     await once(between, 'listening');
     const through = `127.0.0.1:${(between.address() as AddressInfo).port}`;
-    const refused = attachConsole({ endpoint: through, sessionId: 's', attachSecret: 'x', tls: ours, connectTimeoutMs: 500 });
+    const refused = attachConsole({ endpoint: through, sessionId: 's', attachSecret: 'x', tls: ours, connectTimeoutMs: 2_500 });
     await assert.rejects(refused, (error) => error instanceof ServiceError && error.code === 'DEADLINE_EXCEEDED' && error.message.includes(`byte connection to ${through}`));
     between.close();
     for (const socket of sockets) socket.destroy();

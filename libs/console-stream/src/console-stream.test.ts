@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { freePort } from '../../../test/servers/free-port.ts';
 import { encodeRequest } from './attach-messages.ts';
 import type { AttachRequest } from './attach-messages.ts';
 import { serveConsoleStream } from './serve-console-stream.ts';
@@ -49,11 +50,8 @@ describe('the console stream', () => {
   });
 
   it('is UNAVAILABLE where no agent listens', async () => {
-    const gone = createServer().listen(0, '127.0.0.1');
-    await once(gone, 'listening');
-    const endpoint = `127.0.0.1:${(gone.address() as AddressInfo).port}`;
-    gone.close();
-    await assert.rejects(streams.attach({ endpoint }), failsWith('UNAVAILABLE', /./));
+    // A port that is never given out.
+    await assert.rejects(streams.attach({ endpoint: '127.0.0.1:1' }), failsWith('UNAVAILABLE', /./));
   });
 
   it('is DEADLINE_EXCEEDED where something listens and never answers', async () => {
@@ -67,7 +65,7 @@ describe('the console stream', () => {
   });
 
   it('reaches an agent again at once after it was away', async () => {
-    const first = await streams.serveGuest(new PassThrough());
+    const first = await streams.serve(async () => ({ stream: new PassThrough(), offset: 0 }), {}, `127.0.0.1:${await freePort()}`);
     (await streams.attach(first)).destroy();
     await first.drain(500);
     await assert.rejects(streams.attach(first), failsWith('UNAVAILABLE', /./));

@@ -22,6 +22,7 @@ import { HOST, ports } from './test-consoleauths.ts';
 const PORTS = 2;
 const USERS = ['alice', 'bob', 'carol'];
 const RUNS = 40;
+const ROUNDS_MAX = 5;
 /** What a race may end with; anything else is a fault. */
 const REFUSALS = ['UNAUTHENTICATED', 'PORT_IN_USE', 'NO_PORT_FREE'];
 /** Once a machine is being deleted. */
@@ -231,7 +232,7 @@ describe('consoles under races', function () {
 
   it('have one writer a port, open nothing that was revoked or has expired, and leave no session without its row', async () => {
     const seen = { claims: 0, resumed: 0 };
-    await fc.assert(fc.asyncProperty(story, async ({ moments, singleUse, deletedAt }) => {
+    const histories = fc.asyncProperty(story, async ({ moments, singleUse, deletedAt }) => {
       const history = new History(singleUse ? strict : parts, clock, await makeInstance(), singleUse);
       for (const [index, { acts, seconds }] of moments.entries()) {
         await history.play(index === deletedAt ? [...acts, { what: 'delete', which: 0, of: index % 2, delay: index % 5 }] : acts);
@@ -243,8 +244,10 @@ describe('consoles under races', function () {
       if (!history.isDeleted) await history.checkAllFree();
       seen.claims += history.claimed.length;
       seen.resumed += history.claimed.filter(({ grant, claim }) => grant.session.id !== claim).length;
-    }), { numRuns: RUNS });
-    // Or the histories were too dull to say anything.
-    assert.ok(seen.claims >= RUNS && seen.resumed >= 3, JSON.stringify(seen));
+    });
+    // By chance some histories are too dull to say anything: then more are made up.
+    const isDull = (): boolean => seen.claims < RUNS || seen.resumed < 3;
+    for (let round = 0; round === 0 || (isDull() && round < ROUNDS_MAX); round += 1) await fc.assert(histories, { numRuns: RUNS });
+    assert.equal(isDull(), false, JSON.stringify(seen));
   });
 });

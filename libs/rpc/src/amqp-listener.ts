@@ -114,7 +114,8 @@ class AmqpListener implements Listening {
         const since = Date.now();
         onReady();
         await ended;
-        failures = Date.now() - since < STEADY_MS ? failures + 1 : 0;
+        // A connection that was lost is waited for as it is; a second pause would only keep callers waiting.
+        failures = this.#means.connection.connected && Date.now() - since < STEADY_MS ? failures + 1 : 0;
       } catch (error) {
         // Closed for good, and nobody's request any more.
         if (this.#closing.signal.aborted) return;

@@ -1,7 +1,8 @@
 /**
  * Finds out that nobody is left to answer. `mandatory` tells of a queue that was never made, but a queue outlives the
  * servers that consumed from it, and a request would lie in it until its deadline. So where calls wait for longer than
- * a moment, the broker is asked how many consumers their queue has; none, twice in a row, and the calls reject.
+ * a moment, the broker is asked how many consumers their queue has; none, three times in a row, and the calls reject: a server
+ * that lost its connection, and no more, is mostly back by then.
  *
  * A server that drains has left its queue and still works: it says so (a reply with ending false) to those it will
  * answer, and they wait on.
@@ -14,6 +15,8 @@ import { addressOf } from './pending-calls.ts';
 import type { PendingCall, PendingCalls } from './pending-calls.ts';
 
 const PERIOD_MS = 400;
+/** Rounds in which a queue had no consumer, one after the other, before its calls are given up. */
+const DESERTED_ROUNDS = 3;
 /** Queues asked about in one round. */
 const QUEUES_MAX = 100;
 const NOT_FOUND = 404;
@@ -22,8 +25,8 @@ export class ConsumerWatch {
   readonly #connection: AmqpConnection;
   readonly #calls: PendingCalls;
   readonly #stopping = new AbortController();
-  /** Queues that had no consumer in the last round. */
-  #deserted = new Set<string>();
+  /** Queues that had no consumer in the last round, and for how many rounds. */
+  #deserted = new Map<string, number>();
   #channel: Channel | null = null;
   #isRunning = false;
 
@@ -54,14 +57,15 @@ export class ConsumerWatch {
   }
 
   async #round(): Promise<void> {
-    const deserted = new Set<string>();
+    const deserted = new Map<string, number>();
     // Their servers may have lost the broker together with us.
     if (this.#connection.isJustBack) return this.#deserted.clear();
     for (const [queue, calls] of this.#waitingByQueue()) {
       if (!this.#connection.connected) return;
       if ((await this.#consumersOf(queue)) !== 0) continue;
-      if (this.#deserted.has(queue)) for (const { msgId } of calls) this.#calls.reject(msgId, nobodyLeft(queue));
-      else deserted.add(queue);
+      const rounds = (this.#deserted.get(queue) ?? 0) + 1;
+      if (rounds === DESERTED_ROUNDS) for (const { msgId } of calls) this.#calls.reject(msgId, nobodyLeft(queue));
+      else deserted.set(queue, rounds);
     }
     this.#deserted = deserted;
   }

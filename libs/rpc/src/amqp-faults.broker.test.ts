@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Options } from 'amqplib';
 import { startOwnRabbitmq } from '../../../test/servers/rabbitmq.ts';
 import type { OwnRabbitmq } from '../../../test/servers/rabbitmq.ts';
+import { runFor, runningMsOf } from '../../../test/servers/running-time.ts';
 import { createAmqpTransport } from './amqp-transport.ts';
 import { createClient } from './client.ts';
 import type { Client } from './client.ts';
@@ -20,7 +21,7 @@ import type { RpcLog, Transport } from './transport.ts';
 const EXCHANGE = 'faults';
 
 describe('RPC over a broker where things go wrong', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let broker: OwnRabbitmq;
   let asking: Transport;
   let answering: Transport;
@@ -44,7 +45,8 @@ describe('RPC over a broker where things go wrong', function () {
     problems.length = 0;
     asking = open('asking');
     answering = open('answering');
-    client = createClient(probe, asking);
+    // A server that lost the broker may be back seconds after its callers.
+    client = createClient(probe, asking, { retries: 20 });
     impatient = createClient(probe, asking, { retries: 0 });
     server = await serve(probe, answering, { server: 'a', handlers: probeHandlers('a', seen), log });
     assert.equal(await client.who({}, newContext()), 'a');
@@ -58,11 +60,12 @@ describe('RPC over a broker where things go wrong', function () {
 
   it('waits for a broker that is away, until the deadline and no longer', async () => {
     await broker.kill();
-    const started = Date.now();
-    await assert.rejects(impatient.who({}, newContext({ timeoutMs: 500 })), refusal('DEADLINE_EXCEEDED'));
-    await assert.rejects(client.note({ text: 'x' }, newContext({ timeoutMs: 300 })), refusal('DEADLINE_EXCEEDED'));
-    assert.ok(Date.now() - started < 2_000);
-    const patient = createClient(probe, asking, { retries: 20 }).echo({ value: 'back' }, newContext());
+    const refused = async (): Promise<void> => {
+      await assert.rejects(impatient.who({}, newContext({ timeoutMs: 500 })), refusal('DEADLINE_EXCEEDED'));
+      await assert.rejects(client.note({ text: 'x' }, newContext({ timeoutMs: 300 })), refusal('DEADLINE_EXCEEDED'));
+    };
+    assert.ok((await runningMsOf(refused)) < 2_000);
+    const patient = client.echo({ value: 'back' }, newContext({ timeoutMs: 100_000 }));
     await broker.start();
     assert.equal(await patient, 'back');
   });
@@ -73,7 +76,7 @@ describe('RPC over a broker where things go wrong', function () {
     const [outcome] = await Promise.allSettled([call, broker.restart()]);
     refusal('UNAVAILABLE', /may have run/)(outcome.status === 'rejected' ? outcome.reason : null);
     assert.equal(await client.echo({ value: 1 }, newContext()), 1);
-    await server.checkLoop(5_000);
+    await server.checkLoop(30_000);
     await client.announce({ text: 'all' }, newContext());
     await until(() => seen.announcements.length === 1);
   });
@@ -81,7 +84,7 @@ describe('RPC over a broker where things go wrong', function () {
   it('answers idempotent calls through a cut of every connection', async () => {
     const calls = Array.from({ length: 20 }, async (_, i) => {
       await sleep(i * 50);
-      return client.echo({ value: i }, newContext({ timeoutMs: 20_000 }));
+      return client.echo({ value: i }, newContext());
     });
     await sleep(300);
     await broker.closeConnections();
@@ -128,7 +131,7 @@ describe('RPC over a broker where things go wrong', function () {
     for (const queue of ['probe', 'probe.a']) await channel.deleteQueue(queue);
     await close();
     assert.equal(await client.echo({ value: 1 }, newContext()), 1);
-    await server.checkLoop();
+    await server.checkLoop(30_000);
   });
 
   it('makes its reply queue again when that was deleted', async () => {
@@ -143,9 +146,8 @@ describe('RPC over a broker where things go wrong', function () {
 
   it('says within two seconds that the last server of a queue is gone', async () => {
     await server.drain();
-    const started = Date.now();
-    await assert.rejects(impatient.who({}, newContext()), refusal('UNAVAILABLE', /nobody serves probe any more/));
-    assert.ok(Date.now() - started < 2_000);
+    const ask = () => assert.rejects(impatient.who({}, newContext()), refusal('UNAVAILABLE', /nobody serves probe any more/));
+    assert.ok((await runningMsOf(ask)) < 2_000);
   });
 
   it('waits for a server that drains with the call in its hands', async () => {
@@ -213,9 +215,11 @@ describe('RPC over a broker where things go wrong', function () {
     const { channel, close } = await rawChannel(broker);
     const body = encodeRequest({ method: 'note', args: { text: 'once' }, namespace: null, version: '1.0', context: {} }, null);
     for (let i = 0; i < 3; i++) channel.publish(EXCHANGE, 'probe', body, { contentType: 'application/json' });
+    // Its way into the queue is another.
+    await until(() => seen.notes.includes('a: once'));
     await client.note({ text: 'last' }, newContext());
     await until(() => seen.notes.includes('a: last'));
-    await sleep(100);
+    await runFor(100);
     assert.deepEqual(seen.notes, ['a: once', 'a: last']);
     await close();
   });
@@ -236,20 +240,22 @@ describe('RPC over a broker where things go wrong', function () {
     await channel.assertQueue('reply_signs', { exclusive: true });
     const endings: boolean[] = [];
     await channel.consume('reply_signs', (message) => void endings.push(/\\"ending\\":true/.test(String(message?.content))), { noAck: true });
-    const body = JSON.stringify({ method: 'wait', args: { ms: 2_500 }, _msg_id: 'm', _reply_q: 'reply_signs', _timeout: 2 });
+    const body = JSON.stringify({ method: 'wait', args: { ms: 5_500 }, _msg_id: 'm', _reply_q: 'reply_signs', _timeout: 2 });
     channel.publish(EXCHANGE, 'probe', Buffer.from(body), { contentType: 'application/json' });
-    await until(() => endings.includes(true), 6_000);
-    assert.deepEqual(endings, [false, false, true]);
+    await until(() => endings.includes(true));
+    // One a second, or fewer where the machine stood still.
+    assert.equal(endings.indexOf(true), endings.length - 1);
+    assert.ok(endings.length >= 3 && endings.length <= 6, endings.join());
     await close();
   });
 
   it('uses one connection a process, and leaves no queue of its own behind but the topic\'s', async () => {
     await client.note({ text: 'x' }, newContext());
-    const connections = await broker.evaluate('length(rabbit_networking:connections())');
-    assert.equal(connections.trim(), '2');
+    // Those of the test before are counted until the broker has let go of them.
+    await until(async () => (await broker.evaluate('length(rabbit_networking:connections())')).trim() === '2');
     await server.drain();
     await asking.close();
     await answering.close();
-    assert.deepEqual((await queueNames(broker)).filter((name) => !/^(probe(\.[a-z]+)?|gatehouse\.dead-letters)$/.test(name)), []);
+    await until(async () => (await queueNames(broker)).every((name) => /^(probe(\.[a-z]+)?|gatehouse\.dead-letters)$/.test(name)));
   });
 });

@@ -29,7 +29,7 @@ const SAME_OPTIONS: readonly (readonly [string, Declared])[] = [
 ];
 
 describe('queues and exchanges', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let broker: OwnRabbitmq;
 
   before(async () => {
@@ -45,6 +45,7 @@ describe('queues and exchanges', function () {
     const keep = (facts: object, message: string): void => void lines.push(`${message} ${JSON.stringify(facts)}`);
     const transport = createAmqpTransport({ url: broker.url, exchange: 'other', connectionName: 'other', log: { ...SILENT, warn: keep, error: keep } });
     const relayed = serve(probe, transport, { server: 'a', handlers: probeHandlers('a', newNotes()) });
+    await until(() => lines.length > 0);
     await sleep(3_000);
     assert.equal(lines.length, 1, lines.join('\n'));
     assert.match(lines[0] ?? '', /GATEHOUSE_RPC_QUEUES.*delete it.*inequivalent arg 'durable' for queue 'probe'/);
@@ -57,7 +58,7 @@ describe('queues and exchanges', function () {
     await server.drain(100);
     await channel.assertExchange('apart_fanout', 'fanout', { durable: true });
     const apart = { kind: 'fanout', topic: 'apart', message: { method: 'm', args: {}, namespace: null, version: null, context: {} } } as const;
-    await assert.rejects(transport.request({ ...apart, deadline: Date.now() + 5_000 }), refusal('UNAVAILABLE', /rabbit_transient_quorum_queue.*another virtual host/));
+    await assert.rejects(transport.request({ ...apart, deadline: Date.now() + 30_000 }), refusal('UNAVAILABLE', /rabbit_transient_quorum_queue.*another virtual host/));
     await Promise.all([transport.close(), misled.close(), close()]);
   });
 
@@ -68,8 +69,8 @@ describe('queues and exchanges', function () {
       const transport = createAmqpTransport({ url: relay.url, exchange: `ex-${variant}`, connectionName: 'host1', ...options });
       const listening = await transport.listen({ topic, server: 'host1', requestsMax: 10, handle: async () => ({ result: 1, failure: null }) });
       const message = { method: 'm', args: {}, namespace: null, version: null, context: {} };
-      await transport.request({ kind: 'call', topic, message, deadline: Date.now() + 5_000 });
-      const fanout = await transport.request({ kind: 'fanout', topic, message, deadline: Date.now() + 5_000 });
+      await transport.request({ kind: 'call', topic, message, deadline: Date.now() + 30_000 });
+      const fanout = await transport.request({ kind: 'fanout', topic, message, deadline: Date.now() + 30_000 });
       assert.equal(fanout, null);
       await listening.close();
       await transport.close();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { integer, json } from '@gatehouse/objects/fields';
+import { cpuMsOf } from '../../../test/servers/running-time.ts';
 import { refusal } from './conformance.ts';
 import { jsonText, parseObject, VALUES_MAX } from './json.ts';
 
@@ -69,9 +70,10 @@ describe('JSON as Python speaks it', () => {
   });
 
   it('of more values than any field takes is refused before they are built', () => {
-    const started = Date.now();
-    for (const value of ['{}', '[]', 'NaN', '"\\\\"']) assert.throws(() => read(`[${`${value},`.repeat(VALUES_MAX + 1)}1]`), refusal('INVALID_ARGUMENT', /has more than 1000000 values$/));
-    assert.ok(Date.now() - started < 2_000);
+    const ms = cpuMsOf(() => {
+      for (const value of ['{}', '[]', 'NaN', '"\\\\"']) assert.throws(() => read(`[${`${value},`.repeat(VALUES_MAX + 1)}1]`), refusal('INVALID_ARGUMENT', /has more than 1000000 values$/));
+    });
+    assert.ok(ms < 2_000, `${ms} ms`);
   });
 
   it('refuses by the path where a field cannot hold such a number', () => {
@@ -82,10 +84,11 @@ describe('JSON as Python speaks it', () => {
   });
 
   it('of sixteen megabytes is read in bounded time', () => {
-    const started = Date.now();
-    read(`[${'1180591620717411303424,'.repeat(300_000)}NaN]`);
-    assert.throws(() => read('1'.repeat(16_000_000)), refusal('INVALID_ARGUMENT'));
-    assert.throws(() => read(`"${'\\\\'.repeat(4_000_000)}`), refusal('INVALID_ARGUMENT'));
-    assert.ok(Date.now() - started < 20_000);
+    const ms = cpuMsOf(() => {
+      read(`[${'1180591620717411303424,'.repeat(300_000)}NaN]`);
+      assert.throws(() => read('1'.repeat(16_000_000)), refusal('INVALID_ARGUMENT'));
+      assert.throws(() => read(`"${'\\\\'.repeat(4_000_000)}`), refusal('INVALID_ARGUMENT'));
+    });
+    assert.ok(ms < 20_000, `${ms} ms`);
   }).timeout(60_000);
 });

@@ -169,12 +169,12 @@ describe('with Nova at the other end', function () {
     });
 
     it('times out, and its next call is answered all the same', async () => {
-      assert.equal((await raised({ method: 'wait', prepare: { timeout: 1 }, args: { ms: 2_000 } })).class, 'MessagingTimeout');
+      assert.equal((await raised({ method: 'wait', prepare: { timeout: 1 }, args: { ms: 6_000 } })).class, 'MessagingTimeout');
       assert.deepEqual(await ask({ method: 'echo', args: { value: 'next' } }), { returned: 'next' });
     });
 
     it('waits as long as we give signs of life, and needs none from a method that is sooner done', async () => {
-      assert.deepEqual(await ask({ method: 'wait', prepare: { timeout: 60, call_monitor_timeout: 2 }, args: { ms: 5_000 } }), { returned: 'waited' });
+      assert.deepEqual(await ask({ method: 'wait', prepare: { timeout: 60, call_monitor_timeout: 6 }, args: { ms: 8_000 } }), { returned: 'waited' });
       assert.deepEqual(await ask({ method: 'wait', prepare: { timeout: 60, call_monitor_timeout: 30 }, args: { ms: 100 } }), { returned: 'waited' });
     });
 
@@ -255,7 +255,7 @@ describe('with Nova at the other end', function () {
     });
 
     it('is monitored: its signs of life keep a long call alive', async () => {
-      assert.equal(await client.wait({ ms: 5_000 }, newContext(), { monitorTimeoutMs: 2_000 }), 'waited');
+      assert.equal(await client.wait({ ms: 8_000 }, newContext(), { monitorTimeoutMs: 6_000 }), 'waited');
       await assert.rejects(client.wait({ ms: 4_000 }, newContext(), { timeoutMs: 1_000, monitorTimeoutMs: 2_000 }), refusal('DEADLINE_EXCEEDED'));
     });
 

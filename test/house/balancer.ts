@@ -67,7 +67,7 @@ export class Balancer {
       response.writeHead(answer.statusCode ?? 502, answered);
       answer.pipe(response);
     });
-    passed.on('error', (error) => response.writeHead(502).end(JSON.stringify({ balancer: error.message })));
+    passed.on('error', (error) => (response.headersSent ? response.destroy() : response.writeHead(502).end(JSON.stringify({ balancer: error.message }))));
     request.pipe(passed);
   }
 

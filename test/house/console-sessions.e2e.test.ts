@@ -15,7 +15,8 @@ import type { ServiceName } from './five-processes.ts';
 import { SessionsClient, storyOf } from './sessions-client.ts';
 
 const NEEDED: readonly ServiceName[] = ['api', 'consoleauth', 'compute-agent', 'console-proxy'];
-const LEASE_SECONDS = 5;
+/** Long enough that what is asked of a proxy that has just died is answered before its lease is over. */
+const LEASE_SECONDS = 10;
 
 describe('console sessions over REST, five processes apart', function () {
   this.timeout(120_000);
@@ -56,7 +57,7 @@ describe('console sessions over REST, five processes apart', function () {
     return { socket, id: session.id };
   }
 
-  async function awaitStory(readers: readonly EventReader[], id: string, length: number, timeoutMs = 20_000): Promise<readonly string[]> {
+  async function awaitStory(readers: readonly EventReader[], id: string, length: number, timeoutMs = 30_000): Promise<readonly string[]> {
     for (const until = Date.now() + timeoutMs; storyOf(readers, id).length < length; await sleep(20)) {
       assert.ok(Date.now() < until, `${JSON.stringify(storyOf(readers, id))}\n${stack.logs.slice(-3_000)}`);
     }

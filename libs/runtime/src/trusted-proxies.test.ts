@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
+import { cpuMsOf } from '../../../test/servers/running-time.ts';
 import { readAddress, TrustedProxies, type Arrival } from './trusted-proxies.ts';
 
 const BALANCERS = new TrustedProxies(['10.0.0.0/8', '192.0.2.7', '2001:db8:ba::/48', '::1']);
@@ -75,12 +76,13 @@ describe('the proxies that are trusted', () => {
   });
 
   it('are read in a time that grows with the length of what they say alone', () => {
-    const startedMs = performance.now();
-    for (const header of ['a="'.repeat(5_000), `${'a=b;'.repeat(4_000)}"`, ' '.repeat(16_000), `for=${' '.repeat(16_000)}"`, '\\'.repeat(16_000), `a="${'\\"'.repeat(8_000)}`]) {
-      arrive('10.0.0.1', { forwarded: header });
-      arrive('10.0.0.1', { 'x-forwarded-for': header });
-    }
-    assert.ok(performance.now() - startedMs < 1_000);
+    const tookMs = cpuMsOf(() => {
+      for (const header of ['a="'.repeat(5_000), `${'a=b;'.repeat(4_000)}"`, ' '.repeat(16_000), `for=${' '.repeat(16_000)}"`, '\\'.repeat(16_000), `a="${'\\"'.repeat(8_000)}`]) {
+        arrive('10.0.0.1', { forwarded: header });
+        arrive('10.0.0.1', { 'x-forwarded-for': header });
+      }
+    });
+    assert.ok(tookMs < 1_000, `${tookMs} ms`);
   });
 });
 

@@ -90,13 +90,19 @@ async function runProgram(program: string, tree: string, file: string): Promise<
 /** Null where the program did its work; else its words, or how it ended. */
 function failureOf(program: string, args: readonly string[], output: number): Promise<string | null> {
   return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: ['ignore', output, 'pipe'], env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' }, timeout: MAKING_TIMEOUT_MS, killSignal: 'SIGKILL' });
+    const child = spawn(program, args, { stdio: ['ignore', output, 'pipe'], env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' } });
+    // Not spawn's own limit: of a program that is not there, its timer would stay.
+    const late = setTimeout(() => child.kill('SIGKILL'), MAKING_TIMEOUT_MS);
+    const settle = (failure: string | null): void => {
+      clearTimeout(late);
+      resolve(failure);
+    };
     let words = '';
     child.stderr?.setEncoding('utf8');
     child.stderr?.on('data', (text: string) => {
       words = (words + text).slice(-WORDS_MAX);
     });
-    child.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ENOENT' ? `${program} is not installed` : error.message));
-    child.once('close', (code, signal) => resolve(code === 0 ? null : words.trim() || `${program} ended with ${signal ?? code}`));
+    child.once('error', (error: NodeJS.ErrnoException) => settle(error.code === 'ENOENT' ? `${program} is not installed` : error.message));
+    child.once('close', (code, signal) => settle(code === 0 ? null : words.trim() || `${program} ended with ${signal ?? code}`));
   });
 }

@@ -62,7 +62,8 @@ export class LostRequests {
     for (let size = 1; this.#suspects.length > 0; size = Math.min(2 * size, SUSPECTS_MAX)) {
       const began = performance.now();
       await Promise.all(this.#takeFew(size).map((each) => this.#judge(each)));
-      await sleep(APART_MS + APART_FACTOR * (performance.now() - began));
+      // Whoever has closed meanwhile is not held up by it.
+      await sleep(APART_MS + APART_FACTOR * (performance.now() - began), undefined, { ref: false });
     }
     this.#isRunning = false;
   }

@@ -8,6 +8,7 @@ import { serve } from '@gatehouse/rpc/server';
 import type { RpcServer } from '@gatehouse/rpc/server';
 import { someHandlers } from '@gatehouse/rpc/some-handlers';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
+import { runFor } from '../../../test/servers/running-time.ts';
 import { serveAgent, startTestApi } from './test-api.ts';
 import type { Answer, Ask, TestApi } from './test-api.ts';
 
@@ -262,7 +263,7 @@ describe('consoles over HTTP', function () {
         await api.ask('GET', path, { token: ADMIN, version: '2.31' });
         await api.ask('POST', path, { token: ADMIN, version: '2.31' });
       }
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await runFor(100);
       assert.ok(api.logged.some((line) => line.includes('os-console-auth-tokens/[redacted]')));
       assert.equal(api.logged.find((line) => line.includes('pLaNtEd')), undefined);
     });

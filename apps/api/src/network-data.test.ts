@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { cpuMsOf } from '../../../test/servers/running-time.ts';
 import { readBody } from './rest/v1/request-body.ts';
 import type { JsonValue } from './rest/json.ts';
 import { instanceNetwork, NETWORK_BODY } from './network-data.ts';
@@ -52,10 +53,11 @@ describe("an instance's network is refused", () => {
   }
 
   it('at once, however much there is of it', () => {
-    const started = performance.now();
-    assert.throws(() => read(data({ links: Array.from({ length: 50_000 }, () => ({})) })), { message: /more than 64/ });
-    assert.throws(() => read(Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`k${index}`, 1]))), { code: 'INVALID_ARGUMENT' });
-    assert.ok(performance.now() - started < 500);
+    const ms = cpuMsOf(() => {
+      assert.throws(() => read(data({ links: Array.from({ length: 50_000 }, () => ({})) })), { message: /more than 64/ });
+      assert.throws(() => read(Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`k${index}`, 1]))), { code: 'INVALID_ARGUMENT' });
+    });
+    assert.ok(ms < 1_000, `${ms} ms`);
   });
 });
 

@@ -15,9 +15,11 @@ import { serve } from '@gatehouse/rpc/server';
 import { someHandlers } from '@gatehouse/rpc/some-handlers';
 import type { Handlers, RpcServer } from '@gatehouse/rpc/server';
 import type { Transport } from '@gatehouse/rpc/transport';
+import type { Clock } from '@gatehouse/runtime/clock';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { createLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
+import { runFor } from '../../../test/servers/running-time.ts';
 import { startApi } from './app.module.ts';
 import type { ApiResources } from './app.module.ts';
 import { apiConfig } from './config.ts';
@@ -54,6 +56,13 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
+/** A request waits a second for a host: longer where everything stands still, for what the host says then would come too late. */
+const SHORT_MS_MAX = 2_000;
+export const unhurriedClock: Clock = {
+  ...systemClock,
+  sleep: (delayMs, signal) => (delayMs > SHORT_MS_MAX || signal !== undefined ? systemClock.sleep(delayMs, signal) : runFor(delayMs)),
+};
+
 /** Stops the server too, when it is stopped. */
 export async function startTestApi(postgresql: TestServer, changes: Partial<ApiConfig> = {}, migrate = true, more: Partial<ApiResources> = {}): Promise<TestApi> {
   const apiDb = await openApiDb({ url: await postgresql.createDatabase() });
@@ -65,7 +74,7 @@ export async function startTestApi(postgresql: TestServer, changes: Partial<ApiC
   const log = createLogger({ service: 'test-api', level: 'debug', destination });
   const config = { ...apiConfig.parse({ apiPort: '0' }), ...changes };
   const metrics = createMetrics('test-api');
-  const api = await startApi({ config, transport, apiDb, cellDb, log, metrics, clock: systemClock, ...more });
+  const api = await startApi({ config, transport, apiDb, cellDb, log, metrics, clock: unhurriedClock, ...more });
   const url = api.addresses[0]?.url ?? '';
   return {
     url,
@@ -120,9 +129,13 @@ function jsonOf(text: string): unknown {
 
 export type ComputeHandlers = Handlers<typeof compute>;
 
+/** An agent that is there for the whole suite, however long that takes, reports once, from the future; the silence of all reaches further. */
+const REPORTED_FOR_MS = 600_000;
+const SILENCE_MS = 3_600_000;
+
 /** A compute agent of `host` that reports itself, makes guests at once and gives consoles; `changes` replace its handlers. */
 export async function serveAgent(api: TestApi, host: string, changes: Partial<ComputeHandlers> = {}): Promise<RpcServer> {
-  await reportAgent(api, host, new Date());
+  await reportAgent(api, host);
   return serve(compute, api.transport, {
     server: host,
     handlers: someHandlers(compute, {
@@ -140,9 +153,14 @@ export async function serveAgent(api: TestApi, host: string, changes: Partial<Co
   });
 }
 
-export function reportAgent(api: TestApi, host: string, lastSeenAt: Date): Promise<void> {
+export function reportAgent(api: TestApi, host: string, lastSeenAt = new Date(Date.now() + REPORTED_FOR_MS)): Promise<void> {
   const { topic } = compute;
   return api.cellDb.services.report({ binary: 'gatehouse-compute-agent', host, topic, version: '1.0', endpoint: null, lastSeenAt });
+}
+
+/** No agent has reported lately. */
+export function silenceAgents(api: TestApi): Promise<number> {
+  return api.cellDb.services.deleteUnseen(new Date(Date.now() + SILENCE_MS));
 }
 
 /** A consoleauth that only knows how to revoke; the uuids it was asked to revoke go to `revoked`. */

@@ -4,11 +4,10 @@
  */
 import { openCellDb } from '@gatehouse/cell-db/cell-db';
 import type { CellDb } from '@gatehouse/cell-db/cell-db';
-import { systemClock } from '@gatehouse/runtime/clock';
 import pg from 'pg';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
 import type { ApiConfig } from './config.ts';
-import { startTestApi } from './test-api.ts';
+import { startTestApi, unhurriedClock } from './test-api.ts';
 import type { TestApi } from './test-api.ts';
 
 export type CellNumber = 0 | 1;
@@ -36,7 +35,7 @@ export async function startLegacyHouse(publicKey: string, changes: Partial<ApiCo
   const further = await openCellDb({ url: cellUrls[1] });
   await further.migrate();
   let passedMs = 0;
-  const clock = { ...systemClock, now: () => new Date(Date.now() + passedMs) };
+  const clock = { ...unhurriedClock, now: () => new Date(Date.now() + passedMs) };
   const server = { createDatabase: async () => given.shift() ?? '', stop: () => postgresql.stop() };
   const api = await startTestApi(server, changes, true, { clock, legacyCells: [further] });
   const cells = [api.cellDb, further] as const;

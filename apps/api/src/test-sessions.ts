@@ -146,7 +146,7 @@ export class EventReader {
     this.#request.destroy();
   }
 
-  async awaitEvents(count: number, timeoutMs = 10_000): Promise<readonly SeenEvent[]> {
+  async awaitEvents(count: number, timeoutMs = 30_000): Promise<readonly SeenEvent[]> {
     const deadline = Date.now() + timeoutMs;
     while (this.events.length < count) {
       if (Date.now() > deadline) throw new Error(`${this.events.length} of ${count} events within ${timeoutMs} ms`);

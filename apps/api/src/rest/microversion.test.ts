@@ -48,7 +48,7 @@ describe('whatever arrives', () => {
       onlyServiceErrors(() => hostGuard([])(text));
       onlyServiceErrors(() => parseSshPublicKey(text));
       onlyServiceErrors(() => parseSshPublicKey(`ssh-rsa ${text}`));
-    }));
+    }), { seed: 20260701 });
   });
 
   it('in the blob of a key likewise', () => {
@@ -58,6 +58,6 @@ describe('whatever arrives', () => {
       head.writeUInt32BE(name.length);
       const blob = Buffer.concat([head, Buffer.from(name), bytes]);
       onlyServiceErrors(() => parseSshPublicKey(`${name} ${blob.toString('base64')}`));
-    }));
+    }), { seed: 20260701 });
   });
 });

@@ -17,6 +17,7 @@ import type { Clock } from '@gatehouse/runtime/clock';
 import { CarriedSessions, type CarriedSession } from './carried-sessions.ts';
 import { ChannelSockets } from './channel-sockets.ts';
 import { dropGuest } from './guest-connection.ts';
+import { OpeningLine } from './opening-line.ts';
 import { lastWordsFor, type OpenStream } from './open-stream.ts';
 import { CLIENT_GONE, type ProxiedSession } from './proxied-session.ts';
 import { isRemoteWord, type ProxyRecord, type VisitFacts } from './proxy-record.ts';
@@ -47,6 +48,9 @@ export interface Visit {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** How long a client may wait until its token is asked about, and how many may, for each who is being asked about. */
+const LINE_WAIT_MS = 5_000;
+const LINE_PER_PLACE = 4;
 const RELEASE_TIMEOUT_MS = 5_000;
 /** A request that was taken on just before its deadline has been worked on by then. */
 const CONNECT_SPARE_MS = 2_000;
@@ -71,6 +75,7 @@ export class ConsoleProxy {
   readonly #sessions: CarriedSessions;
   readonly #renewals: SessionRenewals;
   readonly #channels: ChannelSockets;
+  readonly #line: OpeningLine;
   /** Those that are being let in. */
   readonly #opening = new Set<ProxiedSession>();
   #draining = false;
@@ -87,6 +92,8 @@ export class ConsoleProxy {
     this.#sessions = new CarriedSessions(this.#ends, parking, clock);
     this.#renewals = new SessionRenewals(auth, settings.proxyName, this.#sessions, clock);
     this.#channels = new ChannelSockets(openStream);
+    const placesMax = settings.proxyOpeningMax;
+    this.#line = new OpeningLine({ placesMax, waitingMax: LINE_PER_PLACE * placesMax, waitMs: LINE_WAIT_MS });
   }
 
   /** How many sessions have a client now. */
@@ -101,14 +108,14 @@ export class ConsoleProxy {
 
   /** Let a client in, or turn it away with a reason. Resolves with the refusal, or null; never rejects. */
   async open(client: ProxiedSession, visit: Visit): Promise<ServiceError | null> {
-    const context = newContext({ timeoutMs: CONNECT_TIMEOUT_MS, ...(visit.requestId === undefined ? {} : { requestId: visit.requestId }) });
-    let facts: VisitFacts = { requestId: context.requestId, clientAddress: visit.clientAddress };
+    const requestId = visit.requestId ?? newContext().requestId;
+    let facts: VisitFacts = { requestId, clientAddress: visit.clientAddress };
     this.#opening.add(client);
     try {
       if (await this.#channels.join(client, visit)) return null;
       this.#admit(visit);
       const claim = randomUUID();
-      const grant = await this.#ask(claim, visit, context);
+      const grant = await this.#askInTurn(client, claim, visit, requestId);
       facts = { ...facts, ...factsOf(grant.session) };
       await this.#begin(client, claim, grant, facts);
       this.#channels.open(client, grant, visit, claim !== grant.session.id);
@@ -127,13 +134,21 @@ export class ConsoleProxy {
   /** What can be refused without asking anyone. */
   #admit({ token, resumeGrant }: Visit): void {
     if (this.#draining) throw new ServiceError('UNAVAILABLE', ENDINGS.proxy_draining.words);
-    const { proxySessionsMax, proxyOpeningMax } = this.#settings;
-    if (this.#sessions.count >= proxySessionsMax || this.#opening.size > proxyOpeningMax) {
+    if (this.#sessions.count >= this.#settings.proxySessionsMax) {
       throw new ServiceError('RESOURCE_EXHAUSTED', 'This console proxy is full at the moment; try again in a minute.');
     }
     if (token === null && resumeGrant === null) throw new ServiceError('UNAUTHENTICATED', 'No token was shown; open the console from its link.');
     if (token !== null && token.length > TOKEN_LENGTH_MAX) {
       throw new ServiceError('UNAUTHENTICATED', 'This console link is not known; request a new one.');
+    }
+  }
+
+  async #askInTurn(client: ProxiedSession, claim: string, visit: Visit, requestId: string): Promise<ConsoleGrant> {
+    const giveBack = await this.#line.take(visit.clientAddress, client.untilOpen());
+    try {
+      return await this.#ask(claim, visit, newContext({ timeoutMs: CONNECT_TIMEOUT_MS, requestId }));
+    } finally {
+      giveBack();
     }
   }
 

@@ -28,6 +28,8 @@ export const consoleProxyConfig = z.object({
   frameAncestors: csv(['self']),
   /** Balancers in front, as addresses and networks: from them alone X-Forwarded-For, -Proto, -Host and Forwarded count. */
   trustedProxies: csv([]),
+  /** Balancers of TCP, as addresses and networks: each of their connections begins with whose it is (the PROXY protocol, version 1 or 2). */
+  proxyProtocolFrom: csv([]),
   /** PEM files of the certificate that browsers see, and of its key where it stands in a file of its own; unset: HTTP. */
   proxyTlsCert: orNull(text('the path of a PEM certificate')),
   proxyTlsKey: orNull(text('the path of a PEM key')),
@@ -41,9 +43,9 @@ export const consoleProxyConfig = z.object({
   streamTlsCa: orNull(text('the path of a PEM certificate')),
   /** Consoles at one time. */
   proxySessionsMax: integer({ min: 1, max: 100_000, fallback: 10_000 }),
-  /** Clients that are being let in at one time. */
+  /** Clients whose token is being asked about at one time; more stand in line for it. */
   proxyOpeningMax: integer({ min: 1, max: 10_000, fallback: 256 }),
-  /** Of these, those of one address, or IPv6 /64. */
+  /** Of one address, or IPv6 /64, those that are being let in. */
   proxyOpeningPerAddress: integer({ min: 1, max: 10_000, fallback: 128 }),
   /** Connections of every kind at one time. */
   proxyConnectionsMax: integer({ min: 1, max: 1_000_000, fallback: 20_000 }),

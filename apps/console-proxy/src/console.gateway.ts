@@ -37,7 +37,7 @@ export class ConsoleGateway {
   /** A WebSocket is asked for. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const handshake = readHandshake(request);
-    const arrival = this.#admission.arrivalOf(request);
+    const arrival = this.#admission.arrivalOf(this.#server.arriving(request));
     const { clientAddress } = arrival;
     if (!handshake.ok) {
       this.#record.log.debug({ reason: handshake.reason, clientAddress }, 'handshake refused');

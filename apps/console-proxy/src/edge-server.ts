@@ -7,7 +7,9 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
+import type { ArrivingRequest } from '@gatehouse/runtime/trusted-proxies';
 import type { ProxyRecord } from './proxy-record.ts';
+import { SaidPeers, type SaidPeersSettings } from './said-peers.ts';
 import type { ServedCertificate } from './served-certificate.ts';
 import { WaitingConnections } from './waiting-connections.ts';
 
@@ -16,7 +18,7 @@ const HEAD_BYTES_MAX = 16 * 1024;
 const KEEP_ALIVE_MS = 5_000;
 const CLOSE_WAIT_MS = 500;
 
-export interface EdgeSettings {
+export interface EdgeSettings extends SaidPeersSettings {
   /** Connections of every kind. */
   readonly proxyConnectionsMax: number;
   /** Those that are no console: of all addresses, and of each. */
@@ -34,7 +36,9 @@ export class EdgeServer {
   readonly #certificate: ServedCertificate | null;
   readonly #waiting: WaitingConnections;
   readonly #record: ProxyRecord;
+  readonly #peers: SaidPeers;
 
+  /** @throws ServiceError INVALID_ARGUMENT naming a setting that cannot be understood */
   constructor(settings: EdgeSettings, certificate: ServedCertificate | null, isBalancer: (address: string) => boolean, record: ProxyRecord) {
     const timeoutMs = settings.proxyHeaderTimeout * 1_000;
     const options = { headersTimeout: timeoutMs, requestTimeout: timeoutMs, connectionsCheckingInterval: 1_000, keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: HEAD_BYTES_MAX };
@@ -44,8 +48,33 @@ export class EdgeServer {
     this.#waiting = new WaitingConnections(bounds, isBalancer, (network) => record.cutWaiting(network));
     this.#server = certificate === null ? createServer(options) : createTlsServer({ ...options, ...certificate.options, handshakeTimeout: timeoutMs });
     this.#server.maxConnections = settings.proxyConnectionsMax;
-    this.#server.on('connection', (socket: Socket) => this.#waiting.add(socket));
+    this.#peers = new SaidPeers(settings);
+    this.#listenFirst();
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#refuse(error, socket));
+  }
+
+  /** Before HTTP or TLS begins on a connection, it waits like others, and whose it is may have to be said. */
+  #listenFirst(): void {
+    const began = this.#server.listeners('connection') as ((socket: Socket) => void)[];
+    const begin = (socket: Socket): void => began.forEach((each) => each.call(this.#server, socket));
+    this.#server.removeAllListeners('connection').on('connection', (socket: Socket) => {
+      const peer = this.#peers.addressOf(socket);
+      if (!this.#peers.isExpectedOf(socket)) {
+        this.#waiting.add(socket, peer);
+        return begin(socket);
+      }
+      this.#waiting.add(socket, null);
+      const read = (): void => {
+        this.#waiting.known(socket, this.#peers.addressOf(socket));
+        begin(socket);
+      };
+      this.#peers.listen(socket, read, (why) => this.#record.unsaidPeer(peer, why));
+    });
+  }
+
+  /** A request with the peer that it is from: the balancer's client, where the balancer said who that is. */
+  arriving({ headers, socket }: IncomingMessage): ArrivingRequest {
+    return { headers, socket: { remoteAddress: this.#peers.addressOf(socket), encrypted: 'encrypted' in socket && socket.encrypted === true } };
   }
 
   /** Connections that are no console. */

@@ -66,6 +66,12 @@ export class ProxyRecord {
     this.log.warn({ bound, network }, 'too many connections that are no console: the oldest are closed');
   }
 
+  /** A balancer that must say whose connection it opens did not. */
+  unsaidPeer(balancer: string, why: string): void {
+    if (!this.#logged.admits({ clientAddress: balancer, reason: 'PROXY_HEADER' })) return;
+    this.log.warn({ balancer, why }, 'a connection was closed, because it did not begin with a PROXY header as all do from GATEHOUSE_PROXY_PROTOCOL_FROM');
+  }
+
   opened(facts: VisitFacts): void {
     this.#metrics.counter({ name: 'proxy_sessions_opened_total', help: 'Consoles opened' }).inc();
     this.log.info(facts, 'console open');

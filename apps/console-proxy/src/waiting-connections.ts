@@ -2,11 +2,12 @@
  * Connections that are no console (yet): in their TLS handshake, sending the head of a request, fetching a page, kept open for
  * the next one, being turned away. Whoever opens them needs no token, so there is a bound for each address and one for
  * all. What has waited longest makes room for what is new: a browser is through in a moment, and whoever holds connections
- * open to keep others out holds the oldest.
+ * open to keep others out holds the oldest. Where the bound of all is reached, it is the oldest of the network (/24, /48)
+ * that has most: who opens them from many addresses has these from somewhere, and pushes out their own.
  */
 import type { Socket } from 'node:net';
-import { networkOf } from '@gatehouse/runtime/network-of';
-import { readAddress } from '@gatehouse/runtime/trusted-proxies';
+import { networkOf, wideNetworkOf } from '@gatehouse/runtime/network-of';
+import { CrowdedGroups } from './crowded-groups.ts';
 
 export interface WaitingBounds {
   readonly ofEach: number;
@@ -18,7 +19,7 @@ type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 interface Waiting {
   readonly socket: Socket;
   /** null: of a balancer, behind which many wait. */
-  readonly network: string | null;
+  readonly from: { readonly network: string; readonly wide: string } | null;
 }
 
 export class WaitingConnections {
@@ -27,7 +28,9 @@ export class WaitingConnections {
   readonly #onCut: (network: string | null) => void;
   /** By their peer, which is the same before and after TLS; the oldest first. */
   readonly #all = new Map<string, Waiting>();
-  readonly #ofNetworks = new Map<string, Set<string>>();
+  readonly #ofNetworks = new CrowdedGroups<string>();
+  readonly #ofWideNetworks = new CrowdedGroups<string>();
+  readonly #ofBalancers = new Set<string>();
 
   /** `onCut` hears of each connection that made room, with whose bound was reached; null: that of all. */
   constructor(bounds: WaitingBounds, isBalancer: (address: string) => boolean, onCut: (network: string | null) => void) {
@@ -40,15 +43,27 @@ export class WaitingConnections {
     return this.#all.size;
   }
 
-  /** A connection as it was accepted; it waits until it leaves or closes. */
-  add(socket: Socket): void {
+  /** A connection as it was accepted; it waits until it leaves or closes. `address`: null where it is not known yet whose it is. */
+  add(socket: Socket, address: string | null): void {
     const peer = peerOf(socket);
-    const address = readAddress(socket.remoteAddress ?? '') ?? 'unknown';
-    const network = this.#isBalancer(address) ? null : networkOf(address);
-    this.#all.set(peer, { socket, network });
+    this.#place(peer, socket, address);
     socket.once('close', () => this.#remove(peer, socket));
-    if (network !== null) this.#addTo(network, peer);
-    if (this.#all.size > this.#bounds.ofAll) this.#cut(this.#all.keys(), null);
+  }
+
+  /** Whose it is. */
+  known(socket: Socket, address: string): void {
+    const peer = peerOf(socket);
+    if (this.#all.get(peer)?.socket !== socket) return;
+    this.#remove(peer, socket);
+    this.#place(peer, socket, address);
+  }
+
+  #place(peer: string, socket: Socket, address: string | null): void {
+    const from = address === null || this.#isBalancer(address) ? null : { network: networkOf(address), wide: wideNetworkOf(address) };
+    this.#all.set(peer, { socket, from });
+    if (from === null) this.#ofBalancers.add(peer);
+    else this.#addTo(from, peer);
+    if (this.#all.size > this.#bounds.ofAll) this.#cut(this.#mostOfAll(), null);
   }
 
   /** It is a console now. The socket is the accepted one, or that of its TLS. */
@@ -57,10 +72,16 @@ export class WaitingConnections {
     this.#remove(peer, this.#all.get(peer)?.socket);
   }
 
-  #addTo(network: string, peer: string): void {
-    const peers = this.#ofNetworks.get(network) ?? new Set();
-    this.#ofNetworks.set(network, peers.add(peer));
-    if (peers.size > this.#bounds.ofEach) this.#cut(peers, network);
+  #addTo({ network, wide }: NonNullable<Waiting['from']>, peer: string): void {
+    this.#ofWideNetworks.add(wide, peer);
+    if (this.#ofNetworks.add(network, peer) > this.#bounds.ofEach) this.#cut(this.#ofNetworks.of(network), network);
+  }
+
+  /** Those behind balancers are nobody's in particular: they come first only where they are the most of all. */
+  #mostOfAll(): Iterable<string> {
+    const crowded = this.#ofWideNetworks.largest();
+    const isBehind = crowded === null || this.#ofBalancers.size > this.#all.size / 2;
+    return isBehind ? this.#ofBalancers : this.#ofWideNetworks.of(crowded);
   }
 
   #cut(oldestFirst: Iterable<string>, network: string | null): void {
@@ -78,10 +99,12 @@ export class WaitingConnections {
     const waiting = this.#all.get(peer);
     if (waiting === undefined || waiting.socket !== socket) return;
     this.#all.delete(peer);
-    if (waiting.network === null) return;
-    const peers = this.#ofNetworks.get(waiting.network);
-    peers?.delete(peer);
-    if (peers?.size === 0) this.#ofNetworks.delete(waiting.network);
+    if (waiting.from === null) {
+      this.#ofBalancers.delete(peer);
+      return;
+    }
+    this.#ofNetworks.remove(waiting.from.network, peer);
+    this.#ofWideNetworks.remove(waiting.from.wide, peer);
   }
 }
 

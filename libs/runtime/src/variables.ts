@@ -83,6 +83,7 @@ export const KNOWN_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GATEHOUSE_PROXY_OPENING_PER_ADDRESS', 'clients of one address that the proxy lets in at one time'],
   ['GATEHOUSE_PROXY_PING', 'seconds between the pings of a console\'s WebSocket'],
   ['GATEHOUSE_PROXY_PORT', 'port of the console proxy'],
+  ['GATEHOUSE_PROXY_PROTOCOL_FROM', 'addresses and networks whose connections begin with a PROXY header'],
   ['GATEHOUSE_PROXY_RESUME_WAIT', 'seconds for which the session of a client that vanished waits for it'],
   ['GATEHOUSE_PROXY_SESSIONS_MAX', 'consoles that the proxy carries at one time'],
   ['GATEHOUSE_PROXY_TLS_CERT', 'PEM certificate that browsers see, which makes the proxy serve HTTPS'],

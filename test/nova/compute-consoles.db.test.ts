@@ -178,11 +178,12 @@ describe("Nova's tests of consoles at the compute host", function () {
     return { ...(await getConsole(server, consoleType)), accessUrl: null };
   }
 
+  /** Up to its prompt, after which it says nothing more by itself. */
   async function printed(id: string): Promise<string> {
-    for (const until = Date.now() + 10_000; Date.now() < until; ) {
+    for (const until = Date.now() + 10_000; ; ) {
       const text = await output(id, null);
-      if (/\S/.test(text)) return text;
+      if (/\$ $/.test(text)) return text;
+      assert.ok(Date.now() < until, `the guest printed ${JSON.stringify(text)} and no prompt`);
     }
-    return assert.fail('the guest printed nothing');
   }
 });

@@ -110,6 +110,14 @@ describe('what a compute agent does with its guests', function () {
 
   const registrationsOf = (uuid: string) => registered.filter(({ instanceUuid }) => instanceUuid === uuid).map(({ ports }) => ports.join(', '));
 
+  async function prints(agent: ComputeAgent, uuid: string, words: RegExp): Promise<void> {
+    for (const deadline = Date.now() + 10_000; ; await sleep(10)) {
+      const printed = await agent.consoleOutput(uuid, null);
+      if (words.test(printed)) return;
+      assert.ok(Date.now() < deadline, `printed ${JSON.stringify(printed)}, not ${words}`);
+    }
+  }
+
   async function awaitRegistration(uuid: string, wanted: string): Promise<void> {
     const deadline = Date.now() + 10_000;
     while (registrationsOf(uuid).at(-1) !== wanted) {
@@ -138,7 +146,7 @@ describe('what a compute agent does with its guests', function () {
     assert.deepEqual(await Promise.all(ends), ['The instance was stopped.', 'The instance was stopped.']);
     assert.deepEqual([await stateOf(uuid), await driver.powerState(uuid)], [['stopped', null], 'stopped']);
     await assert.rejects(agent.getConsole(uuid, 'novnc', 'full', newContext()), { code: 'FAILED_PRECONDITION', message: /is stopped; its consoles open when it runs/ });
-    assert.match(await agent.consoleOutput(uuid, null), /on ttyS0/);
+    await prints(agent, uuid, /on ttyS0/);
     await awaitRegistration(uuid, '');
     await agent.stopInstance(uuid, 'instance_stopped');
     await begin(uuid, 'powering-on');
@@ -160,7 +168,7 @@ describe('what a compute agent does with its guests', function () {
       assert.deepEqual(await stateOf(uuid), ['active', null]);
       assert.equal((await openConsoles(agent, driver, uuid)).length, 2);
     }
-    assert.match(await agent.consoleOutput(uuid, null), /^renamed \(/);
+    await prints(agent, uuid, /^renamed \(/);
     await agent.stopInstance(uuid, 'instance_stopped');
     await agent.rebuildInstance(await cellDb.instances.get(uuid));
     assert.deepEqual([await stateOf(uuid), await driver.powerState(uuid)], [['stopped', null], 'stopped'], 'one that was off is off');
@@ -221,7 +229,7 @@ describe('what a compute agent does with its guests', function () {
     granted = (await driver.consoles(uuid, 'serial'))[0]!;
     const { stream } = await agent.attach({ sessionId: randomUUID(), attachSecret: 's', offset: null, signal: NEVER });
     stream.resume().write('clear\rhostname\r');
-    while (!/web\r\nweb/.test((await agent.consoleOutput(uuid, null)).replaceAll('\n', '\r\n'))) await sleep(10);
+    await prints(agent, uuid, /web\nweb:~\$ $/);
     const whole = await agent.consoleOutput(uuid, null);
     assert.match(whole, /^web \([-0-9a-f]{36}\) on ttyS0\n/);
     assert.ok(!/[\x00-\x08\x0b-\x1f]/.test(whole));
@@ -241,7 +249,7 @@ describe('what a compute agent does with its guests', function () {
     const newer = await agent.attach({ ...session, attachSecret: 'second' });
     assert.match(await end, /newer session/);
     newer.stream.resume().write('echo on\r');
-    while (!/\non\n/.test(await agent.consoleOutput(uuid, null))) await sleep(10);
+    await prints(agent, uuid, /\non\n/);
   });
 
   it('makes the guest of an instance that is on its way here, writes nothing of it, and takes it over when it has come', async () => {

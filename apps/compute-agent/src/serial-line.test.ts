@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ConsoleEnded } from '@gatehouse/console-stream/console-ended';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { TestClock } from '@gatehouse/runtime/test-clock';
+import { runFor } from '../../../test/servers/running-time.ts';
 import { STALL_TIMEOUT_MS, SerialLine } from './serial-line.ts';
 
 const SCROLLBACK = 64 * 1024;
@@ -43,7 +43,7 @@ describe('a serial line', () => {
   it('begins with the oldest byte kept where the wanted one is gone or never was', async () => {
     const { line, guest } = makeLine();
     guest.print('x'.repeat(SCROLLBACK + 100));
-    await sleep(20);
+    await isRead(guest);
     const { offset } = line.attach(0);
     assert.equal(line.attach(offset - 1).offset, offset);
     assert.equal(line.attach(offset + 10 * SCROLLBACK).offset, offset);
@@ -88,8 +88,7 @@ describe('a serial line', () => {
   it('keeps reading a guest that nobody watches, and never keeps more than its limit', async () => {
     const { line, guest } = makeLine();
     for (let i = 0; i < 100; i += 1) guest.print('y'.repeat(10_000));
-    await sleep(50);
-    assert.equal(guest.readableLength, 0);
+    await isRead(guest);
     const { stream } = line.attach(null);
     await read(stream, SCROLLBACK);
     assert.equal(stream.readableLength, 0);
@@ -118,13 +117,13 @@ describe('a serial line', () => {
     const { stream } = line.attach(null);
     const failed = errorOf(stream);
     for (let i = 0; i < 40; i += 1) guest.print('z'.repeat(10_000));
-    await sleep(50);
+    await runFor(50);
     assert.ok(guest.readableLength > 0, 'the guest is held back');
+    assert.equal(clock.pending, 1, 'the user has some time');
     await clock.advance(STALL_TIMEOUT_MS + 1);
     const error = await failed;
     assert.ok(error instanceof ServiceError && error.code === 'RESOURCE_EXHAUSTED');
-    await sleep(20);
-    assert.equal(guest.readableLength, 0);
+    await isRead(guest);
   });
 
   it('brings what the guest said last before its end', async () => {
@@ -164,6 +163,15 @@ function makeGuest() {
 function makeLine(clock = new TestClock()) {
   const guest = makeGuest();
   return { guest, line: new SerialLine(guest, SCROLLBACK, clock) };
+}
+
+/** Resolves when the line has taken all that the guest printed. */
+async function isRead(guest: Duplex): Promise<void> {
+  for (let turns = 0; guest.readableLength > 0; turns += 1) {
+    assert.ok(turns < 10_000, `${guest.readableLength} bytes are not read`);
+    await turn();
+  }
+  await turn();
 }
 
 function turn(): Promise<void> {

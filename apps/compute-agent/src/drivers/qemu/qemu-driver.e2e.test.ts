@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { Instance } from '@gatehouse/objects/instance';
 import { silentLogger } from '@gatehouse/runtime/logger';
+import { freePortRange } from '../../../../../test/servers/free-port.ts';
 import { CD_DRIVE_MODULES, makeSmallLinux } from '../../../../../test/servers/small-linux.ts';
 import type { SmallLinux } from '../../../../../test/servers/small-linux.ts';
 import type { Driver } from '../driver.ts';
@@ -152,9 +153,11 @@ describe('the qemu driver', function () {
     client.stream.destroy();
   });
 
-  for (const [way, port, options] of [['unix', 0, { transport: 'attach' }], ['tcp', 45_931, { transport: 'tcp', address: '127.0.0.1' }]] as const) {
+  for (const [way, options] of [['unix', { transport: 'attach' }], ['tcp', { transport: 'tcp', address: '127.0.0.1' }]] as const) {
     it(`answers SPICE beside VNC, by ${way}, also to an agent that was away`, async () => {
-      const first = await makeDriver({ spice: way, spicePortRange: { start: 45_931, stop: 45_940 } });
+      const start = await freePortRange(2);
+      const port = way === 'tcp' ? start : 0;
+      const first = await makeDriver({ spice: way, spicePortRange: { start, stop: start + 2 } });
       const uuid = await spawn(first);
       await first.close();
       const driver = await makeDriver({ spice: 'off' });

@@ -5,14 +5,13 @@ import type { Server, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Instance } from '@gatehouse/objects/instance';
 import { TestClock } from '@gatehouse/runtime/test-clock';
+import { freePortRange } from '../../../../../test/servers/free-port.ts';
 import { computeAgentConfig } from '../../config.ts';
 import { TcpPorts } from '../tcp-ports.ts';
 import { SimulatedDriver } from './simulated-driver.ts';
 
 const ADDRESS = '127.0.0.1';
-/** A range of its own for each process of tests. */
-const START = 27_000 + (process.pid % 500) * 10;
-const RANGE = { start: START, stop: START + 4 };
+const PORTS = 4;
 
 const UUIDS = ['3f2b8c1e-9f4d-4c36-8a57-0d2f6f1a9b77', '9b0f3f0e-55a7-4a52-9d0c-2f4f6f1e7a01', '5c0f3f0e-55a7-4a52-9d0c-2f4f6f1e7a02'] as const;
 
@@ -48,7 +47,13 @@ describe('simulated guests that serve their serial ports by TCP', () => {
   const drivers: SimulatedDriver[] = [];
   const sockets: Socket[] = [];
   let busy: Server | null = null;
+  let start: number;
+  let range: { readonly start: number; readonly stop: number };
 
+  before(async () => {
+    start = await freePortRange(PORTS);
+    range = { start, stop: start + PORTS };
+  });
   afterEach(async () => {
     for (const socket of sockets.splice(0)) socket.destroy();
     for (const driver of drivers.splice(0)) await driver.close();
@@ -57,15 +62,15 @@ describe('simulated guests that serve their serial ports by TCP', () => {
   });
 
   function makeDriver(host = 'host-a'): SimulatedDriver {
-    const driver = new SimulatedDriver({ host, clock: new TestClock(), tcpPorts: new TcpPorts(ADDRESS, RANGE) });
+    const driver = new SimulatedDriver({ host, clock: new TestClock(), tcpPorts: new TcpPorts(ADDRESS, range) });
     drivers.push(driver);
     return driver;
   }
 
-  const portsOf = async (driver: SimulatedDriver, uuid: string) => (await driver.consoles(uuid, 'serial')).map(({ port }) => port - START);
+  const portsOf = async (driver: SimulatedDriver, uuid: string) => (await driver.consoles(uuid, 'serial')).map(({ port }) => port - start);
 
   async function dial(port: number): Promise<{ readonly socket: Socket; text(): string }> {
-    const socket = connect({ host: ADDRESS, port: START + port });
+    const socket = connect({ host: ADDRESS, port: start + port });
     let text = '';
     socket.on('data', (bytes: Buffer) => (text += bytes.toString())).on('error', () => {});
     sockets.push(socket);
@@ -86,7 +91,7 @@ describe('simulated guests that serve their serial ports by TCP', () => {
     await driver.spawn(instance(UUIDS[0], 3));
     await assert.rejects(driver.spawn(instance(UUIDS[1], 2)), {
       code: 'RESOURCE_EXHAUSTED',
-      message: new RegExp(`Not able to bind any port for a serial console on 127.0.0.1: all from ${RANGE.start} to ${RANGE.stop - 1} are taken; widen GATEHOUSE_SERIAL_PORT_RANGE`),
+      message: new RegExp(`Not able to bind any port for a serial console on 127.0.0.1: all from ${range.start} to ${range.stop - 1} are taken; widen GATEHOUSE_SERIAL_PORT_RANGE`),
     });
     assert.equal(await driver.powerState(UUIDS[1]), 'absent');
     await driver.spawn(instance(UUIDS[2], 1));
@@ -94,12 +99,12 @@ describe('simulated guests that serve their serial ports by TCP', () => {
   });
 
   it('refuse in words on a host without the address', async () => {
-    const driver = new SimulatedDriver({ host: 'h', clock: new TestClock(), tcpPorts: new TcpPorts('192.0.2.1', RANGE) });
+    const driver = new SimulatedDriver({ host: 'h', clock: new TestClock(), tcpPorts: new TcpPorts('192.0.2.1', range) });
     await assert.rejects(driver.spawn(instance(UUIDS[0])), { code: 'FAILED_PRECONDITION', message: /cannot listen on 192\.0\.2\.1 \(EADDRNOTAVAIL\); set GATEHOUSE_SERIAL_LISTEN/ });
   });
 
   it('pass over a port that another program or another host has, and take it when it is free', async () => {
-    busy = createServer().listen(START, ADDRESS);
+    busy = createServer().listen(start, ADDRESS);
     await once(busy, 'listening');
     const [one, two] = [makeDriver(), makeDriver('host-b')];
     await one.spawn(instance(UUIDS[0], 2));

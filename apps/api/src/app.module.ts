@@ -37,6 +37,7 @@ import { Power } from './power.ts';
 import { Relocation } from './relocation.ts';
 import { ConsoleAuthTokensController } from './rest/console-auth-tokens.controller.ts';
 import { ConsolesController } from './rest/consoles.controller.ts';
+import { ExtensionsController } from './rest/extensions.controller.ts';
 import { BODY_BYTES_MAX, faultOf } from './rest/fault.ts';
 import { hostGuard, isLoopbackName } from './rest/host-guard.ts';
 import { prepareHttpEdge } from './rest/http-edge.ts';
@@ -83,7 +84,7 @@ export class ApiModule {
       module: ApiModule,
       controllers: [
         ...[KeyPairsController, ConsolesController, ServerActionsController, ServersController],
-        ...[KeyPairQuotaController, ConsoleAuthTokensController, OpenApiController, ConsoleSessionsController, V1KeyPairsController],
+        ...[KeyPairQuotaController, ExtensionsController, ConsoleAuthTokensController, OpenApiController, ConsoleSessionsController, V1KeyPairsController],
         ...INSTANCE_CONTROLLERS,
       ],
       providers: [

@@ -187,7 +187,9 @@ describe('key pairs', function () {
 
   it('have their quota among the limits and in quota sets, with what is in use', async () => {
     const get = async (path: string, ask: Ask = {}) => (await api.ask('GET', `/v2.1${path}`, { token: 'erin:p', ...ask })).json;
-    assert.deepEqual(await get('/limits'), { limits: { rate: [], absolute: { maxTotalKeypairs: 100 } } });
+    const files = { maxPersonality: 5, maxPersonalitySize: 10_240 };
+    assert.deepEqual(await get('/limits'), { limits: { rate: [], absolute: { maxServerMeta: 128, ...files, maxTotalKeypairs: 100 } } });
+    assert.deepEqual(await get('/limits', { version: '2.57' }), { limits: { rate: [], absolute: { maxServerMeta: 128, maxTotalKeypairs: 100 } } });
     assert.deepEqual(await get('/os-quota-sets/p'), { quota_set: { id: 'p', key_pairs: 100 } });
     assert.deepEqual(await get('/os-quota-sets/p/defaults'), { quota_set: { id: 'p', key_pairs: 100 } });
     assert.deepEqual(await get('/os-quota-sets/p/detail'), { quota_set: { id: 'p', key_pairs: { in_use: 100, limit: 100, reserved: 0 } } });

@@ -22,6 +22,15 @@ try:
 except exceptions.ClientException as error:
     sys.exit(str(error))
 `;
+// Debian's package python3-nova: what Nova itself lists.
+const NOVA_EXTENSIONS = `
+import ast, json
+path = '/usr/lib/python3/dist-packages/nova/api/openstack/compute/extension_info.py'
+with open(path) as source:
+    tree = ast.parse(source.read())
+lists = [node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == 'EXTENSION_LIST']
+print(json.dumps(ast.literal_eval(lists[0])))
+`;
 const KEY_FILE = fileURLToPath(new URL('../test-vectors/keys/ed25519.pub', import.meta.url));
 const FINGERPRINT = '36:f2:57:ec:d0:de:9a:66:0a:2c:7c:e4:83:b7:db:71';
 
@@ -200,6 +209,26 @@ describe('the openstack command', function () {
     assert.match(nova.stderr, /all serial ports are in use since noon \(HTTP 409\)/);
     const url = await runNova('web');
     assert.match(url.stdout, /secret-of-host-/, url.stderr);
+  });
+
+  it('lists the extensions that are here, each as Nova has it', async () => {
+    const listed = await json('extension', 'list', '--compute', '--long') as { Name: string; Alias: string; Description: string }[];
+    assert.ok(listed.some(({ Name, Alias }) => Name === 'Keypairs' && Alias === 'os-keypairs'));
+    const { extensions } = (await api.ask('GET', '/v2.1/extensions')).json as { extensions: { alias: string }[] };
+    assert.deepEqual(listed.map(({ Alias }) => Alias), extensions.map(({ alias }) => alias));
+    const novas = JSON.parse(await new Promise<string>((resolve, reject) => {
+      execFile('/usr/bin/python3', ['-c', NOVA_EXTENSIONS], { timeout: 60_000 }, (error, stdout) => (error === null ? resolve(stdout) : reject(error)));
+    })) as { alias: string }[];
+    assert.deepEqual(extensions, novas.filter(({ alias }) => extensions.some((each) => each.alias === alias)));
+    for (const extension of extensions) assert.deepEqual((await api.ask('GET', `/v2.1/extensions/${extension.alias}`)).json, { extension });
+    const none = await api.ask('GET', '/v2.1/extensions/os-cells');
+    assert.deepEqual([none.status, none.json], [404, { itemNotFound: { code: 404, message: 'The resource could not be found.' } }]);
+  });
+
+  it('shows the limits that are here', async () => {
+    const listed = await json('limits', 'show', '--absolute') as { Name: string; Value: number }[];
+    const limits = Object.fromEntries(listed.map(({ Name, Value }) => [Name, Value]));
+    assert.deepEqual(limits, { maxServerMeta: 128, maxPersonality: 5, maxPersonalitySize: 10_240, maxTotalKeypairs: 100 });
   });
 
   it('deletes a server', async () => {

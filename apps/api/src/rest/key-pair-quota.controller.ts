@@ -1,15 +1,21 @@
 /**
- * Where Nova's clients look for the quota of key pairs: among the limits and in the quota sets. Nothing else has a quota
- * here, so nothing else is named there; what a quota set's user has is told as it is (Nova always says 0).
+ * Where Nova's clients look for the quota of key pairs: among the limits, with what one request may bring for a server, and in
+ * the quota sets. Nothing else has a limit here, so nothing else is named there; what a quota set's user has is told as it is
+ * (Nova always says 0).
  */
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { INJECTED_FILES_MAX, INJECTED_FILE_CHARS_MAX } from '../injected-files.ts';
+import { METADATA_ITEMS_MAX } from '../instances.ts';
 import { KeyPairs } from '../key-pairs.ts';
 import { Call } from './api-call.ts';
 import type { ApiCall } from './api-call.ts';
 import type { JsonObject } from './json.ts';
 import { limitsQuery, quotaSetQuery } from './key-pair-schemas.ts';
 import { API_PREFIXES } from './prefixes.ts';
+
+/** From there on a request brings no files. */
+const NO_FILES_SINCE = 57;
 
 @Controller([...API_PREFIXES])
 export class KeyPairQuotaController {
@@ -23,7 +29,8 @@ export class KeyPairQuotaController {
   limits(@Call() call: ApiCall): JsonObject {
     const { tenant_id: projects = [] } = limitsQuery(call.version)(call.query);
     for (const project of projects) permit(call, project, 'limits:other_project');
-    return { limits: { rate: [], absolute: { maxTotalKeypairs: this.#keyPairs.quota } } };
+    const files = call.version < NO_FILES_SINCE ? { maxPersonality: INJECTED_FILES_MAX, maxPersonalitySize: INJECTED_FILE_CHARS_MAX } : {};
+    return { limits: { rate: [], absolute: { maxServerMeta: METADATA_ITEMS_MAX, ...files, maxTotalKeypairs: this.#keyPairs.quota } } };
   }
 
   @Get('os-quota-sets/:id')

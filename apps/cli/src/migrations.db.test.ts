@@ -1,10 +1,12 @@
 // The migrations over real databases. Nova's functional tests of the same stand here under their names (nova/tests/functional/db/test_keypair.py
 // and nova/tests/unit/objects/test_instance.py as of Newton), then what differs on purpose (docs/upgrading.md).
 import assert from 'node:assert/strict';
+import { runFor } from '../../../test/servers/running-time.ts';
 import { addInstance, addLegacy, fingerprint, gatehouse, sshKey, startDatabases } from './test-cells.ts';
 import type { TestDatabases } from './test-cells.ts';
 
-const START_MS = 60_000;
+const START_MS = 120_000;
+const WAIT_MS_MAX = 30_000;
 
 function counts(printed: string, name: string): readonly number[] {
   const row = new RegExp(`^\\| ${name} +\\| +(\\d+) +\\| +(\\d+) +\\|$`, 'm').exec(printed);
@@ -163,7 +165,7 @@ describe('online data migrations of one cell', function () {
       try {
         const run = all.gatehouse();
         const waiting = () => all.api.query("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
-        for (let turn = 0; turn < 200 && (await waiting()).length === 0; turn += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+        await until(async () => (await waiting()).length > 0, 'the batch waits for the name that somebody holds');
         await cell().query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
         await cell().query("UPDATE key_pairs SET deleted = id WHERE name = 'key2'");
         await first.release('ROLLBACK');
@@ -224,8 +226,10 @@ describe('online data migrations of one cell', function () {
       await addLegacy(cell(), { name: 'free' });
       const holder = await startHolder(cell().url);
       const run = all.gatehouse();
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
-      assert.deepEqual(await all.api.query('SELECT name FROM key_pairs'), [{ name: 'free' }]);
+      const moved = () => all.api.query('SELECT name FROM key_pairs');
+      await until(async () => (await moved()).length > 0, 'what nobody holds is moved');
+      await runFor(500);
+      assert.deepEqual(await moved(), [{ name: 'free' }]);
       await holder.release();
       assert.deepEqual(counts((await run).printed, 'migrate_keypairs_to_api_db'), [2, 2]);
     });
@@ -295,7 +299,8 @@ describe('online data migrations of several cells', function () {
     const [cell] = all.cells;
     assert.ok(cell !== undefined);
     const reader = (url: string) => url.replace('//gatehouse@', '//reader@');
-    await cell.query('CREATE ROLE reader LOGIN');
+    // Users are the whole server's, and a run before this one may have made it.
+    await cell.query("DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
     for (const { query } of [all.api, cell]) await query('GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader');
     await addLegacy(cell, { name: 'kept' });
     assert.match((await gatehouse(all.api.url, [reader(cell.url)], [])).printed, /^Error .* run migrate_keypairs_to_api_db in [^ ]+: our user may not do this in the database/m);
@@ -319,6 +324,14 @@ describe('online data migrations of several cells', function () {
     assert.equal((await all.cells[0]?.query("SELECT 1 FROM key_pairs WHERE deleted = 0 AND name = 'waiting'"))?.length, 1);
   });
 });
+
+async function until(check: () => Promise<boolean>, what: string): Promise<void> {
+  const deadline = Date.now() + WAIT_MS_MAX;
+  while (!(await check())) {
+    assert.ok(Date.now() < deadline, `not so within ${WAIT_MS_MAX} ms: ${what}`);
+    await runFor(50);
+  }
+}
 
 /** Somebody else's transaction, on the row `held` unless told otherwise. */
 async function startHolder(url: string, statement = "UPDATE key_pairs SET updated_at = now() WHERE name = 'held'"): Promise<{ release(how?: 'COMMIT' | 'ROLLBACK'): Promise<void> }> {

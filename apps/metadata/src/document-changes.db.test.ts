@@ -16,6 +16,7 @@ import { createLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
 import type { Postgresql } from '../../../test/servers/postgresql.ts';
+import { runningMsOf } from '../../../test/servers/running-time.ts';
 import { startMetadata } from './app.module.ts';
 import { WAITING_PER_INSTANCE_MAX } from './changes.ts';
 import { metadataConfig } from './config.ts';
@@ -90,7 +91,7 @@ describe('documents that change', function () {
   const waiting = async (): Promise<number> => (await metrics.gauge({ name: 'metadata_waiting', help: '' }).get()).values[0]?.value ?? 0;
   const untilWaiting = async (count: number): Promise<void> => {
     for (let tries = 0; (await waiting()) !== count; tries += 1) {
-      assert.ok(tries < 100, `${await waiting()} wait, not ${count}`);
+      assert.ok(tries < 1_000, `${await waiting()} wait, not ${count}`);
       await sleep(20);
     }
   };
@@ -135,10 +136,13 @@ describe('documents that change', function () {
     await change({ taskState: 'rebooting' });
     await tell();
     await change({ hostname: 'second' });
-    const began = performance.now();
-    await tell();
-    const [hostname, metaData] = await Promise.all(waits.map(({ answer }) => answer));
-    assert.ok(performance.now() - began < 1_000);
+    let heard: readonly Answer[] = [];
+    const ms = await runningMsOf(async () => {
+      await tell();
+      heard = await Promise.all(waits.map(({ answer }) => answer));
+    });
+    assert.ok(ms < 1_000, `${ms} ms`);
+    const [hostname, metaData] = heard;
     assert.equal(hostname?.body, 'second.novalocal');
     assert.match(metaData?.body ?? '', /second\.novalocal/);
     assert.equal(await waiting(), 0);
@@ -146,9 +150,11 @@ describe('documents that change', function () {
 
   it('are answered at once to who has others, and at the time limit to who has these', async () => {
     const began = performance.now();
-    assert.equal((await wait(HOSTNAME, 30, '0').answer).status, 200);
-    assert.equal((await wait(HOSTNAME, 0, await tagOf(HOSTNAME)).answer).status, 200);
-    assert.ok(performance.now() - began < 1_000);
+    const ms = await runningMsOf(async () => {
+      assert.equal((await wait(HOSTNAME, 30, '0').answer).status, 200);
+      assert.equal((await wait(HOSTNAME, 0, await tagOf(HOSTNAME)).answer).status, 200);
+    });
+    assert.ok(ms < 1_000, `${ms} ms`);
     const tag = await tagOf(HOSTNAME);
     const late = await wait(HOSTNAME, 1, tag).answer;
     assert.ok(performance.now() - began >= 990);
@@ -159,9 +165,8 @@ describe('documents that change', function () {
     const { answer } = wait(HOSTNAME, 30);
     await untilWaiting(1);
     await change({ hostname: 'second' });
-    const began = performance.now();
-    assert.equal((await answer).body, 'second.novalocal');
-    assert.ok(performance.now() - began < 3_000, 'one period of the cache, and a look');
+    const ms = await runningMsOf(async () => assert.equal((await answer).body, 'second.novalocal'));
+    assert.ok(ms < 3_000, 'one period of the cache, and a look');
   });
 
   it('are not found any more, by who waits too, when the instance is deleted', async () => {
@@ -187,10 +192,11 @@ describe('documents that change', function () {
   it('are answered to all who wait when the service stops', async () => {
     const waits = [wait(HOSTNAME, 60), wait(META_DATA, 60)];
     await untilWaiting(2);
-    const began = performance.now();
-    await app.drain();
-    for (const { status } of await Promise.all(waits.map(({ answer }) => answer))) assert.equal(status, 200);
-    assert.ok(performance.now() - began < 3_000);
+    const ms = await runningMsOf(async () => {
+      await app.drain();
+      for (const { status } of await Promise.all(waits.map(({ answer }) => answer))) assert.equal(status, 200);
+    });
+    assert.ok(ms < 3_000, `${ms} ms`);
     app = await start();
   });
 });

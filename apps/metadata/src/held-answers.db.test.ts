@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { TestClock } from '@gatehouse/runtime/test-clock';
 import type { TestCell, TestMetadata } from './test-metadata.ts';
 import { PROJECT, proof, startTestCell } from './test-metadata.ts';
 import { TOKEN_HEADER } from './session-token-door.ts';
@@ -6,7 +7,8 @@ import { TOKEN_HEADER } from './session-token-door.ts';
 const PATH = '/openstack/latest/meta_data.json';
 const PATHS = [PATH, '/openstack/latest/network_data.json', '/latest/meta-data/instance-id'];
 
-describe('documents that are held', () => {
+describe('documents that are held', function () {
+  this.timeout(60_000);
   let cell: TestCell;
   let metadata: TestMetadata;
 
@@ -62,7 +64,7 @@ describe('documents that are held', () => {
   });
 
   it('count for the limit of their instance, each once', async () => {
-    const slow = await cell.start({ metadataRate: 1, metadataBurst: 3 });
+    const slow = await cell.start({ metadataRate: 1, metadataBurst: 3 }, new TestClock(new Date()));
     const headers = proof(await cell.addInstance());
     const statuses: number[] = [];
     for (let each = 0; each < 4; each += 1) statuses.push((await slow.ask(PATH, { headers })).status);

@@ -8,6 +8,7 @@ import type { ServiceError } from '@gatehouse/errors/service-error';
 import { factsOf } from '@gatehouse/instance-metadata/testing';
 import { createLogger } from '@gatehouse/runtime/logger';
 import { TestClock } from '@gatehouse/runtime/test-clock';
+import { runFor } from '../../../test/servers/running-time.ts';
 import { makeCertificate } from '../../../test/servers/certificates.ts';
 import { sayJson, startVendor } from './test-vendor.ts';
 import type { Answering, Vendor } from './test-vendor.ts';
@@ -93,7 +94,7 @@ describe('vendor data', () => {
       assert.equal(logged.filter((line) => line.includes('what was read before stays')).length, 1);
       writeFileSync(path, '["a list"]');
       const seen = (): boolean => Array.isArray(data.fixed());
-      for (let tries = 0; !seen() && tries < 200; tries += 1) {
+      for (let tries = 0; !seen() && tries < 2_000; tries += 1) {
         await clock.advance(6_000);
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
@@ -144,7 +145,7 @@ describe('vendor data', () => {
       await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
       closing.push({ close: () => new Promise((resolve) => mute.close(() => resolve())) });
       const unconnected = open({ vendorDataTargets: [{ name: 'mute', url: `https://127.0.0.1:${(mute.address() as AddressInfo).port}/` }] }).named(FACTS);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await runFor(50);
       await clock.advance(5_000);
       assert.deepEqual(await unconnected, { mute: {} });
       assert.match(String(warnings()[0]?.['reason']), /no connection within 5 s/);
@@ -217,7 +218,7 @@ describe('vendor data', () => {
       const guests: Promise<Readonly<Record<string, unknown>>>[] = [];
       for (let round = 1; round <= 6; round += 1) {
         for (let each = 0; each < 50; each += 1) guests.push(data.named({ ...FACTS, uuid: `guest-${guests.length}` }));
-        for (let tries = 0; quick.questions.length < guests.length && tries < 400; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+        for (let tries = 0; quick.questions.length < guests.length && tries < 4_000; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
         assert.equal(quick.questions.length, guests.length);
       }
       assert.equal(hanging.questions.length, 128, 'its half of all places');

@@ -103,7 +103,7 @@ describe('a cell database that is not there', () => {
   it('does not use a connection again whose transaction could not be ended in time', async function () {
     this.timeout(30_000);
     const url = await server.createDatabase();
-    const [db, other] = [await openCellDb({ url: `${url}?query_timeout=500`, connectionsMax: 1 }), await openCellDb({ url })];
+    const [db, other] = [await openCellDb({ url: `${url}?query_timeout=2500`, connectionsMax: 1 }), await openCellDb({ url })];
     await other.migrate();
     const { uuid } = await other.instances.create(newInstance());
     await other.transaction(async ({ instances }) => {

@@ -145,6 +145,7 @@ describe('an object definition', () => {
           }
         }
       }),
+      { seed: 20260701 },
     );
   });
 });

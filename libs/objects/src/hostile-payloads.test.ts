@@ -11,6 +11,8 @@ import { OBJECTS } from './registry.ts';
 type Node = Record<string, unknown>;
 
 const MESSAGE_LENGTH_MAX = 1_000;
+/** The same payloads each time: others are found on purpose, not by a run that was to say whether all is well. */
+const SEED = 20260701;
 const registered = Object.values(OBJECTS);
 const all = [...registered, ...Object.values(standIns).map((each) => each as AnyDefinition)];
 
@@ -84,7 +86,7 @@ describe('a hostile payload', () => {
         fc.property(hostile, (value) => {
           for (const payload of [value, { ...around, 'nova_object.data': value }, { ...around, 'nova_object.data': {}, 'nova_object.changes': value }]) assertRefusedOrRead(definition, payload);
         }),
-        { numRuns: 50 },
+        { numRuns: 50, seed: SEED },
       );
     });
 
@@ -93,7 +95,7 @@ describe('a hostile payload', () => {
       if (seeds.length === 0) return assert.ok(definition === (standIns.SubThing as AnyDefinition) || definition === (standIns.Thing as AnyDefinition));
       fc.assert(
         fc.property(fc.constantFrom(...seeds), fc.array(mutation, { minLength: 1, maxLength: 4 }), (seed, mutations) => assertRefusedOrRead(definition, mutate(seed, mutations))),
-        { numRuns: 150 },
+        { numRuns: 150, seed: SEED },
       );
     });
   }
@@ -111,7 +113,7 @@ describe('a hostile payload', () => {
           assertRefusal(error, 'object', 'manifest', ...names);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 300, seed: SEED },
     );
   });
 });

@@ -51,7 +51,8 @@ async function startHaproxy({ folder, port, proxyPort, opsPort }: Place): Promis
     'log /dev/log local0': 'log stdout format raw local0',
     ':443': `127.0.0.1:${port}`,
     '/etc/haproxy/console.pem': join(folder, 'both.pem'),
-    'check port 9464': `check port ${opsPort}`,
+    // Who answers runs in this process: while it stands still nobody is gone.
+    'check port 9464 inter 1s fall 2': `check port ${opsPort} inter 1s fall 30`,
     '10.0.0.11:6080': `127.0.0.1:${proxyPort}`,
     'server proxy2 10.0.0.12:6080': '',
     'timeout client 30s': `timeout client ${TIMEOUT_S}s`,

@@ -122,7 +122,7 @@ describe('a screen by SPICE, in Chromium', function () {
     // By the panel, whose strokes hold Shift where a key needs it, and by the real keyboard.
     await typeUntilItArrives(page, 'echo typed-$((6*7)) > /dev/ttyS0', 'typed-42');
     await takePictures(page, 'connected');
-    assert.equal(sockets.length, SOCKETS);
+    await until(async () => sockets.length === SOCKETS, 'four sockets');
     await until(async () => ((await spiceSessions())[0]?.bytes_out ?? 0) > 50_000, 'the picture is counted');
     assert.equal((await spiceSessions()).length, 1);
 
@@ -132,7 +132,7 @@ describe('a screen by SPICE, in Chromium', function () {
     await awaitWords(page, /connected/i);
     await until(async () => coloursOf(await canvasPicture(page)) > 1, 'the screen is back');
     assert.deepEqual((await spiceSessions()).map(({ id }) => id), [before?.id]);
-    assert.equal(sockets.length, 2 * SOCKETS);
+    await until(async () => sockets.length === 2 * SOCKETS, 'four sockets more');
     assert.deepEqual(complaints, []);
   });
 
@@ -170,7 +170,7 @@ describe('a screen by SPICE, in Chromium', function () {
       const token = new URLSearchParams(hash.slice(1)).get('token');
       const { page, sockets } = await open(`${files.url}/spice_auto.html?host=${hostname}&port=${port}&token=${token}`);
       await until(async () => coloursOf(await canvasPicture(page)) > 1, 'a screen of more than one colour');
-      assert.equal(sockets.length, SOCKETS);
+      await until(async () => sockets.length === SOCKETS, 'four sockets');
       // The one of the page before waits a few seconds for it to come back.
       await until(async () => (await spiceSessions()).length === 1, 'one session');
       await page.screenshot({ path: artifactPath('spice-stock.png') });

@@ -18,6 +18,7 @@ import { consoleProxyConfig } from './config.ts';
 import { dialTcp } from './dial/dial-tcp.ts';
 import { TestConsoleAuth } from './test-console-auth.ts';
 import { startGuest, type TestGuest } from './test-guests.ts';
+import { closeOf } from './test-proxy.ts';
 
 async function until(condition: () => boolean, what: string): Promise<void> {
   for (let i = 0; !condition(); i++) {
@@ -53,7 +54,7 @@ describe('the console proxy, between the states of a console,', () => {
   });
 
   const open = (token = 'good'): WebSocket => new WebSocket(app.addresses[0]!.url.replace('http', 'ws'), ['gatehouse.v1', 'binary', `token.${token}`]);
-  const closeCode = async (socket: WebSocket): Promise<number> => ((await once(socket, 'close')) as [number])[0];
+  const closeCode = async (socket: WebSocket): Promise<number> => (await closeOf(socket.on('error', () => {}))).code;
 
   it('gives the guest what a client sent just before it left, through its host and by TCP', async () => {
     const host = await serveConsoleStream({ listen: '127.0.0.1:0', log: silentLogger, attach: async () => ({ stream: await dialTcp('127.0.0.1', guest.port, AbortSignal.timeout(5_000)), offset: 0 }) });

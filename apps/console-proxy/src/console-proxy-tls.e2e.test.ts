@@ -25,7 +25,7 @@ import { consoleProxyConfig, type ConsoleProxyConfig } from './config.ts';
 import { ServedCertificate } from './served-certificate.ts';
 import { TestConsoleAuth } from './test-console-auth.ts';
 import { echo, startGuest, type TestGuest } from './test-guests.ts';
-import { until } from './test-proxy.ts';
+import { closeOf, until, type Closed } from './test-proxy.ts';
 
 const SHOWN_MS_MAX = 15_000;
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
@@ -70,14 +70,14 @@ describe('the console proxy with a certificate', function () {
 
   interface Opened {
     readonly socket: WebSocket;
-    readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
+    readonly closed: Promise<Closed>;
     readonly texts: string[];
     heard: string;
   }
 
   async function open(headers: Record<string, string> = {}): Promise<Opened> {
     const socket = new WebSocket(`${base().replace('https', 'wss')}/`, ['gatehouse.v1', 'binary', 'token.good'], { rejectUnauthorized: false, headers });
-    const opened: Opened = { socket, texts: [], heard: '', closed: once(socket, 'close').then(([code, reason]: unknown[]) => ({ code: code as number, reason: String(reason) })) };
+    const opened: Opened = { socket, texts: [], heard: '', closed: closeOf(socket) };
     socket.on('error', () => {});
     socket.on('message', (bytes: Buffer, isBinary: boolean) => {
       if (isBinary) opened.heard += bytes.toString();
@@ -131,7 +131,7 @@ describe('the console proxy with a certificate', function () {
       slow.write(dripped);
       const startedMs = performance.now();
       slow.resume();
-      await once(slow, 'close');
+      await new Promise((resolve) => slow.once('close', resolve));
       assert.ok(performance.now() - startedMs < 8_000);
     }
     const silent = await shake();

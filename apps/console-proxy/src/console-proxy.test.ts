@@ -20,6 +20,7 @@ import { startConsoleProxy } from './app.module.ts';
 import { consoleProxyConfig, type ConsoleProxyConfig } from './config.ts';
 import { TestConsoleAuth } from './test-console-auth.ts';
 import { echo, flood, startGuest, type TestGuest } from './test-guests.ts';
+import { closeOf, type Closed } from './test-proxy.ts';
 
 /** Never given out, and nobody serves it. */
 const NOBODYS_PORT = 1;
@@ -28,7 +29,7 @@ interface Seen {
   readonly socket: WebSocket;
   readonly texts: { readonly type: string; readonly [key: string]: unknown }[];
   readonly data: Buffer[];
-  readonly closed: Promise<{ code: number; reason: string }>;
+  readonly closed: Promise<Closed>;
 }
 
 async function until(condition: () => boolean, what: string): Promise<void> {
@@ -79,7 +80,7 @@ describe('the console proxy', () => {
       else texts.push(JSON.parse(bytes.toString()) as Seen['texts'][number]);
     });
     socket.on('error', () => {});
-    const closed = once(socket, 'close').then(([code, reason]: unknown[]) => ({ code: code as number, reason: String(reason) }));
+    const closed = closeOf(socket);
     return { socket, texts, data, closed };
   }
   const openGood = (): Seen => open(['gatehouse.v1', 'binary', 'token.good']);

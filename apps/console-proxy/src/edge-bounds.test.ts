@@ -6,15 +6,10 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { echo, startGuest, type TestGuest } from './test-guests.ts';
-import { TestProxies, until } from './test-proxy.ts';
+import { closeOf, TestProxies, until, type Closed } from './test-proxy.ts';
 
 /** The loopback stands for a balancer, so that clients can come from anywhere. */
 const BALANCED = { trustedProxies: ['127.0.0.1'] };
-
-interface Closed {
-  readonly code: number;
-  readonly reason: string;
-}
 
 describe('the bounds of an address', function () {
   this.timeout(30_000);
@@ -36,7 +31,7 @@ describe('the bounds of an address', function () {
   function open(address: string, token = 'good', headers: Record<string, string> = {}): { readonly socket: WebSocket; readonly closed: Promise<Closed> } {
     const socket = new WebSocket(`${proxies.urlOf('proxy-1').replace('http', 'ws')}/?token=${token}`, { headers: { 'x-forwarded-for': address, ...headers } });
     socket.on('error', () => {});
-    return { socket, closed: once(socket, 'close').then(([code, reason]: unknown[]) => ({ code: code as number, reason: String(reason) })) };
+    return { socket, closed: closeOf(socket) };
   }
   const isOpen = async (address: string): Promise<boolean> => {
     const { socket, closed } = open(address);

@@ -1,6 +1,5 @@
 /** A console proxy with a consoleauth of tests behind it, and clients that read what it tells them. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Writable } from 'node:stream';
 import WebSocket from 'ws';
@@ -32,11 +31,21 @@ export async function until(condition: () => boolean, what: string, timeoutMs = 
   }
 }
 
+export interface Closed {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** How a client was closed; also where it read an error before that. */
+export function closeOf(socket: WebSocket): Promise<Closed> {
+  return new Promise((resolve) => socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() })));
+}
+
 export class TestClient {
   readonly socket: WebSocket;
   readonly messages: ControlMessage[] = [];
   readonly data: Buffer[] = [];
-  readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
+  readonly closed: Promise<Closed>;
 
   constructor(url: string, protocols: readonly string[]) {
     this.socket = new WebSocket(`${url.replace('http', 'ws')}/websockify`, [...protocols]);
@@ -45,7 +54,7 @@ export class TestClient {
       else this.messages.push(JSON.parse(bytes.toString()) as ControlMessage);
     });
     this.socket.on('error', () => {});
-    this.closed = once(this.socket, 'close').then(([code, reason]: unknown[]) => ({ code: code as number, reason: String(reason) }));
+    this.closed = closeOf(this.socket);
   }
 
   get text(): string {

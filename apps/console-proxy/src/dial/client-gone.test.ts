@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { runFor } from '../../../../test/servers/running-time.ts';
 import { TestProxies, until } from '../test-proxy.ts';
 import { dial, startHost, type Part, type TestDial, type TestHost } from './test-host.ts';
 
@@ -138,7 +139,7 @@ async function startFullHost(): Promise<{ readonly port: number; stop(): Promise
   for (let isFull = false; !isFull; ) {
     const socket = connect({ port, host: '127.0.0.1' }).on('error', () => {});
     filling.push(socket);
-    isFull = await Promise.race([once(socket, 'connect').then(() => false), new Promise<boolean>((resolve) => setTimeout(resolve, 300, true))]);
+    isFull = await Promise.race([once(socket, 'connect').then(() => false), runFor(300).then(() => true)]);
     if (isFull) socket.destroy();
   }
   return {

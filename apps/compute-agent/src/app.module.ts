@@ -58,11 +58,11 @@ async function makeParts({ config, transport, cellDb, log, clock }: ComputeAgent
   const lines = new SerialLines(driver, config.serialScrollbackBytes, clock, log);
   const pins = new FleetPins(config, askConsoleauth(transport), clock, log);
   const consoleAuth = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS, pin: pins.of(consoleauth) });
-  // Not pinned: it came with the newest level and has no older form.
-  const { register } = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS });
+  // Not pinned: they came with the newest level; where consoleauth does not know them yet, it says so, and nothing is lost.
+  const { attachAll, register } = createClient(consoleauth, transport, { timeoutMs: RPC_TIMEOUT_MS });
   const { instances } = cellDb;
   const guestFacts = new GuestFacts(cellDb, config.configDrive, log);
-  const agent = new ComputeAgent({ host: config.host, driver, lines, instances, guestFacts, consoleAuth: { ...consoleAuth, register }, clock, log });
+  const agent = new ComputeAgent({ host: config.host, driver, lines, instances, guestFacts, consoleAuth: { ...consoleAuth, attachAll, register }, clock, log });
   return { agent, driver, lines, consoleAuth, pins };
 }
 

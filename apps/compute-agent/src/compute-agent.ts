@@ -33,7 +33,7 @@ export interface ComputeAgentParts {
   readonly instances: Pick<InstancesStore, 'find' | 'list' | 'listDeleted' | 'listLeft' | 'update'>;
   /** What guests are made from; asked wherever one is. */
   readonly guestFacts: GuestFacts;
-  readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach' | 'register'>;
+  readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach' | 'attachAll' | 'register'>;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -16,9 +16,9 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ConsoleConnection, ConsoleType } from '@gatehouse/objects/console-connection';
 import type { ConsoleSession } from '@gatehouse/objects/console-session';
 import type { Client } from '@gatehouse/rpc/client';
-import { newContext } from '@gatehouse/rpc/context';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Logger } from '@gatehouse/runtime/logger';
+import { AttachQuestions } from './attach-questions.ts';
 import type { Driver } from './drivers/driver.ts';
 import type { SerialLines } from './serial-lines.ts';
 import { SpiceSessions } from './spice-sessions.ts';
@@ -27,11 +27,10 @@ export interface GuestConsolesParts {
   readonly host: string;
   readonly driver: Driver;
   readonly lines: SerialLines;
-  readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach'>;
+  readonly consoleAuth: Pick<Client<typeof consoleauth>, 'authorize' | 'attach' | 'attachAll'>;
   readonly log: Logger;
 }
 
-const ATTACH_TIMEOUT_MS = 10_000;
 // As Nova's API strips them: everything below space but tab and newline.
 const CONTROL_CHARACTERS = /[\x00-\x08\x0b-\x1f]/g;
 
@@ -42,9 +41,11 @@ export class GuestConsoles {
   /** Guests that are being ended, and why. */
   readonly #shut = new Map<string, EndReason>();
   readonly #spice = new SpiceSessions();
+  readonly #questions: AttachQuestions;
 
   constructor(parts: GuestConsolesParts) {
     this.#parts = parts;
+    this.#questions = new AttachQuestions(parts.host, parts.consoleAuth);
   }
 
   /** One of the guest's consoles of that type, reserved and with its access URL. Throws INVALID_ARGUMENT when it has none, and as consoleauth. */
@@ -60,7 +61,7 @@ export class GuestConsoles {
     const { driver, lines, log } = this.#parts;
     const { sessionId, offset, signal } = open;
     const joined = this.#spice.consoleOf(open);
-    const connection = joined ?? (await this.#admitted(open));
+    const connection = joined ?? (await this.#questions.ask(open));
     const { instanceUuid, consoleType, port } = connection;
     this.#refuseIfShut(instanceUuid);
     if (!(await this.confirm(connection))) {
@@ -81,11 +82,6 @@ export class GuestConsoles {
     if (joined !== null) this.#spice.add(sessionId, opened.stream);
     else if (consoleType === 'spice-html5') this.#spice.begin(open, connection, opened.stream);
     return opened;
-  }
-
-  #admitted({ sessionId, attachSecret, signal }: AttachOpen): Promise<ConsoleConnection> {
-    const { host, consoleAuth } = this.#parts;
-    return consoleAuth.attach({ sessionId, attachSecret, host }, newContext({ timeoutMs: ATTACH_TIMEOUT_MS, signal }));
   }
 
   /** Whether this very console is one of the guest's at this moment: by TCP another instance may have the port by now. */

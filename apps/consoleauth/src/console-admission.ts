@@ -9,6 +9,7 @@ import type { CellDb } from '@gatehouse/cell-db/cell-db';
 import { consoleConnectionOf } from '@gatehouse/cell-db/console-connections-store';
 import { consoleSessionOf } from '@gatehouse/cell-db/console-session-row';
 import type { compute } from '@gatehouse/contracts/compute';
+import { ATTACH_REFUSAL } from '@gatehouse/contracts/consoleauth';
 import type { ConsoleConnection } from '@gatehouse/objects/console-connection';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import type { Client } from '@gatehouse/rpc/client';
@@ -21,6 +22,13 @@ import type { SessionEnds } from './session-ends.ts';
 
 /** What hosts are asked; of whatever level their agents are. */
 export type Hosts = Pick<Client<typeof compute>, 'confirmConsole'>;
+
+export interface AttachAllRequest {
+  readonly host: string;
+  readonly sessionIds: readonly string[];
+  /** Each at the place of its session. */
+  readonly attachSecrets: readonly string[];
+}
 
 /** A user waits for it. */
 const CONFIRM_TIMEOUT_MS = 5_000;
@@ -65,10 +73,31 @@ export class ConsoleAdmission {
    */
   async attach(sessionId: string, attachSecret: string, host: string): Promise<ConsoleConnection> {
     const connection = await this.#db.consoleSessions.useAttachSecret(sessionId, hashSecret(attachSecret), host);
-    if (connection === null) {
-      throw new ServiceError('UNAUTHENTICATED', 'this session is not open here, or its attach secret was used before; connect again');
-    }
+    if (connection === null) throw new ServiceError('UNAUTHENTICATED', ATTACH_REFUSAL);
     return consoleConnectionOf(connection);
+  }
+
+  /**
+   * `attach` for several sessions in one message to the database, and one COMMIT.
+   * @returns session id to what may be opened, for those whose secret counts
+   * @throws ServiceError INVALID_ARGUMENT: not a secret for each session, or a session twice
+   */
+  async attachAll({ host, sessionIds, attachSecrets }: AttachAllRequest): Promise<Readonly<Record<string, ConsoleConnection>>> {
+    const shown = sessionIds.map((id, index) => ({ id: id.toLowerCase(), secret: attachSecrets[index] ?? '' }));
+    if (attachSecrets.length !== shown.length || new Set(shown.map(({ id }) => id)).size < shown.length) {
+      throw new ServiceError('INVALID_ARGUMENT', 'session_ids: expected each session once, and as many attach_secrets');
+    }
+    // In the order of their ids, in which all lock them.
+    shown.sort((a, b) => (a.id < b.id ? -1 : 1));
+    let opened: Record<string, ConsoleConnection> = {};
+    await this.#db.consoleTransaction(async () => {}, ({ consoleSessions }) => {
+      opened = {}; // what an attempt before has found was taken back
+      return Promise.all(shown.map(async ({ id, secret }) => {
+        const connection = await consoleSessions.useAttachSecret(id, hashSecret(secret), host);
+        if (connection !== null) opened[id] = consoleConnectionOf(connection);
+      }));
+    });
+    return opened;
   }
 
   /** @throws ServiceError unless the host says that what is about to be dialled is this instance's console; the session is over then */

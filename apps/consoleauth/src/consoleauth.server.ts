@@ -34,6 +34,7 @@ export function consoleAuthHandlers({ auth, admission, registered, shown, leases
     authorize: (args, context) => auth.authorize(args, context),
     connect: (args, context) => admission.connect(args, context),
     attach: ({ sessionId, attachSecret, host }) => admission.attach(sessionId, attachSecret, host),
+    attachAll: (shown) => admission.attachAll(shown),
     renew: ({ proxy, sessions }) => leases.renew(proxy, sessions),
     release: ({ proxy, session, reason }) => leases.release(proxy, session, reason),
     sweep: ({ host }) => sweeps.sweep(host),

@@ -22,6 +22,11 @@ export const SERVICE_SILENCE_MS_MAX = 20_000;
 /** A renewal carries at most this many sessions; a proxy with more sends several. */
 export const RENEW_SESSIONS_MAX = 1_000;
 
+/** Attach secrets that are shown in one request. */
+export const ATTACHES_MAX = 64;
+/** How an attach secret is refused, whoever tells the proxy. */
+export const ATTACH_REFUSAL = 'this session is not open here, or its attach secret was used before; connect again';
+
 /** Ports that one instance may register. */
 const CONNECTIONS_MAX = 256;
 /** Sessions in one page of a list. */
@@ -103,6 +108,19 @@ export const consoleauth = defineContract({
       since: '3.0',
       args: { sessionId: uuid(), attachSecret: string({ maxLength: 128 }), host: name() },
       result: object(ConsoleConnection),
+    }),
+    /**
+     * The same for several sessions, each once, with their secrets in the same order: session id to what may be opened. Those that
+     * `attach` would answer UNAUTHENTICATED are left out; nothing of one hinders another.
+     */
+    attachAll: method({
+      since: '3.2',
+      args: {
+        host: name(),
+        sessionIds: listOf(uuid(), { maxItems: ATTACHES_MAX }),
+        attachSecrets: listOf(string({ maxLength: 128 }), { maxItems: ATTACHES_MAX }),
+      },
+      result: mapOf(object(ConsoleConnection)),
     }),
     /** A service says that it lives; `endpoint` is where its console stream listens. */
     report: method({

@@ -136,9 +136,10 @@ describe('what a server is given for its guest', function () {
     const refused = Promise.all(bodies.map((body) => create(body))).finally(() => (isOver = true));
     const waits: number[] = [];
     while (!isOver) {
-      const started = performance.now();
+      // What the process did meanwhile, whoever else wanted the processor.
+      const start = process.cpuUsage();
       assert.equal((await api.ask('GET', '/v1/openapi.json', { token: null })).status, 200);
-      waits.push(performance.now() - started);
+      waits.push(process.cpuUsage(start).user / 1_000);
     }
     assert.ok((await refused).every(({ status }) => status === 400));
     // Five of them, each of which takes a fraction of a second to refuse.

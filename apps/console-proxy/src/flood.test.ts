@@ -49,7 +49,7 @@ describe('a flood from many networks', function () {
   }
 
   it('with handshakes that do not end cuts its own, and not the one of a user who is slow', async () => {
-    await proxies.start('proxy-1', { proxyHandshakesMax: 60, proxyHandshakesPerAddress: 10 });
+    await proxies.start('proxy-1', { proxyHandshakesMax: 60, proxyHandshakesPerAddress: 10, proxyHeaderTimeout: 60 });
     const slow = say('GET / HTTP/1.1\r\nHost: x\r\n', USER);
     await until(() => slow.bytesWritten > 0, 'the user has begun');
     const flood: Socket[] = [];

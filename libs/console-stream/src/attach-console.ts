@@ -54,7 +54,7 @@ export type AttachedConsole = Duplex & {
 const CONNECT_TIMEOUT_MS = 10_000;
 const OUTPUT_WINDOW_BYTES = 512 * 1024;
 /** How long a call is listened to whose byte connection could not be opened or was lost: its host may be about to say why. */
-const LAST_WORD_MS = 500;
+const LAST_WORD_MS = 1_000;
 
 /** Throws ServiceError: what the agent refused with, UNAVAILABLE when there is none, DEADLINE_EXCEEDED when it does not answer in time. */
 export function attachConsole(options: AttachOptions): Promise<AttachedConsole> {
@@ -70,6 +70,8 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
   return new Promise((resolve, reject) => {
     let attached: Channel | AttachedBytes | null = null;
     let lastWord: NodeJS.Timeout | undefined;
+    /** The call has its status. */
+    let isOver = false;
     const timeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     const timer = setTimeout(() => {
       const what = attached === null ? 'the host did not open the console' : `the console's byte connection to ${call.getPeer()} was not there`;
@@ -96,10 +98,15 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
 
     function closed(unheard: boolean): void {
       if (!unheard) return void call.cancel();
-      lastWord = setTimeout(() => {
+      awaitLastWord(() => {
         if (useMessagesOnly(options.endpoint)) options.log?.warn({ endpoint: options.endpoint, peer: call.getPeer() }, WORDS_OF_STRANGERS);
         call.cancel();
-      }, LAST_WORD_MS);
+      });
+    }
+
+    function awaitLastWord(otherwise: () => void): void {
+      // What has come meanwhile is read first, also where this process was held up.
+      lastWord = setTimeout(() => void setImmediate(() => isOver || otherwise()), LAST_WORD_MS);
     }
 
     function open(opened: Opened): Channel | AttachedBytes {
@@ -113,7 +120,7 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
         return openChannel(call, opened, windowBytes);
       }
       const { endpoint, tls } = options;
-      const refused = (error: ServiceError): void => void (lastWord = setTimeout(fail, LAST_WORD_MS, error));
+      const refused = (error: ServiceError): void => awaitLastWord(() => fail(error));
       return dialBytes({ endpoint, peer: call.getPeer(), tls, ticket, opened: done, refused, heard: () => call.end(), closed });
     }
 
@@ -131,6 +138,7 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
     call.on('status', (end: StatusObject) => {
       connection.release();
       clearTimeout(lastWord);
+      isOver = true;
       if (end.code === status.UNAVAILABLE) connection.discard();
       if (end.code !== status.OK) fail(errorOf(end));
       else if (attached) attached.receiveEnd(streamEnding('guest_closed'));

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAddress } from './address.ts';
 import type { AttachedConsole } from './attach-console.ts';
 import type { ConsoleStreamServer } from './serve-console-stream.ts';
@@ -70,7 +69,6 @@ describe('between a proxy and a host', () => {
       });
       const attached = streams.attach({ endpoint });
       await until(() => server.openAttaches === 1);
-      await sleep(50);
       const drained = server.drain(5_000);
       assert.equal(await endOf(await attached), 'host_draining');
       await drained;

@@ -23,7 +23,7 @@ const json = { contentType: 'application/json', contentEncoding: 'utf-8' };
 type Letter = { readonly reason: string; readonly from: { readonly queue: string }; readonly method?: string; readonly losses: number };
 
 describe('a message that cannot be served', function () {
-  this.timeout(150_000);
+  this.timeout(300_000);
   let broker: OwnRabbitmq;
   let asking: Transport;
   let answering: Transport;
@@ -71,7 +71,7 @@ describe('a message that cannot be served', function () {
       if (message !== false) text = message.content.toString();
       await close();
       return text !== '';
-    }, 20_000);
+    }, 90_000);
     return { letter: JSON.parse(text) as Letter, text };
   };
 
@@ -132,7 +132,7 @@ describe('a message that cannot be served', function () {
     assert.deepEqual([letter.method, letter.losses, letter.reason], ['note', LOSSES_MAX, `${LOSSES_MAX + 1} servers were lost with it`]);
     assert.equal(await idempotent, 1);
     const all = () => [...printed, ...seen.notes].join(' ');
-    await until(() => [1, 2, 3, 4].every((i) => all().includes(`done ${i}`)), 30_000);
+    await until(() => [1, 2, 3, 4].every((i) => all().includes(`done ${i}`)), 60_000);
     assert.ok(!seen.notes.includes('a: die'));
     assert.equal(await waitingIn('probe'), 0);
     await assert.rejects(createClient(probe, asking, { retries: 0 }).fail({ code: 'NOT_FOUND' }, newContext()), refusal('NOT_FOUND'));

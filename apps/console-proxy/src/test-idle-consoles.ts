@@ -19,19 +19,28 @@ const parsed = consoleProxyConfig.parse({ proxyPort: '0', proxyName: 'idle', pro
 const config = Object.fromEntries(Object.entries(parsed).map(([name, value]) => [name, /PerAddress/.test(name) ? 100_000 : value])) as typeof parsed;
 const app = await startConsoleProxy({ config, transport, audit: noAudit, log: silentLogger, metrics: createMetrics('idle'), clock: systemClock });
 
-/** What the opening left behind is no console's: it is given back some time after it was collected. */
+const LOOKS_MAX = 20;
+/** So often nothing more must be given back. */
+const LOOKS_ALIKE = 3;
+
+const memoryKb = (): number => Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1]);
+
+/** What the opening left behind is no console's: it is given back some time after it was collected, and later on a machine that does much else. */
 async function collect(): Promise<void> {
-  for (let round = 0; round < 3; round++) {
+  let least = Number.POSITIVE_INFINITY;
+  for (let looks = 0, alike = 0; looks < LOOKS_MAX && alike < LOOKS_ALIKE; looks++) {
     globalThis.gc?.();
     await pause(500);
+    const held = memoryKb();
+    alike = held < 0.995 * least ? 0 : alike + 1;
+    least = Math.min(least, held);
   }
 }
 
 async function tell(wanted: unknown): Promise<void> {
   if (wanted === 'memory') await collect();
   const { user, system } = process.cpuUsage();
-  const memoryKb = Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1]);
-  process.send?.({ sessions: auth.open.size, cpuMs: (user + system) / 1_000, memoryKb });
+  process.send?.({ sessions: auth.open.size, cpuMs: (user + system) / 1_000, memoryKb: memoryKb() });
 }
 
 process.on('message', (wanted) => void (wanted === 'drain' ? app.drain() : tell(wanted)));

@@ -17,6 +17,7 @@ import type { Metrics } from '@gatehouse/runtime/metrics';
 import { createHttpApp, listenHttp } from '@gatehouse/runtime/nest-app';
 import type { RefusedRequest } from '@gatehouse/runtime/nest-app';
 import { periodic } from '@gatehouse/runtime/periodic';
+import { AbandonedTasks } from './abandoned-tasks.ts';
 import type { ApiConfig } from './config.ts';
 import { ConsoleSessions } from './console-sessions.ts';
 import { Consoles } from './consoles.ts';
@@ -128,7 +129,7 @@ export async function startApi(resources: ApiResources): Promise<App> {
   const news = new MetadataNews(metadataClient, log);
   const legacyStores = [cellDb, ...(resources.legacyCells ?? [])].map(({ legacyKeyPairs }) => legacyKeyPairs);
   const merged = new MergedKeyPairs(apiDb.keyPairs, new LegacyKeyPairs(legacyStores, clock));
-  const instances = new Instances({ apiDb, cellDb }, cell, { placement, guests, news, keyPairs: merged }, clock);
+  const instances = new Instances({ apiDb, cellDb }, cell, { placement, guests, news, keyPairs: merged, abandoned: new AbandonedTasks(cellDb, clock, log) }, clock);
   const tasks = new InstanceTasks(cellDb, clock, log);
   const power = new Power({ instances, placement, guests, tasks, news });
   const moves = new Moves({ instances, placement, guests, tasks, news, relocation: new Relocation(guests, tasks, log) });

@@ -2,8 +2,8 @@
  * One thing at a time with an instance: an action begins by writing its task into the row, if the state of that moment lets it,
  * and ends by taking it out. Who comes meanwhile is told what is under way. The work goes on when the request was answered.
  *
- * An api that is killed leaves the task in the row: the guest and its consoles go on as they are, and an
- * administrator's os-resetState lets the next action begin.
+ * An api that is killed leaves the task in the row: the guest and its consoles go on as they are, until the task is taken
+ * out of the row (abandoned-tasks.ts).
  */
 import type { CellDb, CellStores } from '@gatehouse/cell-db/cell-db';
 import type { InstanceChanges, StoredInstance } from '@gatehouse/cell-db/instances-store';
@@ -11,14 +11,13 @@ import { ServiceError, isServiceError } from '@gatehouse/errors/service-error';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
 import type { Logger } from '@gatehouse/runtime/logger';
+import { TASK_TIMEOUT_MS } from './abandoned-tasks.ts';
 import { ACTION_RULES, whyNot } from './action-rules.ts';
 import type { ActionName, ActionRule } from './action-rules.ts';
 import { ownContext } from './guests.ts';
 
 /** Actions under way at once; more are refused. */
 const TASKS_MAX = 256;
-/** For an action with all that it asks of others. */
-const TASK_TIMEOUT_MS = 300_000;
 /** A request waits this long, so that what a quick host has done, or refused, is in the answer. */
 const ANSWER_WAIT_MS = 1_000;
 

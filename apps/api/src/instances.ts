@@ -15,6 +15,8 @@ import type { KeyPair } from '@gatehouse/objects/key-pair';
 import { serialPortCount } from '@gatehouse/objects/serial-port-count';
 import type { RequestContext } from '@gatehouse/rpc/context';
 import type { Clock } from '@gatehouse/runtime/clock';
+import type { AbandonedTasks } from './abandoned-tasks.ts';
+import { ownContext } from './guests.ts';
 import type { Guests } from './guests.ts';
 import { hostNameOf } from './host-name.ts';
 import { checkInjectedFiles } from './injected-files.ts';
@@ -65,7 +67,12 @@ export interface InstanceHelpers {
   readonly guests: Guests;
   readonly news: MetadataNews;
   readonly keyPairs: MergedKeyPairs;
+  readonly abandoned: AbandonedTasks;
 }
+
+/** Of one list, and of deletions at one time, that are ended on the way. */
+const ABANDONED_MAX = 16;
+const DELETE_TIMEOUT_MS = 60_000;
 
 export class Instances {
   readonly #databases: Databases;
@@ -74,16 +81,19 @@ export class Instances {
   readonly #guests: Guests;
   readonly #news: MetadataNews;
   readonly #keyPairs: MergedKeyPairs;
+  readonly #abandoned: AbandonedTasks;
   readonly #clock: Clock;
+  readonly #deleting = new Set<string>();
 
   /** `cell` answers the uuid of the cell that new instances live in. */
-  constructor(databases: Databases, cell: () => Promise<string>, { placement, guests, news, keyPairs }: InstanceHelpers, clock: Clock) {
+  constructor(databases: Databases, cell: () => Promise<string>, { placement, guests, news, keyPairs, abandoned }: InstanceHelpers, clock: Clock) {
     this.#databases = databases;
     this.#cell = cell;
     this.#placement = placement;
     this.#guests = guests;
     this.#news = news;
     this.#keyPairs = keyPairs;
+    this.#abandoned = abandoned;
     this.#clock = clock;
   }
 
@@ -125,20 +135,27 @@ export class Instances {
     }
     if (marker !== undefined) await this.#requireMarker(context, marker);
     if (limit === 0) return [];
-    return this.#databases.cellDb.instances.list({
+    const found = await this.#databases.cellDb.instances.list({
       limit: Math.min(limit, INSTANCES_PAGE_MAX),
       ...(allProjects ? {} : { projectId: ownerOf(context).projectId }),
       ...(marker === undefined ? {} : { marker }),
     });
+    const abandoned = found.filter((instance) => this.#abandoned.has(instance)).slice(0, ABANDONED_MAX);
+    if (abandoned.length === 0) return found;
+    const ended = new Map(await Promise.all(abandoned.map(async (instance) => [instance.uuid, await this.#ended(instance, context).catch(() => instance)] as const)));
+    return found.flatMap((instance) => (ended.has(instance.uuid) ? (ended.get(instance.uuid) ?? []) : [instance]));
   }
 
-  /** Throws NOT_FOUND where there is no such instance for this caller. */
+  /** Without a task that nobody works on any more. Throws NOT_FOUND where there is no such instance for this caller. */
   async show(context: RequestContext, uuid: string): Promise<StoredInstance> {
     const found = isUuid(uuid) ? await this.#databases.cellDb.instances.find(uuid) : null;
     if (found === null || (!context.isAdmin && found.projectId !== context.projectId)) {
-      throw new ServiceError('NOT_FOUND', `Instance ${uuid.slice(0, 255)} could not be found.`);
+      throw notFound(uuid);
     }
-    return found;
+    if (!this.#abandoned.has(found)) return found;
+    const ended = await this.#ended(found, context);
+    if (ended === null) throw notFound(uuid);
+    return ended;
   }
 
   /**
@@ -148,8 +165,12 @@ export class Instances {
    * the sessions. Throws NOT_FOUND.
    */
   async delete(context: RequestContext, uuid: string): Promise<void> {
-    const { cellDb } = this.#databases;
     await this.show(context, uuid);
+    await this.#delete(context, uuid);
+  }
+
+  async #delete(context: RequestContext, uuid: string): Promise<void> {
+    const { cellDb } = this.#databases;
     // As it is now: it may just have moved.
     const instance = await cellDb.instances.update(uuid, { taskState: 'deleting' }, this.#clock.now());
     await this.#guests.endSessions(uuid, 'instance_deleted', context);
@@ -174,6 +195,18 @@ export class Instances {
     const unknown = names.filter((_, index) => found[index] === null);
     if (unknown.length > 0) throw new ServiceError('INVALID_ARGUMENT', `user ${userId} has no key pair of the name ${unknown.map((name) => JSON.stringify(name)).join(', ')}`);
     return found.filter((keyPair) => keyPair !== null);
+  }
+
+  /** A deletion was asked for and is gone on with, behind the request that has seen it; null where the instance is gone. */
+  async #ended(instance: StoredInstance, context: RequestContext): Promise<StoredInstance | null> {
+    const { uuid, taskState } = instance;
+    if (taskState !== 'deleting') return this.#abandoned.end(instance);
+    if (this.#deleting.size < ABANDONED_MAX && !this.#deleting.has(uuid)) {
+      this.#deleting.add(uuid);
+      // Where it fails the next who looks begins it again.
+      void this.#delete(ownContext(context, DELETE_TIMEOUT_MS), uuid).catch(() => {}).finally(() => this.#deleting.delete(uuid));
+    }
+    return instance;
   }
 
   /** A single name is refused in Nova's words. */
@@ -201,6 +234,10 @@ export class Instances {
       throw new ServiceError('INVALID_ARGUMENT', `marker [${marker.slice(0, 255)}] not found`, { cause });
     }
   }
+}
+
+function notFound(uuid: string): ServiceError {
+  return new ServiceError('NOT_FOUND', `Instance ${uuid.slice(0, 255)} could not be found.`);
 }
 
 /** Throws PERMISSION_DENIED (quota), INVALID_ARGUMENT (what no guest can be made from). */

@@ -227,18 +227,16 @@ class AmqpListener implements Listening {
     if (message.fields.redelivered && !isFanout(message, this.#listener)) {
       const serve = (): void => void this.#serve(acks, queue, message, decoded);
       const bury = (losses: number): Promise<void> => this.#bury(queue, message, `${losses} servers were lost with it`);
-      return this.#lost.take({ message, queue, done: () => acks.done(message), serve, bury });
+      return this.#lost.take({ message, uniqueId, queue, done: () => acks.done(message), serve, bury });
     }
     if (lossesOf(message) === 0) return void this.#serve(acks, queue, message, decoded);
     if (uniqueId !== null) this.#known.begin(uniqueId);
-    this.#hold(() => void this.#serve(acks, queue, message, decoded));
+    this.#hold(uniqueId, () => void this.#serve(acks, queue, message, decoded));
   }
 
-  #hold(serve: () => void): void {
-    const timer = setTimeout(() => {
-      this.#held.delete(timer);
-      serve();
-    }, COPY_HELD_MS);
+  #hold(uniqueId: string | null, serve: () => void): void {
+    const release = (): unknown => this.#held.delete(timer) && serve();
+    const timer = setTimeout(() => void this.#lost.whenOut(uniqueId).then(release), COPY_HELD_MS);
     this.#held.set(timer, serve);
   }
 

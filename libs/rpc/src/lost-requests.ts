@@ -9,14 +9,14 @@
  * comes to the end of its count.
  */
 import type { ConsumeMessage } from 'amqplib';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { problemOf } from './amqp-connection.ts';
 import type { ConfirmedPublisher } from './confirmed-publisher.ts';
 import type { RpcLog } from './transport.ts';
 
 export const LOSSES_MAX = 5;
 const LOSSES_HEADER = 'x-gatehouse-losses';
-/** A copy waits for so long before it runs: if it kills its server at once, the original must be out of the queue by then. */
+/** A copy waits for so long before it runs, and here until its original is out: if it kills its server at once, there must be no other. */
 export const COPY_HELD_MS = 100;
 /** One at first, then twice as many each time. */
 const SUSPECTS_MAX = 8;
@@ -29,6 +29,7 @@ const RETURN_MS_MAX = 5_000;
 
 export interface LostRequest {
   readonly message: ConsumeMessage;
+  readonly uniqueId: string | null;
   readonly queue: string;
   /** It is out of the queue, or there again as a copy. */
   readonly done: () => void;
@@ -43,6 +44,8 @@ export class LostRequests {
   readonly #log: RpcLog;
   /** No longer than what the broker hands over at one time. */
   readonly #suspects: LostRequest[] = [];
+  /** Those that are on their way back, by their unique ids, until their originals are out of the queue. */
+  readonly #returning = new Map<string, Promise<void>>();
   #isRunning = false;
 
   constructor(publisher: ConfirmedPublisher, log: RpcLog) {
@@ -55,6 +58,13 @@ export class LostRequests {
     if (losses === 1) return void this.#putBack(request, losses);
     this.#suspects.push(request);
     if (!this.#isRunning) void this.#fewByFew();
+  }
+
+  /** Resolves when no original of this request waits here for word of its copy, and its acknowledgement has left. */
+  async whenOut(uniqueId: string | null): Promise<void> {
+    if (uniqueId !== null) await this.#returning.get(uniqueId);
+    // What came in while this process stood still is heard before what it held on to.
+    await nextTurn();
   }
 
   async #fewByFew(): Promise<void> {
@@ -80,7 +90,16 @@ export class LostRequests {
     request.done();
   }
 
-  async #putBack({ message, queue, done, serve }: LostRequest, losses: number): Promise<void> {
+  async #putBack(request: LostRequest, losses: number): Promise<void> {
+    const returning = this.#publishCopy(request, losses);
+    const { uniqueId } = request;
+    if (uniqueId === null) return returning;
+    this.#returning.set(uniqueId, returning);
+    await returning;
+    if (this.#returning.get(uniqueId) === returning) this.#returning.delete(uniqueId);
+  }
+
+  async #publishCopy({ message, queue, done, serve }: LostRequest, losses: number): Promise<void> {
     const { contentType, contentEncoding, priority, deliveryMode, replyTo, correlationId, expiration, headers } = message.properties as PlainProperties;
     const kept = { contentType, contentEncoding, priority, deliveryMode, replyTo, correlationId, expiration };
     const options = { ...kept, mandatory: true, headers: { ...headers, [LOSSES_HEADER]: losses } };

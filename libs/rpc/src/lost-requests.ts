@@ -16,7 +16,7 @@ import type { RpcLog } from './transport.ts';
 
 export const LOSSES_MAX = 5;
 const LOSSES_HEADER = 'x-gatehouse-losses';
-/** A copy waits for so long before it runs, and here until its original is out: if it kills its server at once, there must be no other. */
+/** A copy waits for so long before it runs, and here for so long after its original is out: if it kills its server at once, there must be no other. */
 export const COPY_HELD_MS = 100;
 /** One at first, then twice as many each time. */
 const SUSPECTS_MAX = 8;
@@ -60,7 +60,7 @@ export class LostRequests {
     if (!this.#isRunning) void this.#fewByFew();
   }
 
-  /** Resolves when no original of this request waits here for word of its copy, and its acknowledgement has left. */
+  /** Resolves when no original of this request waits here for word of its copy, and the broker has had time to read its acknowledgement. */
   async whenOut(uniqueId: string | null): Promise<void> {
     if (uniqueId !== null) await this.#returning.get(uniqueId);
     // What came in while this process stood still is heard before what it held on to.
@@ -94,9 +94,11 @@ export class LostRequests {
     const returning = this.#publishCopy(request, losses);
     const { uniqueId } = request;
     if (uniqueId === null) return returning;
-    this.#returning.set(uniqueId, returning);
+    // The broker must have read the acknowledgement: what a process sent just before it died may be dropped.
+    const out = returning.then(() => sleep(COPY_HELD_MS, undefined, { ref: false }));
+    this.#returning.set(uniqueId, out);
+    void out.then(() => this.#returning.get(uniqueId) === out && this.#returning.delete(uniqueId));
     await returning;
-    if (this.#returning.get(uniqueId) === returning) this.#returning.delete(uniqueId);
   }
 
   async #publishCopy({ message, queue, done, serve }: LostRequest, losses: number): Promise<void> {

@@ -40,7 +40,7 @@ export interface LostRequest {
 }
 
 export class LostRequests {
-  readonly #publisher: ConfirmedPublisher;
+  readonly #publisher: Pick<ConfirmedPublisher, 'publish'>;
   readonly #log: RpcLog;
   /** No longer than what the broker hands over at one time. */
   readonly #suspects: LostRequest[] = [];
@@ -48,7 +48,7 @@ export class LostRequests {
   readonly #returning = new Map<string, Promise<void>>();
   #isRunning = false;
 
-  constructor(publisher: ConfirmedPublisher, log: RpcLog) {
+  constructor(publisher: Pick<ConfirmedPublisher, 'publish'>, log: RpcLog) {
     this.#publisher = publisher;
     this.#log = log;
   }

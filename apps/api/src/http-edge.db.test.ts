@@ -135,6 +135,19 @@ describe('the HTTP edge of the API', function () {
     await away.stop();
   });
 
+  it('takes a run of slashes for one, and asks for no less where there are more', async () => {
+    for (const path of ['//v2.1/os-keypairs', '/v2.1//os-keypairs', '/v2.1///servers//detail', '//v2//os-keypairs']) {
+      assert.equal((await api.ask('GET', path)).status, 200, path);
+      assert.equal((await api.ask('GET', path, { token: null })).status, 401, path);
+    }
+    const refused = await api.ask('GET', '//v1//console-sessions', { token: null });
+    assert.equal(refused.status, 401);
+    assert.match(refused.headers['content-type'] ?? '', /^application\/problem\+json/);
+    assert.equal((await api.ask('GET', '//', { token: null })).status, 200);
+    assert.equal((await api.ask('GET', '/v2.1//abc-123//os-keypairs', { token: 'alice:abc-124' })).status, 400);
+    assert.match((await api.ask('GET', '//nope')).text, /itemNotFound/);
+  });
+
   it('answers the version documents without a token', async () => {
     for (const path of ['/', '/v2', '/v2/', '/v2.1', '/v2.1/', '/v2.1?x=1']) assert.equal((await api.ask('GET', path, { token: null })).status, 200, path);
     const { versions } = (await api.ask('GET', '/', { token: null })).json as { versions: { id: string; links: { href: string }[] }[] };

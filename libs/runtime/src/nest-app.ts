@@ -11,6 +11,7 @@ import { ServiceError, isServiceError, toServiceError, type ErrorCode } from '@g
 import { answerFirst } from './first-answers.ts';
 import type { AnswerFirst } from './first-answers.ts';
 import { loggedPath } from './logged-path.ts';
+import { mergeSlashes } from './merge-slashes.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import { isSecretName } from './redact.ts';
@@ -85,6 +86,8 @@ export async function createHttpApp(options: HttpAppOptions): Promise<NestFastif
     http: { headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: CHECK_EVERY_MS },
     forceCloseConnections: 'idle',
     trustProxy: false,
+    // Before anything looks at it: who may, and how often, is decided by the path that is routed.
+    rewriteUrl: ({ url = '/' }) => mergeSlashes(url),
     genReqId: () => `req-${randomUUID()}`,
     // What Fastify refuses before any route is chosen (a malformed path), which no filter sees.
     frameworkErrors: (thrown: Error, request: HttpRequest, reply: unknown) => {

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { RpcServer } from '@gatehouse/rpc/server';
+import { systemClock } from '@gatehouse/runtime/clock';
+import { silentLogger } from '@gatehouse/runtime/logger';
 import { startPostgresql } from '../../../test/servers/postgresql.ts';
 import { startServer } from '../../../test/servers/server-process.ts';
-import { ABANDONED_AFTER_MS } from './abandoned-tasks.ts';
+import { ABANDONED_AFTER_MS, AbandonedTasks } from './abandoned-tasks.ts';
 import { askHttp, reportAgent, serveAgent, serveRevocation, startTestApi } from './test-api.ts';
 import type { Answer, TestApi } from './test-api.ts';
 
@@ -96,6 +98,8 @@ describe('tasks of an api that was killed', function () {
     ['building', 'spawning', 'error'], ['active', 'powering-off', 'active'], ['stopped', 'powering-on', 'stopped'], ['active', 'rebuilding', 'active'],
     ['active', 'resize_prep', 'active'], ['active', 'resize_finish', 'resized'], ['resized', 'resize_reverting', 'resized'], ['active', 'migrating', 'active'],
     ['shelved', 'shelving_offloading', 'shelved'], ['shelved_offloaded', 'spawning', 'active'], ['error', 'rebuild_spawning', 'active'], ['stopped', 'rebuild_spawning', 'stopped'],
+    ['stopped', 'resize_prep', 'stopped'], ['stopped', 'resize_finish', 'resized'], ['active', 'resize_reverting', 'active'], ['stopped', 'resize_reverting', 'stopped'],
+    ['resized', 'resize_confirming', 'resized'], ['shelved', 'unshelving', 'shelved'], ['active', 'shelving', 'active'],
   ];
   for (const [vmState, taskState, after] of ends) {
     it(`leave an instance that was ${vmState} in ${taskState} ${after}`, async () => {
@@ -125,5 +129,15 @@ describe('tasks of an api that was killed', function () {
     assert.equal(answers.filter(({ status }) => status === 202).length >= 1, true);
     for (const { status, text } of answers) assert.ok([202, 409].includes(status), text);
     assert.deepEqual(await stateOf(uuid), ['stopped', null]);
+  });
+
+  it('are not ended by an api whose own clock is ten minutes ahead of the database', async () => {
+    const uuid = await add({ vmState: 'active', taskState: 'migrating' });
+    const ahead = { ...systemClock, now: () => new Date(Date.now() + 600_000) };
+    const abandoned = new AbandonedTasks(api.cellDb, ahead, silentLogger);
+    const seen = await api.cellDb.instances.get(uuid);
+    assert.deepEqual([abandoned.has(seen), (await abandoned.end(seen))?.taskState, await stateOf(uuid)], [true, 'migrating', ['active', 'migrating']]);
+    await old(uuid);
+    assert.equal((await abandoned.end(await api.cellDb.instances.get(uuid)))?.taskState, null);
   });
 });

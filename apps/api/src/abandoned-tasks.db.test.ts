@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import pg from 'pg';
 import type { RpcServer } from '@gatehouse/rpc/server';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { silentLogger } from '@gatehouse/runtime/logger';
@@ -117,6 +118,27 @@ describe('tasks of an api that was killed', function () {
     const { servers: listed } = (await api.ask('GET', '/v2.1/servers/detail', { token: ALICE })).json as { servers: readonly Readonly<Record<string, unknown>>[] };
     for (const uuid of uuids) assert.equal(listed.find(({ id }) => id === uuid)?.['OS-EXT-STS:task_state'], null);
     assert.deepEqual([await stateOf(uuids[0] ?? ''), await stateOf(uuids[1] ?? '')], [['shelved_offloaded', null], ['active', null]]);
+  });
+
+  it('hide no page from a list whose instance is deleted while its task is taken out', async () => {
+    const [gone, other] = [await add({ vmState: 'active', taskState: 'rebooting' }), await add({ vmState: 'active' })];
+    await old(gone);
+    const pool = new pg.Pool({ connectionString: urls[1] ?? '', max: 1 });
+    try {
+      const { list } = await api.cellDb.transaction(async ({ instances }) => {
+        await instances.softDelete(gone, new Date());
+        const asked = api.ask('GET', '/v2.1/servers?limit=2', { token: ALICE });
+        for (let tries = 0; (await pool.query('SELECT 1 FROM pg_locks WHERE NOT granted')).rowCount === 0; tries += 1) {
+          assert.ok(tries < 400, 'the list does not wait for the row');
+          await new Promise((resolve) => setTimeout(resolve, 25));
+        }
+        return { list: asked };
+      });
+      const { servers: shown, servers_links: links } = (await list).json as { servers: readonly { readonly id: string }[]; servers_links?: readonly unknown[] };
+      assert.deepEqual([shown.map(({ id }) => id), links?.length], [[other, gone], 1]);
+    } finally {
+      await pool.end();
+    }
   });
 
   it('are left alone before their time, and where somebody has written meanwhile', async () => {

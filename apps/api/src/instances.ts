@@ -143,7 +143,8 @@ export class Instances {
     const abandoned = found.filter((instance) => this.#abandoned.has(instance)).slice(0, ABANDONED_MAX);
     if (abandoned.length === 0) return found;
     const ended = new Map(await Promise.all(abandoned.map(async (instance) => [instance.uuid, await this.#ended(instance, context).catch(() => instance)] as const)));
-    return found.flatMap((instance) => (ended.has(instance.uuid) ? (ended.get(instance.uuid) ?? []) : [instance]));
+    // One that is gone by now stays, as it was found: a page that is shorter than its limit counts as the last.
+    return found.map((instance) => ended.get(instance.uuid) ?? instance);
   }
 
   /** Without a task that nobody works on any more. Throws NOT_FOUND where there is no such instance for this caller. */

@@ -40,6 +40,8 @@ export class SaidPeers {
   /** Takes the header off a connection and calls `read`, unless it is wrong or does not come: that closes it, and calls `refused` if anything came. */
   listen(socket: Socket, read: () => void, refused: (why: string) => void): void {
     let held: Buffer = Buffer.alloc(0);
+    // Of a connection that had its port before it.
+    this.#said.delete(keyOf(socket));
     const refuse = (why: string): void => {
       stop();
       socket.destroy();
@@ -71,7 +73,7 @@ export class SaidPeers {
   #keep(socket: Socket, address: string): void {
     const key = keyOf(socket);
     this.#said.set(key, { socket, address });
-    // Its port may be another connection's already.
+    // Its port may be another connection's by then.
     socket.once('close', () => void (this.#said.get(key)?.socket === socket && this.#said.delete(key)));
   }
 }

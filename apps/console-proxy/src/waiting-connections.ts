@@ -60,6 +60,8 @@ export class WaitingConnections {
 
   #place(peer: string, socket: Socket, address: string | null): void {
     const from = address === null || this.#isBalancer(address) ? null : { network: networkOf(address), wide: wideNetworkOf(address) };
+    // A port may be used again before its last connection is told to be closed.
+    this.#remove(peer, this.#all.get(peer)?.socket);
     this.#all.set(peer, { socket, from });
     if (from === null) this.#ofBalancers.add(peer);
     else this.#addTo(from, peer);

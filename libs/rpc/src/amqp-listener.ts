@@ -91,10 +91,9 @@ class AmqpListener implements Listening {
     // Consumers that are just being made must not stay behind.
     await this.#consuming?.catch(() => {});
     const channel = this.#channel;
-    if (channel === null) return;
-    await this.#stopConsuming(channel);
+    if (channel !== null) await this.#stopConsuming(channel);
     this.#releaseHeld();
-    this.#sayAtWork();
+    if (channel !== null) this.#sayAtWork();
   }
 
   async close(): Promise<void> {
@@ -225,13 +224,22 @@ class AmqpListener implements Listening {
       return acks.done(message);
     }
     if (message.fields.redelivered && !isFanout(message, this.#listener)) {
-      const serve = (): void => void this.#serve(acks, queue, message, decoded);
+      // No word came of its copy; but where the copy came, that is the one that runs.
+      const serve = (): void => (uniqueId !== null && this.#known.stateOf(uniqueId) !== state ? acks.done(message) : this.#serveWaited(acks, queue, message, decoded));
       const bury = (losses: number): Promise<void> => this.#bury(queue, message, `${losses} servers were lost with it`);
       return this.#lost.take({ message, uniqueId, queue, done: () => acks.done(message), serve, bury });
     }
     if (lossesOf(message) === 0) return void this.#serve(acks, queue, message, decoded);
     if (uniqueId !== null) this.#known.begin(uniqueId);
-    this.#hold(uniqueId, () => void this.#serve(acks, queue, message, decoded));
+    this.#hold(uniqueId, () => this.#serveWaited(acks, queue, message, decoded));
+  }
+
+  /** Its caller may have given up while it waited here. */
+  #serveWaited(acks: AckBatch, queue: string, message: ConsumeMessage, decoded: DecodedRequest): void {
+    const { msgId, uniqueId } = decoded.address;
+    if (msgId === null || !this.#cancelled.has(msgId)) return void this.#serve(acks, queue, message, decoded);
+    acks.done(message);
+    if (uniqueId !== null) this.#known.end(uniqueId);
   }
 
   #hold(uniqueId: string | null, serve: () => void): void {

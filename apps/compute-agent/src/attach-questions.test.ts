@@ -65,6 +65,20 @@ describe('the questions of an agent what attach secrets open', () => {
     assert.deepEqual(instancesOf(await rest), waiting);
   });
 
+  it('are of one stream where its secret is no text that travels: the others are not refused with it', async () => {
+    const waiting = ids(2);
+    const { first, rest } = await behindOne(waiting);
+    const odd = ask(randomUUID(), NEVER, '\ud800');
+    assert.deepEqual([asked.length, asked[1]?.isCommon], [2, false]);
+    asked[1]?.fail(new ServiceError('INVALID_ARGUMENT', 'half a surrogate pair'));
+    await assert.rejects(odd, /half a surrogate pair/);
+    asked[0]?.answer();
+    await first;
+    await answers(3);
+    asked[2]?.answer();
+    assert.deepEqual(instancesOf(await rest), waiting);
+  });
+
   it('that are answered late keep nobody waiting', async () => {
     const waiting = ids(2);
     const { rest } = await behindOne(waiting);

@@ -24,7 +24,8 @@ const ATTACH_TIMEOUT_MS = 10_000;
 /** A question that is answered later than this keeps nobody waiting. */
 const GATHER_MS_MAX = 15;
 const SESSION_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const SECRET_LENGTH_MAX = 128;
+/** As secrets are; another text may be one that no message carries. */
+const SECRET = /^[!-~]{1,128}$/;
 
 export class AttachQuestions {
   readonly #host: string;
@@ -42,7 +43,7 @@ export class AttachQuestions {
   /** What may be opened. @throws ServiceError UNAUTHENTICATED, and as a call */
   ask(shown: Shown): Promise<ConsoleConnection> {
     const { sessionId, attachSecret } = shown;
-    const isCommon = SESSION_ID.test(sessionId) && attachSecret.length <= SECRET_LENGTH_MAX && !this.#waiting.has(sessionId);
+    const isCommon = SESSION_ID.test(sessionId) && SECRET.test(attachSecret) && !this.#waiting.has(sessionId);
     if (!isCommon || this.#onTheirWay === 0) return this.#counted(this.#askAlone(shown));
     return new Promise((resolve, reject) => {
       this.#waiting.set(sessionId, { shown, resolve, reject });

@@ -99,6 +99,9 @@ class AmqpListener implements Listening {
   async close(): Promise<void> {
     this.#isPaused = true;
     this.#closing.abort();
+    // They have not begun, and go back into their queue with the channel.
+    for (const timer of this.#held.keys()) clearTimeout(timer);
+    this.#held.clear();
     const channel = this.#channel;
     this.#channel = null;
     this.#acks?.flush();

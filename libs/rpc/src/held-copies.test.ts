@@ -108,4 +108,11 @@ describe('the copy of a lost request that waits in its server', () => {
     await sleep(2 * COPY_HELD_MS);
     assert.equal(ran, 1);
   });
+
+  it('does not run in a server that has closed: the broker gives it to another', async () => {
+    channel.deliver('probe', request, { losses: 1 });
+    await listening.close();
+    await sleep(2 * COPY_HELD_MS);
+    assert.deepEqual([ran, channel.acknowledged], [0, []]);
+  });
 });

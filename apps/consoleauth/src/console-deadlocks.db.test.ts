@@ -18,7 +18,7 @@ const RUN_MS = 6_000;
 const PORTS = 3;
 const PROXY = 'proxy-1';
 /** Or nothing would ever live long enough to be in anybody's way. */
-const PAUSES_MS: Readonly<Record<string, number>> = { register: 500, softDelete: 1_500, release: 100, renew: 20, sweep: 100 };
+const PAUSES_MS: Readonly<Record<string, number>> = { register: 500, softDelete: 1_500, release: 100, renew: 20, attach: 5, sweep: 100 };
 /** How many machines there are, how often they are revoked, how new the links are that are opened, and what nobody gets to do. */
 const SCENES: Readonly<Record<string, { readonly machines: number; readonly revokeEveryMs: number; readonly links: number; readonly inVain: readonly string[] }>> = {
   'machines whose consoles live for a while': { machines: 3, revokeEveryMs: 900, links: 4, inVain: [] },
@@ -70,14 +70,18 @@ describe('consoles on PostgreSQL', function () {
   async function play({ machines, revokeEveryMs, links: newest, inVain }: (typeof SCENES)[string]): Promise<void> {
     const instances = await Promise.all(Array.from({ length: machines }, makeInstance));
     const links: string[] = [];
-    const claims: { readonly id: string; readonly claim: string; readonly resumeGrant: string | null }[] = [];
+    const claims: { readonly id: string; readonly claim: string; readonly resumeGrant: string | null; readonly attachSecret: string }[] = [];
     const any = <T>(list: readonly T[]): T | undefined => list[Math.floor(Math.random() * list.length)];
     const context = () => newContext({ userId: any(['alice', 'bob', 'carol', 'dave']) ?? '' });
     const connect = async ({ admission }: ConsoleParts, token: string, resumeGrant?: string | null) => {
       const claim = randomUUID();
       const request = { sessionId: claim, token, proxy: PROXY, clientAddress: '192.0.2.7' };
       const grant = await admission.connect({ ...request, ...(resumeGrant == null ? {} : { resumeGrant }) }, context());
-      claims.push({ id: grant.session.id, claim, resumeGrant: grant.resumeGrant ?? resumeGrant ?? null });
+      claims.push({ id: grant.session.id, claim, resumeGrant: grant.resumeGrant ?? resumeGrant ?? null, attachSecret: grant.attachSecret ?? '' });
+    };
+    const manyClaims = () => {
+      const some = Array.from({ length: 6 }, () => any(claims.slice(-20))).flatMap((each) => each ?? []);
+      return [...new Map(some.map((each) => [each.id, each])).values()];
     };
     const works: Readonly<Record<string, (parts: ConsoleParts) => Promise<unknown>>> = {
       async authorize({ auth }) {
@@ -89,9 +93,11 @@ describe('consoles on PostgreSQL', function () {
       connect: (each) => connect(each, any(links.slice(-newest)) ?? 'none'),
       resume: (each) => connect(each, any(links.slice(-9)) ?? 'none', any(claims.slice(-9))?.resumeGrant),
       async renew({ leases }) {
-        const some = Array.from({ length: 6 }, () => any(claims.slice(-20))).flatMap((each) => each ?? []);
-        const uses = [...new Map(some.map((each) => [each.id, each])).values()];
-        await leases.renew(PROXY, uses.map(({ id, claim }) => ({ id, claim, bytesIn: 1, bytesOut: 1 })));
+        await leases.renew(PROXY, manyClaims().map(({ id, claim }) => ({ id, claim, bytesIn: 1, bytesOut: 1 })));
+      },
+      async attach({ admission }) {
+        const shown = manyClaims();
+        await admission.attachAll({ host: HOST, sessionIds: shown.map(({ id }) => id), attachSecrets: shown.map(({ attachSecret }) => attachSecret) });
       },
       async release({ leases }) {
         const each = any(claims.slice(-9));

@@ -110,6 +110,7 @@ class ConsoleProxyLife implements BeforeApplicationShutdown {
       round('a look at the TLS certificate', CERTIFICATE_EVERY_MS, () => this.#edge.refreshCertificate()),
     ];
     gauge(metrics, 'proxy_sessions', 'Consoles carried now', () => this.#proxy.sessionCount);
+    gauge(metrics, 'proxy_opening_waiting', 'Clients in line until their token is asked about', () => this.#proxy.inLineCount);
     gauge(metrics, 'proxy_sessions_parked', 'Sessions that wait for a client that has vanished', () => this.#proxy.parkedCount);
     return url;
   }

@@ -106,6 +106,11 @@ export class ConsoleProxy {
     return this.#sessions.parkedCount;
   }
 
+  /** How many stand in line until their token is asked about. */
+  get inLineCount(): number {
+    return this.#line.waiting;
+  }
+
   /** Let a client in, or turn it away with a reason. Resolves with the refusal, or null; never rejects. */
   async open(client: ProxiedSession, visit: Visit): Promise<ServiceError | null> {
     const requestId = visit.requestId ?? newContext().requestId;

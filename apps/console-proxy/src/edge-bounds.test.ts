@@ -96,6 +96,21 @@ describe('the bounds of an address', function () {
     assert.ok(await isOpen('192.0.2.1'));
   });
 
+  it('stand for who is asked about at one time, and who waits for that is counted', async () => {
+    const metrics = await proxies.start('proxy-1', { ...BALANCED, proxyOpeningMax: 1 });
+    let letGo = (): void => {};
+    proxies.auth.hold = new Promise((resolve) => (letGo = resolve));
+    const inLine = async (): Promise<string | undefined> => /gatehouse_proxy_opening_waiting\{.*\} (\d+)$/m.exec(await metrics.registry.metrics())?.[1];
+    for (const [before, address] of ['192.0.2.1', '192.0.2.2', '192.0.2.3'].entries()) {
+      await once(open(address).socket, 'open');
+      for (let tries = 0; tries < 1_000 && (await inLine()) !== `${before}`; tries += 1) await pause(5);
+      assert.equal(await inLine(), `${before}`);
+    }
+    letGo();
+    await until(() => guest.sockets.size === 3, 'all in their turn');
+    assert.equal(await inLine(), '0');
+  });
+
   it('keep a flood of bad tokens from one address off everybody else', async () => {
     await proxies.start('proxy-1', { ...BALANCED, proxyOpeningMax: 8, proxyOpeningPerAddress: 4 });
     // consoleauth takes its time, as one that is flooded does.
@@ -150,11 +165,13 @@ describe('the bounds of an address', function () {
     for (const socket of slow) socket.destroy();
   });
 
-  it('end at all connections that there may be', async () => {
-    await proxies.start('proxy-1', { proxyConnectionsMax: 2 });
+  it('end at all connections that there may be, and whoever runs the proxy reads so', async () => {
+    const metrics = await proxies.start('proxy-1', { proxyConnectionsMax: 2 });
     assert.ok(await isOpen('-'));
     assert.ok(await isOpen('-'));
-    assert.equal(await text(say('GET / HTTP/1.1\r\nHost: x\r\n\r\n')).catch(() => ''), '');
+    for (let i = 0; i < 3; i++) assert.equal(await text(say('GET / HTTP/1.1\r\nHost: x\r\n\r\n')).catch(() => ''), '');
+    assert.match(await metrics.registry.metrics(), /gatehouse_proxy_connections_dropped_total\{.*\} 3$/m);
+    assert.equal(proxies.logged.split('connections are closed as they come').length - 1, 1);
   });
 
   it('do not wait for a body: it is answered, and not listened to', async () => {

@@ -8,6 +8,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import type { ArrivingRequest } from '@gatehouse/runtime/trusted-proxies';
+import { readProxyHeader } from './proxy-header.ts';
 import type { ProxyRecord } from './proxy-record.ts';
 import { SaidPeers, type SaidPeersSettings } from './said-peers.ts';
 import type { ServedCertificate } from './served-certificate.ts';
@@ -27,6 +28,9 @@ export interface EdgeSettings extends SaidPeersSettings {
   /** Seconds in which TLS must be agreed on, and then the same for a request's head, however slowly they drip. */
   readonly proxyHeaderTimeout: number;
 }
+
+/** `rawPacket`: what came last, where it is no HTTP. */
+type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -50,7 +54,8 @@ export class EdgeServer {
     this.#server.maxConnections = settings.proxyConnectionsMax;
     this.#peers = new SaidPeers(settings);
     this.#listenFirst();
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#refuse(error, socket));
+    this.#server.on('clientError', (error: ClientError, socket: Duplex) => this.#refuse(error, socket));
+    this.#server.on('drop', () => record.dropped());
   }
 
   /** Before HTTP or TLS begins on a connection, it waits like others, and whose it is may have to be said. */
@@ -129,9 +134,9 @@ export class EdgeServer {
   }
 
   /** What came is no whole request, or no TLS, and its connection is of no more use. */
-  #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const code = error.code ?? '';
+  #refuse({ code = '', rawPacket }: ClientError, socket: Duplex): void {
     const answer = answerTo(code);
+    if (rawPacket !== undefined && readProxyHeader(rawPacket).state === 'read') this.#record.unaskedPeer(this.#peers.addressOf(socket as Socket));
     if (answer === null || !socket.writable) {
       if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS')) this.#record.log.debug({ code }, 'no TLS was agreed on');
       socket.destroy();

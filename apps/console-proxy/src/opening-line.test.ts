@@ -3,7 +3,7 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import { OpeningLine, type GiveBack } from './opening-line.ts';
 
 const never = new AbortController().signal;
-const FULL = { code: 'RESOURCE_EXHAUSTED', message: /full at the moment/ };
+const FULL = { code: 'RESOURCE_EXHAUSTED', message: /Too many consoles are being opened here/ };
 
 describe('the line of those who want to be let in', () => {
   const places: GiveBack[] = [];
@@ -67,6 +67,9 @@ describe('the line of those who want to be let in', () => {
     await assert.rejects(enter(line, '192.0.2.3', gone.signal), { code: 'CANCELLED' });
     assert.equal(line.waiting, 0);
     await giveBackFirst();
+    // Nor is anybody asked about who is gone where there is room.
+    await assert.rejects(enter(line, '192.0.2.3', gone.signal), { code: 'CANCELLED' });
     await enter(line, '192.0.2.4');
+    assert.deepEqual(order, ['192.0.2.0', '192.0.2.4']);
   });
 });

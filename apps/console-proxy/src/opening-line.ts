@@ -44,10 +44,13 @@ export class OpeningLine {
    *
    * @throws ServiceError RESOURCE_EXHAUSTED when the line is full of this network's, or waited long enough
    */
-  take(clientAddress: string, gone: AbortSignal): GiveBack | Promise<GiveBack> {
-    if (this.#taken < this.#bounds.placesMax) return this.#place();
+  async take(clientAddress: string, gone: AbortSignal): Promise<GiveBack> {
+    gone.throwIfAborted();
+    return this.#taken < this.#bounds.placesMax ? this.#place() : this.#wait(clientAddress, gone);
+  }
+
+  #wait(clientAddress: string, gone: AbortSignal): Promise<GiveBack> {
     return new Promise((resolve, reject) => {
-      if (gone.aborted) return reject(gone.reason as Error);
       const leave = (): void => {
         this.#remove(waiting);
         clearTimeout(timer);
@@ -65,7 +68,7 @@ export class OpeningLine {
         },
         turnAway() {
           leave();
-          reject(new ServiceError('RESOURCE_EXHAUSTED', 'This console proxy is full at the moment; try again in a minute.'));
+          reject(new ServiceError('RESOURCE_EXHAUSTED', 'Too many consoles are being opened here at the moment; try again in a minute.'));
         },
       };
       const timer = setTimeout(() => waiting.turnAway(), this.#bounds.waitMs);

@@ -53,10 +53,12 @@ describe('a proxy behind a balancer of TCP', () => {
     await start();
     assert.match(await answerOf(`${of('203.0.113.7')}${PAGE}`, '127.0.0.51'), /^HTTP\/1\.1 400 /);
     assert.match(await answerOf(PAGE, '127.0.0.51'), /^HTTP\/1\.1 200 /);
+    assert.match(proxies.logged, /"peer":"127\.0\.0\.51".*GATEHOUSE_PROXY_PROTOCOL_FROM does not name it/);
     await proxies.start('proxy-2');
     const socket = connect({ port: Number(new URL(proxies.urlOf('proxy-2')).port), host: '127.0.0.1', localAddress: BALANCER });
     socket.write(`${of('203.0.113.7')}${PAGE}`);
     assert.match(await text(socket), /^HTTP\/1\.1 400 /);
+    assert.match(proxies.logged, /"peer":"127\.0\.0\.50".*GATEHOUSE_PROXY_PROTOCOL_FROM does not name it/);
   });
 
   it('waits for a header no longer than for a head, and says nothing of who only looks whether it is there', async () => {

@@ -2,6 +2,7 @@
  * What a proxy writes down of its clients: lines for people, counts of who was let in, turned away and why it ended,
  * and an audit line for whom it turned away itself. What consoleauth decides, consoleauth audits.
  */
+import { seldom } from '@gatehouse/console-stream/seldom';
 import { END_REASONS } from '@gatehouse/errors/endings';
 import { isServiceError, type ServiceError } from '@gatehouse/errors/service-error';
 import type { Audit, AuditFacts } from '@gatehouse/runtime/audit';
@@ -23,6 +24,7 @@ export class ProxyRecord {
   readonly #metrics: Metrics;
   readonly #audit: Audit;
   readonly #logged: RefusalCounts;
+  readonly #tellDropped: () => void;
   #quietUntilMs = 0;
 
   constructor(proxyName: string, log: Logger, metrics: Metrics, audit: Audit, clock: Clock) {
@@ -33,6 +35,7 @@ export class ProxyRecord {
     this.#logged = new RefusalCounts(LOG_LIMITS, clock, ({ clientAddress, reason: code, host }, leftOut) => {
       log.warn({ clientAddress, host, code, leftOut }, 'more consoles were refused than have a line of their own');
     });
+    this.#tellDropped = seldom((times) => log.warn({ times }, 'connections are closed as they come: there are as many as there may be'));
   }
 
   /** A client was turned away: after the upgrade, where a load balancer sees only success. */
@@ -64,6 +67,18 @@ export class ProxyRecord {
     if (performance.now() < this.#quietUntilMs) return;
     this.#quietUntilMs = performance.now() + CUTS_TOLD_EVERY_MS;
     this.log.warn({ bound, network }, 'too many connections that are no console: the oldest are closed');
+  }
+
+  /** A connection was closed as it came, because there were as many as there may be. */
+  dropped(): void {
+    this.#metrics.counter({ name: 'proxy_connections_dropped_total', help: 'Connections closed as they came, because there were as many as there may be' }).inc();
+    this.#tellDropped();
+  }
+
+  /** Somebody said whose connection it is, and nobody had asked. */
+  unaskedPeer(peer: string): void {
+    if (!this.#logged.admits({ clientAddress: peer, reason: 'PROXY_HEADER' })) return;
+    this.log.warn({ peer }, 'a connection began with a PROXY header, and was refused: if that is a balancer, GATEHOUSE_PROXY_PROTOCOL_FROM does not name it');
   }
 
   /** A balancer that must say whose connection it opens did not. */

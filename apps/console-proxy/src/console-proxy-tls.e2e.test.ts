@@ -17,7 +17,7 @@ import { noAudit } from '@gatehouse/runtime/audit';
 import { systemClock } from '@gatehouse/runtime/clock';
 import { createLogger, silentLogger } from '@gatehouse/runtime/logger';
 import { createMetrics } from '@gatehouse/runtime/metrics';
-import { Writable } from 'node:stream';
+import { Duplex, Writable } from 'node:stream';
 import { makeCertificate, type CertificateFiles } from '../../../test/servers/certificates.ts';
 import { makeTempFolder, removeTempFolder } from '../../../test/servers/server-process.ts';
 import { startConsoleProxy } from './app.module.ts';
@@ -150,6 +150,42 @@ describe('the console proxy with a certificate', function () {
     await pause(200);
     await says(console, 'and on');
     for (const socket of slow) socket.destroy();
+  });
+
+  it('serves who a balancer of TCP names, wherever the header and what follows it are cut', async () => {
+    await start({ proxyProtocolFrom: ['127.0.0.50'] });
+    const header = Buffer.from('PROXY TCP4 203.0.113.7 10.0.0.1 4321 443\r\n');
+    for (const cut of [0, 1, header.length - 1, header.length, header.length + 1, header.length + 40]) {
+      const raw = connect({ port: port(), host: '127.0.0.1', localAddress: '127.0.0.50', noDelay: true }).on('error', () => {});
+      let first = header;
+      const carried = new Duplex({
+        read() {},
+        async write(bytes: Buffer, _encoding, done) {
+          const whole = Buffer.concat([first, bytes]);
+          if (first.length > 0 && cut > 0) {
+            raw.write(whole.subarray(0, cut));
+            await pause(20);
+          }
+          raw.write(whole.subarray(first.length > 0 ? cut : 0));
+          first = Buffer.alloc(0);
+          done();
+        },
+      });
+      raw.on('data', (bytes: Buffer) => carried.push(bytes)).on('close', () => carried.push(null));
+      const socket = await shake({ socket: carried });
+      socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      assert.match(answer.toString('latin1'), /^HTTP\/1\.1 200 /, `cut at ${cut}`);
+      raw.destroy();
+    }
+  });
+
+  it('says at debug level that it came to no TLS, also with a balancer that says whose connections they are and was not named', async () => {
+    await start();
+    const socket = connect(port(), '127.0.0.1').on('error', () => {});
+    socket.write('PROXY TCP4 203.0.113.7 10.0.0.1 4321 443\r\n');
+    assert.equal(await text(socket).catch(() => ''), '');
+    assert.match(logged, /"level":"debug".*no TLS was agreed on/);
   });
 
   it('speaks the versions and ciphers that are set', async () => {

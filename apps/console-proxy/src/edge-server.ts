@@ -63,6 +63,8 @@ export class EdgeServer {
     const began = this.#server.listeners('connection') as ((socket: Socket) => void)[];
     const begin = (socket: Socket): void => began.forEach((each) => each.call(this.#server, socket));
     this.#server.removeAllListeners('connection').on('connection', (socket: Socket) => {
+      // Reset before it was looked at, as a balancer's health checks are: nobody is there, and nobody knows who it was.
+      if (socket.remoteAddress === undefined) return void socket.destroy();
       const peer = this.#peers.addressOf(socket);
       if (!this.#peers.isExpectedOf(socket)) {
         this.#waiting.add(socket, peer);

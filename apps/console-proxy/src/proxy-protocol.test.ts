@@ -1,5 +1,6 @@
 /** Balancers of TCP that say whose connections they open, and those who would like to. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -70,6 +71,16 @@ describe('a proxy behind a balancer of TCP', () => {
     const told = proxies.logged.split('\n').filter((line) => line.includes('PROXY header'));
     assert.equal(told.length, 1);
     assert.match(told[0]!, /did not come in time/);
+  });
+
+  it('takes a health check that is reset before it is looked at for nobody, and not for somebody with a header', async () => {
+    await start();
+    const { port } = new URL(proxies.urlOf('proxy-1'));
+    const check = `const s = require('node:net').connect({ port: ${port}, host: '127.0.0.1', localAddress: '${BALANCER}' }, () => s.write('PROXY UNKNOWN\\r\\n', () => s.resetAndDestroy()))`;
+    // It is over when this process comes round to it.
+    execFileSync(process.execPath, ['-e', check]);
+    assert.match(await answerOf(`${of('203.0.113.7')}${PAGE}`), /^HTTP\/1\.1 200 /);
+    assert.doesNotMatch(proxies.logged, /PROXY header/);
   });
 
   it('serves whoever it says, however its header is cut', async () => {

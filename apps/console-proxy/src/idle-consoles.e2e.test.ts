@@ -29,6 +29,11 @@ const ECHO = Buffer.from([0x82, 0x01, 0x6b]);
 const PING = Buffer.from([0x89, 0]);
 const PONG = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
 
+/** A close frame that says that the proxy restarts. */
+function isRestart(frame: Buffer): boolean {
+  return frame.length > 4 && frame.readUInt16BE(2) === 1012 && /proxy|restart/i.test(frame.toString('utf8', 4));
+}
+
 describe('five thousand idle consoles on one proxy', () => {
   let guest: TestGuest;
   let proxy: ChildProcess;
@@ -93,16 +98,14 @@ describe('five thousand idle consoles on one proxy', () => {
     const told = clients.map(async (client) => {
       const pieces: Buffer[] = [];
       client.on('data', (bytes: Buffer) => void pieces.push(bytes));
-      await once(client, 'close');
+      // Also where a reset follows the words, for who is slow to hear them is not waited for.
+      await new Promise((resolve) => client.once('close', resolve));
       return Buffer.concat(pieces);
     });
     proxy.send('drain');
     const words = await Promise.all(told);
-    const close = words.map((bytes) => bytes.subarray(bytes.indexOf(0x88)));
-    for (const bytes of close) {
-      assert.equal(bytes.readUInt16BE(2), 1012);
-      assert.match(bytes.subarray(4).toString(), /proxy|restart/i);
-    }
+    const untold = words.filter((bytes) => !isRestart(bytes.subarray(bytes.indexOf(0x88))));
+    assert.equal(untold.length, 0, `${untold.length} were not told; the first heard ${untold[0]?.toString('hex')}`);
     console.log(`      ${each.toFixed(1)} KB and ${((share / CONSOLES) * 1e6).toFixed(1)} us of processor a second for each`);
   }).timeout(300_000);
 });

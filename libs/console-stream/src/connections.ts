@@ -37,9 +37,13 @@ export function takeConnection(endpoint: string, tls: TlsFiles | undefined): Con
   clearTimeout(held.idle);
   let released = false;
 
+  const forget = (): void => {
+    if (shared.get(key) === held) shared.delete(key);
+  };
   const closeIdle = (): void => {
     if (held.users > 0) return;
-    if (shared.get(key) === held) shared.delete(key);
+    clearTimeout(held.idle);
+    forget();
     held.client.close();
   };
   return {
@@ -53,7 +57,9 @@ export function takeConnection(endpoint: string, tls: TlsFiles | undefined): Con
       else held.idle = setTimeout(closeIdle, IDLE_MS).unref();
     },
     discard() {
-      if (shared.get(key) === held) shared.delete(key);
+      forget();
+      // A client that is not closed goes on trying to connect, each second.
+      closeIdle();
     },
   };
 }

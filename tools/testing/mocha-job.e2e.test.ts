@@ -52,6 +52,15 @@ describe('the test runner', function () {
     assert.deepEqual(results.map((result) => states(result)), [['failed'], ['failed']]);
   });
 
+  it('fails a file once for a rejection that nobody handled, and says during which test', async () => {
+    const [careless] = await run({
+      'careless.test.ts': "it('a', () => {}); it('b', async () => { void Promise.reject(new Error('why')); await new Promise((done) => setTimeout(done, 20)); });",
+    });
+    assert.deepEqual(states(careless), ['passed', 'failed', 'passed']);
+    assert.match(careless?.tests[1]?.title ?? '', /handles every rejection \(during b\)/);
+    assert.match(careless?.tests[1]?.error ?? '', /why/);
+  });
+
   it('fails a test with its reason, and tells passed from skipped', async () => {
     const [mixed] = await run({
       'mixed.test.ts': "it('a', () => {}); it.skip('b', () => {}); it('c', () => { throw new Error('why'); });",

@@ -57,18 +57,26 @@ function addFailure(mocha, title, error) {
 
 function IpcReporter(runner, options) {
   const { file } = options.reporterOptions;
-  const send = (state, test, error) =>
-    process.send({
-      event: 'test',
-      file,
-      state,
-      title: test.titlePath().join(' › '),
-      durationMs: test.duration ?? 0,
-      error: error ? describe(error) : null,
-    });
-  runner.on('pass', (test) => send('passed', test));
-  runner.on('pending', (test) => send('skipped', test));
-  runner.on('fail', (test, error) => send('failed', test, error));
+  let last = 'the first test';
+  const send = (state, title, error, durationMs = 0) =>
+    process.send({ event: 'test', file, state, title, durationMs, error: error ? describe(error) : null });
+  const sendTest = (state, test, error) => send(state, titleOf(test), error, test.duration);
+  // It would end a service. Mocha lets it pass, but for emitting it once more; that it came from the test that runs is likely, no more.
+  const seen = new WeakSet();
+  const sendRejection = (reason, promise) => {
+    if (!seen.has(promise)) send('failed', `handles every rejection (during ${last})`, reason);
+    seen.add(promise);
+  };
+  runner.on('test', (test) => void (last = titleOf(test)));
+  runner.on('pass', (test) => sendTest('passed', test));
+  runner.on('pending', (test) => sendTest('skipped', test));
+  runner.on('fail', (test, error) => sendTest('failed', test, error));
+  process.on('unhandledRejection', sendRejection);
+  runner.on('end', () => process.off('unhandledRejection', sendRejection));
+}
+
+function titleOf(test) {
+  return test.titlePath().join(' › ');
 }
 
 function describe(error) {

@@ -37,10 +37,13 @@ describe('the line of those who want to be let in', () => {
   it('has turns by network: whoever comes from another one than a flood waits for one of it', async () => {
     const line = new OpeningLine({ placesMax: 1, waitingMax: 1_000, waitMs: 60_000 });
     await enter(line, '192.0.2.0');
-    for (let i = 0; i < 300; i += 1) void enter(line, `192.0.2.${i % 256}`);
-    void enter(line, '198.51.100.7');
+    const end = new AbortController();
+    const addresses = Array.from({ length: 300 }, (_, i) => `192.0.2.${i % 256}`);
+    const crowd = Promise.allSettled([...addresses, '198.51.100.7'].map((address) => enter(line, address, end.signal)));
     for (let turn = 0; turn < 3; turn += 1) await giveBackFirst();
     assert.deepEqual(order.slice(1), ['192.0.2.0', '198.51.100.7', '192.0.2.1']);
+    end.abort();
+    await crowd;
   });
 
   it('turns away, when it is full, the last of the network that has most in it', async () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import pg from 'pg';
 import type { ConsoleGrant } from '@gatehouse/objects/console-grant';
 import { newContext } from '@gatehouse/rpc/context';
 import { HOST, ports, refused, startConsoleAuths } from './test-consoleauths.ts';
@@ -25,6 +27,42 @@ describe('attach secrets that are shown together', function () {
   const openMany = (count: number): Promise<readonly Opened[]> => Promise.all(Array.from({ length: count }, open));
   const show = (grants: readonly ConsoleGrant[], { host = HOST, of = 0, secrets = grants.map(({ attachSecret }) => attachSecret ?? '') } = {}) =>
     bench.client.attachAll({ host, sessionIds: grants.map(({ session }) => session.id), attachSecrets: secrets }, newContext(), { server: `consoleauth-${of}` });
+
+  /** Their sessions are held until it is committed. */
+  async function revoke(consoles: readonly Opened[]): Promise<{ commit(): Promise<void> }> {
+    let held = (): void => {};
+    const isHeld = new Promise<void>((resolve) => (held = resolve));
+    let letGo = (): void => {};
+    const goes = new Promise<void>((resolve) => (letGo = resolve));
+    const committed = bench.dbs[1].consoleTransaction(async ({ consoleSessionEnds }) => {
+      await consoleSessionEnds.mark({ ids: consoles.map(({ grant }) => grant.session.id) }, 'instance_deleted', bench.clock.now(), consoles.length);
+      held();
+      await goes;
+    });
+    await isHeld;
+    return {
+      commit() {
+        letGo();
+        return committed;
+      },
+    };
+  }
+
+  /** What statements of the database wait for, once so many do. */
+  async function waits(count: number): Promise<readonly string[]> {
+    const client = new pg.Client({ connectionString: bench.url });
+    await client.connect();
+    try {
+      for (const until = performance.now() + 10_000; ; await pause(20)) {
+        const { rows } = await client.query<{ readonly locktype: string }>(`
+          SELECT locktype FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database() ORDER BY locktype`);
+        if (rows.length === count) return rows.map(({ locktype }) => locktype);
+        assert.ok(performance.now() < until, `${rows.length} wait, not ${count}`);
+      }
+    } finally {
+      await client.end();
+    }
+  }
 
   it('are refused as a whole when they are not one for each session', async () => {
     const [first, second] = (await openMany(2)).map(({ grant }) => grant) as [ConsoleGrant, ConsoleGrant];
@@ -59,20 +97,21 @@ describe('attach secrets that are shown together', function () {
   it('wait for a revocation that is under way, and see it', async () => {
     const all = await openMany(3);
     const gone = all[1] as Opened;
-    let held = (): void => {};
-    const isHeld = new Promise<void>((resolve) => (held = resolve));
-    let letGo = (): void => {};
-    const goes = new Promise<void>((resolve) => (letGo = resolve));
-    const revocation = bench.dbs[1].consoleTransaction(async ({ consoleSessionEnds }) => {
-      await consoleSessionEnds.mark({ ids: [gone.grant.session.id] }, 'instance_deleted', bench.clock.now(), 1);
-      held();
-      await goes;
-    });
-    await isHeld;
+    const revocation = await revoke([gone]);
     const shown = show(all.map(({ grant }) => grant));
-    letGo();
-    await revocation;
+    await revocation.commit();
     assert.deepEqual(Object.keys(await shown).sort(), [all[0], all[2]].map((each) => each?.grant.session.id).sort());
+  });
+
+  it('queue for the same session first, in whichever order they are shown', async () => {
+    const both = await openMany(2);
+    const grants = both.map(({ grant }) => grant);
+    const revocation = await revoke(both);
+    const shown = [show(grants), show(grants.toReversed(), { of: 1 })];
+    // One waits for who holds the row, and one behind it; were they at two rows, each would then want the other's.
+    assert.deepEqual(await waits(2), ['transactionid', 'tuple']);
+    await revocation.commit();
+    assert.deepEqual(await Promise.all(shown), [{}, {}]);
   });
 
   it('open each console once, however many ask at a time', async () => {

@@ -79,7 +79,7 @@ export async function startConsoleAuths(settings: Readonly<Record<string, string
   await report();
 
   const bench = {
-    ...{ clock, transport, dbs, db: dbs[0], client, host, told, audited, report, config },
+    ...{ url, clock, transport, dbs, db: dbs[0], client, host, told, audited, report, config },
     async makeInstance(values: { readonly host?: string } = {}): Promise<string> {
       const uuid = randomUUID();
       await dbs[0].instances.create({

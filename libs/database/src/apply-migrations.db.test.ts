@@ -48,19 +48,6 @@ for (const kind of TEST_DATABASES) {
       await adapter.executeRaw({ sql: sql(adapter.getConnectionInfo().schemaName ?? 'public'), args: [], argTypes: [] });
     }
 
-    it('that meet a deadlock with services that go on are tried again, a few times', async () => {
-      const open = await fresh();
-      const counted: Migration = { name: '20260101000000_counted', sql: 'CREATE SEQUENCE "tries";' };
-      // What a sequence has counted is not taken back with its transaction.
-      const inTheWay = (times: number): Migration => ({
-        name: `20260102000000_deadlock_${times}`,
-        sql: `DO $$ BEGIN IF nextval('"tries"') <= ${times} THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; END $$;`,
-      });
-      await (await open(counted)).migrate();
-      await assert.rejects((await open(counted, inTheWay(1_000))).migrate(), { code: 'INTERNAL', message: /deadlock detected/ });
-      assert.deepEqual(await (await open(counted, inTheWay(7))).migrate(), { applied: [inTheWay(7).name] });
-    });
-
     it('that fail change nothing, not even by those before them', async () => {
       const open = await fresh();
       await assert.rejects((await open(FIRST, BROKEN)).migrate(), (error) => {

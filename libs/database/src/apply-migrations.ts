@@ -8,16 +8,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { ServiceError } from '@gatehouse/errors/service-error';
+import { holdTables } from './held-tables.ts';
 import type { Migration } from './migrations.ts';
 
 /** The lock that Prisma's own migrate takes, so that the two keep out of each other's way. */
 const LOCK = 72_707_369;
 const LOCK_WAIT_SECONDS = 60;
-/** A migration may wait this long for a table that is in use; every other user of the table waits behind it. */
-const TABLE_WAIT_SECONDS = 10;
-/** How often they are tried: services go on meanwhile, and their transactions take the same tables in an order of their own. */
-const ATTEMPTS = 5;
-const DEADLOCK = '40P01';
 
 const HISTORY = `CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
     "id"                  VARCHAR(36) PRIMARY KEY NOT NULL,
@@ -39,29 +35,20 @@ interface Applied {
  * @param client a connection of its own
  * @returns the names of those it applied; empty when there was nothing to do
  * @throws ServiceError FAILED_PRECONDITION: one that was applied has changed since, or failed half way
- * @throws ServiceError UNAVAILABLE: another process is at it for more than a minute
+ * @throws ServiceError UNAVAILABLE: another process is at it for more than a minute, or a table is in use for as long
  * @throws ServiceError INTERNAL: a migration's SQL failed; nothing was changed
  */
 export async function applyMigrations(client: pg.Client, schema: string, migrations: readonly Migration[]): Promise<readonly string[]> {
   // Nearly every start: everything is there, no lock is needed to see it.
   if (missing(migrations, await history(client, schema)).length === 0) return [];
 
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await applyAll(client, schema, migrations);
-    } catch (error) {
-      if (attempt === ATTEMPTS || !isDeadlock(error)) throw error;
-    }
-  }
-}
-
-async function applyAll(client: pg.Client, schema: string, migrations: readonly Migration[]): Promise<readonly string[]> {
   await client.query('BEGIN');
   try {
     await lock(client);
     if (schema !== 'public') await client.query(`CREATE SCHEMA IF NOT EXISTS "${schema}"`);
     await client.query(HISTORY);
     const toApply = missing(migrations, await history(client, schema));
+    await holdTables(client, schema, toApply);
     for (const migration of toApply) await apply(client, migration);
     await client.query('COMMIT');
     return toApply.map(({ name }) => name);
@@ -69,10 +56,6 @@ async function applyAll(client: pg.Client, schema: string, migrations: readonly 
     await client.query('ROLLBACK').catch(() => {});
     throw error;
   }
-}
-
-function isDeadlock(error: unknown): boolean {
-  return ((error as Error).cause as { readonly code?: unknown } | undefined)?.code === DEADLOCK;
 }
 
 async function history(client: pg.Client, schema: string): Promise<readonly Applied[]> {
@@ -107,7 +90,6 @@ async function lock(client: pg.Client): Promise<void> {
     if ((cause as { code?: unknown }).code !== '55P03') throw cause;
     throw new ServiceError('UNAVAILABLE', `another process is migrating this database for more than ${LOCK_WAIT_SECONDS} seconds`, { cause });
   }
-  await client.query(`SET LOCAL lock_timeout = '${TABLE_WAIT_SECONDS}s'`);
 }
 
 async function apply(client: pg.Client, migration: Migration): Promise<void> {

@@ -2,15 +2,14 @@
  * One Attach call at the host, from its first message to its end. It opens the guest's console once the caller has
  * shown its secret, and then joins the two. Never throws: whatever goes wrong becomes the call's status.
  */
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import type { EndReason } from '@gatehouse/errors/endings';
 import { decodeRequest } from './attach-messages.ts';
-import type { AttachResponse, Open } from './attach-messages.ts';
+import type { Open } from './attach-messages.ts';
 import type { ByteConnections } from './byte-connections.ts';
 import { openByBytes } from './bytes-console.ts';
 import { ConsoleEnded } from './console-ended.ts';
-import { statusOf } from './grpc-errors.ts';
+import type { HostCall, HostCallListener } from './host-call.ts';
 import { openByMessages } from './messages-console.ts';
 import type { GuestConsole, OpenConsole } from './open-console.ts';
 import type { StreamLog } from './stream-log.ts';
@@ -26,8 +25,11 @@ export interface AttachOpen {
 }
 
 export interface ConsoleStreamLimits {
-  /** Attach calls open at once; more are refused with RESOURCE_EXHAUSTED. */
+  /** Attach calls open at once, on streams of their own or shared ones; more are refused with RESOURCE_EXHAUSTED. */
   readonly attachesMax: number;
+  /** Streams that calls share, as a rule one a proxy: more are refused likewise, and one on which nobody calls for so long is ended. */
+  readonly streamsMax: number;
+  readonly idleStreamTimeoutMs: number;
   /** From the start of a call to its Open message. */
   readonly openTimeoutMs: number;
   /** From the Open message until the guest's console is there, and from then until its byte connection is. */
@@ -43,6 +45,8 @@ export interface ConsoleStreamLimits {
 
 export const DEFAULT_LIMITS: ConsoleStreamLimits = Object.freeze({
   attachesMax: 1000,
+  streamsMax: 1000,
+  idleStreamTimeoutMs: 30_000,
   openTimeoutMs: 5_000,
   attachTimeoutMs: 15_000,
   inputWindowBytes: 256 * 1024,
@@ -50,8 +54,6 @@ export const DEFAULT_LIMITS: ConsoleStreamLimits = Object.freeze({
   waitingMax: 1_000,
   waitingPerAddressMax: 250,
 });
-
-export type AttachServerCall = ServerDuplexStream<Buffer, AttachResponse>;
 
 /** An open call, as the server that drains sees it. */
 export interface AttachCall {
@@ -71,7 +73,7 @@ const WINDOW_BYTES_MIN = 4 * 1024;
 /** Why an open's signal is aborted: made once, because AbortController would make an error with its stack for each console that ends. */
 const CALLER_GONE = new ServiceError('CANCELLED', 'the caller is gone');
 
-export function serveAttachCall(call: AttachServerCall, { limits, log, calls, connections, attach }: AttachCallOptions): void {
+export function serveAttachCall(call: HostCall, { limits, log, calls, connections, attach }: AttachCallOptions): HostCallListener {
   const gone = new AbortController();
   let console: OpenConsole | null = null;
   let opening = false;
@@ -97,7 +99,7 @@ export function serveAttachCall(call: AttachServerCall, { limits, log, calls, co
       console.destroy(error);
     } else if (!closed) {
       close();
-      call.emit('error', statusOf(error));
+      call.fail(error);
     }
   }
 
@@ -110,6 +112,7 @@ export function serveAttachCall(call: AttachServerCall, { limits, log, calls, co
     opening = true;
     limitTime(limits.attachTimeoutMs, `the console did not open within ${limits.attachTimeoutMs} ms`);
     checkOpen(message);
+    if (!message.byteConnection && !call.takesBytes) throw new ServiceError('INVALID_ARGUMENT', 'a console whose bytes go in its call has a call of its own');
     const { sessionId, attachSecret, offset } = message;
     const guest = await attach({ sessionId, attachSecret, offset, signal: gone.signal });
     if (closed) {
@@ -129,7 +132,7 @@ export function serveAttachCall(call: AttachServerCall, { limits, log, calls, co
     fail(error);
   }
 
-  call.on('data', (bytes: Buffer) => {
+  function receive(bytes: Buffer): void {
     if (closed) return;
     try {
       const message = decodeRequest(bytes);
@@ -139,17 +142,7 @@ export function serveAttachCall(call: AttachServerCall, { limits, log, calls, co
     } catch (error) {
       fail(toServiceError(error));
     }
-  });
-  call.on('end', () => {
-    if (console) console.receiveEnd();
-    else fail(new ServiceError('CANCELLED', 'the caller ended before the console was open'));
-  });
-  const callerGone = (): void => {
-    console?.destroy();
-    close();
-  };
-  call.on('cancelled', callerGone);
-  call.on('error', close); // which is how a call is given its status
+  }
 
   calls.add(entry);
   if (calls.size > limits.attachesMax) {
@@ -157,6 +150,17 @@ export function serveAttachCall(call: AttachServerCall, { limits, log, calls, co
   } else {
     limitTime(limits.openTimeoutMs, `no Open message within ${limits.openTimeoutMs} ms`);
   }
+  return {
+    receive,
+    receiveEnd() {
+      if (console) console.receiveEnd();
+      else fail(new ServiceError('CANCELLED', 'the caller ended before the console was open'));
+    },
+    gone() {
+      console?.destroy();
+      close();
+    },
+  };
 }
 
 function checkOpen(message: Open): void {

@@ -2,22 +2,20 @@
  * The proxy's end: opens one console at a host's agent and hands it out as a Duplex. Its bytes go over a connection of their
  * own; at agents before 3.2, which give no ticket for one, they go in the call.
  */
-import { status } from '@grpc/grpc-js';
-import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { Duplex } from 'node:stream';
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
 import { isLoopback, parseAddress } from './address.ts';
-import { createChannel } from './attach-channel.ts';
 import type { Channel } from './attach-channel.ts';
 import { dialBytes } from './attached-bytes.ts';
 import type { AttachedBytes } from './attached-bytes.ts';
-import { ATTACH_PATH, decodeResponse, encodeRequest } from './attach-messages.ts';
+import { openChannel } from './attached-messages.ts';
+import { decodeResponse, encodeRequest } from './attach-messages.ts';
 import type { AttachResponse, Opened } from './attach-messages.ts';
 import { streamEnding } from './console-ended.ts';
 import type { StreamEnding } from './console-ended.ts';
 import { takeConnection } from './connections.ts';
-import { errorOf } from './grpc-errors.ts';
 import { isMessagesOnly, useMessagesOnly } from './messages-only.ts';
+import type { ProxyCallListener } from './proxy-call.ts';
 import type { StreamLog } from './stream-log.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -63,8 +61,9 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
     const refusal = new ServiceError('FAILED_PRECONDITION', `a console at ${options.endpoint} is only reached with TLS`);
     return Promise.reject(refusal);
   }
+  const { signal } = options;
+  if (signal?.aborted) return Promise.reject(toServiceError(signal.reason));
   const connection = takeConnection(options.endpoint, options.tls);
-  const call = connection.client.makeBidiStreamRequest(ATTACH_PATH, (bytes: Buffer) => bytes, (bytes: Buffer) => bytes);
   const windowBytes = options.windowBytes ?? OUTPUT_WINDOW_BYTES;
 
   return new Promise((resolve, reject) => {
@@ -79,7 +78,6 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
       connection.discard();
     }, timeoutMs);
 
-    const { signal } = options;
     const leave = (): void => fail(toServiceError(signal?.reason));
     signal?.addEventListener('abort', leave, { once: true });
 
@@ -116,6 +114,7 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
         resolve(describe(attached!, outputOffset));
       };
       if (ticket === null) {
+        if (!call.takesBytes) throw new ServiceError('INTERNAL', 'the host gave no ticket for a byte connection');
         queueMicrotask(done);
         return openChannel(call, opened, windowBytes);
       }
@@ -124,75 +123,47 @@ export function attachConsole(options: AttachOptions): Promise<AttachedConsole> 
       return dialBytes({ endpoint, peer: call.getPeer(), tls, ticket, opened: done, refused, heard: () => call.end(), closed });
     }
 
-    call.on('data', (bytes: Buffer) => {
+    function receive(bytes: Buffer): void {
       try {
         const message = decodeResponse(bytes);
         if (attached === null) attached = open(openedOf(message));
-        else receive(attached, message);
+        else receiveMore(attached, message);
       } catch (error) {
         fail(toServiceError(error));
       }
-    });
-    // Every call ends with exactly one status; 'error' repeats it and only has to be heard.
-    call.on('error', () => {});
-    call.on('status', (end: StatusObject) => {
+    }
+
+    function over(error: ServiceError | null): void {
       connection.release();
       clearTimeout(lastWord);
       isOver = true;
-      if (end.code === status.UNAVAILABLE) connection.discard();
-      if (end.code !== status.OK) fail(errorOf(end));
+      if (error?.code === 'UNAVAILABLE') connection.discard();
+      if (error) fail(error);
       else if (attached) attached.receiveEnd(streamEnding('guest_closed'));
       else fail(new ServiceError('INTERNAL', 'the host ended the call before it opened the console'));
-    });
+    }
 
     const { sessionId, attachSecret, offset = null, byteConnection = !isMessagesOnly(options.endpoint) } = options;
-    if (signal?.aborted) return leave();
-    call.write(encodeRequest({ open: { sessionId, attachSecret, offset, windowBytes, byteConnection } }));
+    const request = encodeRequest({ open: { sessionId, attachSecret, offset, windowBytes, byteConnection } });
+    const unserved = (): void => void (call = connection.open(request, listener, false));
+    const listener: ProxyCallListener = { receive, over, unserved };
+    // What goes in the call needs the flow control of a stream of its own.
+    let call = connection.open(request, listener, byteConnection);
   });
 }
 
 const WORDS_OF_STRANGERS =
   'a byte connection was closed before a byte of it came, while its call goes on: does the endpoint lead to several hosts, or through something that passes HTTP/2 alone? Its consoles go in their calls for now';
 
-type Call = ClientDuplexStream<Buffer, Buffer>;
-
 function openedOf(message: AttachResponse): Opened {
   if ('opened' in message) return message.opened;
   throw new ServiceError('INTERNAL', 'the host did not begin with Opened');
 }
 
-function receive(attached: Channel | AttachedBytes, message: AttachResponse): void {
+function receiveMore(attached: Channel | AttachedBytes, message: AttachResponse): void {
   if ('end' in message) attached.receiveEnd(message.end);
   else if ('data' in message && 'receiveData' in attached) attached.receiveData(message.data);
   else throw new ServiceError('INTERNAL', 'the host opened the console twice, or sent its bytes where none were wanted');
-}
-
-function openChannel(call: Call, opened: Opened, windowBytes: number): Channel {
-  let over = false;
-  const finish = (last: () => void): void => {
-    if (over) return;
-    over = true;
-    last();
-  };
-  return createChannel({
-    wire: {
-      sendData(data) {
-        // Encoded, and so copied, at once: what was written counts as taken, and its memory is used again while gRPC still queues.
-        if (!over) call.write(encodeRequest({ data }));
-      },
-      sendEnd: (end) => finish(() => { call.write(encodeRequest({ end })); call.end(); }),
-      abort() {
-        // Also after our own end: its user has waited long enough for the host's.
-        over = true;
-        call.cancel();
-      },
-    },
-    sendOffset: opened.inputOffset,
-    receiveOffset: opened.outputOffset,
-    sendWindowBytes: opened.windowBytes,
-    receiveWindowBytes: windowBytes,
-    ownEnding: streamEnding('client_closed'),
-  });
 }
 
 function describe(attached: Channel | AttachedBytes, outputOffset: number): AttachedConsole {

@@ -8,16 +8,16 @@ import { ServiceError } from '@gatehouse/errors/service-error';
 import { attachConsole } from './attach-console.ts';
 import type { AttachOpen } from './attach-call.ts';
 import type { GuestConsole } from './open-console.ts';
-import { SECRET, TestStreams, collect, until } from './test-streams.ts';
+import { IN_THE_CALL, OWN_CALL, SECRET, SHARED, TestStreams, collect, until } from './test-streams.ts';
 
 const GONE = new ServiceError('CANCELLED', 'nobody waits');
 
-for (const byteConnection of [true, false]) {
-  describe(`an attach ${byteConnection ? 'with a byte connection' : 'whose bytes go in the call'} that nobody waits for any more`, () => {
-    const streams = new TestStreams({ byteConnection });
+for (const [what, way] of [['whose call shares a stream', SHARED], ['with a byte connection', OWN_CALL], ['whose bytes go in the call', IN_THE_CALL]] as const) {
+  describe(`an attach ${what} that nobody waits for any more`, () => {
+    const streams = new TestStreams(way);
     afterEach(() => streams.close());
     const attach = (endpoint: string, signal: AbortSignal) =>
-      attachConsole({ endpoint, sessionId: 's-1', attachSecret: SECRET, byteConnection, signal, connectTimeoutMs: 600_000 });
+      attachConsole({ endpoint, sessionId: 's-1', attachSecret: SECRET, ...way, signal, connectTimeoutMs: 600_000 });
 
     it('is given up before anything was said', async () => {
       const server = await streams.serveGuest(new PassThrough());

@@ -5,19 +5,17 @@
  * Since the two are not ordered with each other, the call speaks first: only when the proxy has heard the end is the byte
  * connection ended, behind the last of the output. One that ends before its end was said is one that was lost.
  */
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Socket } from 'node:net';
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
-import type { AttachResponse } from './attach-messages.ts';
 import type { ByteConnections } from './byte-connections.ts';
 import { carryBytes } from './carry-bytes.ts';
 import { ConsoleEnded, streamEnding } from './console-ended.ts';
-import { statusOf } from './grpc-errors.ts';
+import type { HostCall } from './host-call.ts';
 import { guestFault, letGo } from './open-console.ts';
 import type { GuestConsole, OpenConsole } from './open-console.ts';
 
 export interface BytesConsoleOptions {
-  readonly call: ServerDuplexStream<Buffer, AttachResponse>;
+  readonly call: HostCall;
   readonly guest: GuestConsole;
   readonly connections: ByteConnections;
   readonly limits: {
@@ -95,7 +93,7 @@ export function openByBytes({ call, guest: { stream: guest, offset }, connection
 
   function fail(error: ServiceError): void {
     finish(() => {
-      if (!call.cancelled) call.emit('error', statusOf(error));
+      if (!call.cancelled) call.fail(error);
       settle();
     });
   }

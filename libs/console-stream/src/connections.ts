@@ -1,14 +1,18 @@
 /**
- * Calls to one host share one HTTP/2 connection. It is kept for a while after its last console and thrown away
+ * Calls to one host share one HTTP/2 connection, and one stream on it where host and console allow. It is kept for a while after its last console and thrown away
  * after a failure to connect, so that an agent that is back is reached at once and not after gRPC's back-off.
  * gRPC does not keep the process alive for a connection without calls.
  */
 import { Client, credentials } from '@grpc/grpc-js';
 import { MESSAGE_BYTES_MAX } from './attach-messages.ts';
+import { MultiplexedCalls } from './multiplexed-calls.ts';
+import { openOwnCall } from './proxy-call.ts';
+import type { ProxyCall, ProxyCallListener } from './proxy-call.ts';
 import type { TlsFiles } from './tls-files.ts';
 
 export interface Connection {
-  readonly client: Client;
+  /** A call with its first message; on the stream that is shared, if it may be and the host knows of such. */
+  open(request: Buffer, listener: ProxyCallListener, mayShare: boolean): ProxyCall;
   release(): void;
   /** The next attach connects anew. */
   discard(): void;
@@ -16,6 +20,10 @@ export interface Connection {
 
 interface SharedClient {
   readonly client: Client;
+  /** While there is one that takes calls. */
+  calls: MultiplexedCalls | null;
+  /** False once the host has said that it knows of no such stream. */
+  canShare: boolean;
   users: number;
   idle: NodeJS.Timeout | undefined;
 }
@@ -29,7 +37,7 @@ export function takeConnection(endpoint: string, tls: TlsFiles | undefined): Con
   const key = tls ? `tls ${endpoint}` : endpoint;
   let entry = shared.get(key);
   if (!entry) {
-    entry = { client: connect(endpoint, tls), users: 0, idle: undefined };
+    entry = { client: connect(endpoint, tls), calls: null, canShare: true, users: 0, idle: undefined };
     shared.set(key, entry);
   }
   const held = entry;
@@ -44,16 +52,18 @@ export function takeConnection(endpoint: string, tls: TlsFiles | undefined): Con
     if (held.users > 0) return;
     clearTimeout(held.idle);
     forget();
-    held.client.close();
+    close(held);
   };
   return {
-    client: held.client,
+    open(request, listener, mayShare) {
+      return mayShare && held.canShare ? sharedCalls(held).open(request, listener) : openOwnCall(held.client, request, listener);
+    },
     release() {
       if (released) return;
       released = true;
       held.users -= 1;
       if (held.users > 0) return;
-      if (shared.get(key) !== held) held.client.close();
+      if (shared.get(key) !== held) close(held);
       else held.idle = setTimeout(closeIdle, IDLE_MS).unref();
     },
     discard() {
@@ -62,6 +72,21 @@ export function takeConnection(endpoint: string, tls: TlsFiles | undefined): Con
       closeIdle();
     },
   };
+}
+
+function sharedCalls(held: SharedClient): MultiplexedCalls {
+  if (held.calls !== null) return held.calls;
+  const calls = new MultiplexedCalls(held.client, (isUnserved) => {
+    if (isUnserved) held.canShare = false;
+    if (held.calls === calls) held.calls = null;
+  });
+  return (held.calls = calls);
+}
+
+/** A channel that is closed carries its calls on: the stream has to end by itself. */
+function close({ client, calls }: SharedClient): void {
+  calls?.close();
+  client.close();
 }
 
 function connect(endpoint: string, tls: TlsFiles | undefined): Client {

@@ -6,15 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { runningMsOf } from '../../../test/servers/running-time.ts';
 import { ConsoleEnded } from './console-ended.ts';
-import { TestStreams, collect, digest, duplexOf, hashing, pieces, until } from './test-streams.ts';
+import { IN_THE_CALL, OWN_CALL, SHARED, TestStreams, collect, digest, duplexOf, hashing, pieces, until } from './test-streams.ts';
 
 /** Both ends of today, and those of which one knows no byte connection. */
-for (const [way, byteConnection] of [['over a connection of their own', true], ['in the call', false]] as const) {
-  describe(`a console's bytes ${way}`, () => {
-    const streams = new TestStreams({ byteConnection });
+for (const [words, way] of [['over a connection of their own', SHARED], ['over one beside a call of their own', OWN_CALL], ['in the call', IN_THE_CALL]] as const) {
+  describe(`a console's bytes ${words}`, () => {
+    const streams = new TestStreams(way);
 
     /** The windows, or what the kernel keeps of a connection for a reader that does not read. */
-    const heldBytesMax = byteConnection ? 32 * 1024 * 1024 : 512 * 1024;
+    const heldBytesMax = way.byteConnection ? 32 * 1024 * 1024 : 512 * 1024;
 
     afterEach(() => streams.close());
 

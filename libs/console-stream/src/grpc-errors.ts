@@ -8,6 +8,7 @@ import type { StatusObject } from '@grpc/grpc-js';
 import { ERRORS } from '@gatehouse/errors/error-table';
 import { ERROR_CODES, ServiceError, isErrorCode } from '@gatehouse/errors/service-error';
 import type { ErrorCode } from '@gatehouse/errors/service-error';
+import type { CallStatus } from './multiplexed-messages.ts';
 
 const CODE_TRAILER = 'gatehouse-error-code';
 const WORDS_MAX = 500;
@@ -18,11 +19,25 @@ export function statusOf(error: ServiceError): StatusObject {
   return { code: ERRORS[error.code].grpc, details: error.message.slice(0, WORDS_MAX), metadata };
 }
 
+/** The same where many calls share a stream, and a call's status is one of its messages. */
+export function callStatusOf(error: ServiceError): CallStatus {
+  return { code: ERRORS[error.code].grpc, details: error.message.slice(0, WORDS_MAX), errorCode: error.code };
+}
+
+export const OK_STATUS: CallStatus = Object.freeze({ code: status.OK, details: '', errorCode: '' });
+
 /** Never called with OK. */
 export function errorOf(from: { code: number; details: string; metadata?: Metadata }): ServiceError {
-  const exact = from.metadata?.get(CODE_TRAILER)[0];
-  const code = isErrorCode(exact) ? exact : codeOf(from.code);
-  return new ServiceError(code, from.details || `the stream ended with gRPC status ${status[from.code] ?? from.code}`);
+  return asError(from, from.metadata?.get(CODE_TRAILER)[0]);
+}
+
+export function callErrorOf(from: CallStatus): ServiceError {
+  return asError(from, from.errorCode);
+}
+
+function asError({ code: grpc, details }: { code: number; details: string }, exact: unknown): ServiceError {
+  const code = isErrorCode(exact) ? exact : codeOf(grpc);
+  return new ServiceError(code, details || `the stream ended with gRPC status ${status[grpc] ?? grpc}`);
 }
 
 function codeOf(grpc: number): ErrorCode {

@@ -1,18 +1,17 @@
 /** A console whose bytes go as Data messages of its call: for proxies that know no other way, those before 3.2. */
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Duplex } from 'node:stream';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { createChannel } from './attach-channel.ts';
-import type { AttachResponse, Open } from './attach-messages.ts';
+import type { Open } from './attach-messages.ts';
 import { ConsoleEnded, streamEnding } from './console-ended.ts';
-import { statusOf } from './grpc-errors.ts';
+import type { HostCall } from './host-call.ts';
 import { guestFault, letGo } from './open-console.ts';
 import type { GuestConsole, OpenConsole } from './open-console.ts';
 
 const WINDOW_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface MessagesConsoleOptions {
-  readonly call: ServerDuplexStream<Buffer, AttachResponse>;
+  readonly call: HostCall;
   readonly open: Open;
   readonly guest: GuestConsole;
   readonly inputWindowBytes: number;
@@ -34,7 +33,7 @@ export function openByMessages({ call, open, guest, inputWindowBytes, closed }: 
         if (!over && !call.cancelled) call.write({ data });
       },
       sendEnd: (end) => finish(() => { call.write({ end }); call.end(); }),
-      abort: (error) => finish(() => call.emit('error', statusOf(error ?? new ServiceError('CANCELLED', 'the console was closed')))),
+      abort: (error) => finish(() => call.fail(error ?? new ServiceError('CANCELLED', 'the console was closed'))),
     },
     sendOffset: guest.offset,
     receiveOffset: 0,

@@ -10,10 +10,15 @@ import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/
 import { ServiceError } from '@gatehouse/errors/service-error';
 import { formatAddress, isLoopback, parseAddress } from './address.ts';
 import { DEFAULT_LIMITS, serveAttachCall } from './attach-call.ts';
-import type { AttachCall, AttachOpen, AttachServerCall, ConsoleStreamLimits } from './attach-call.ts';
+import type { AttachCall, AttachOpen, ConsoleStreamLimits } from './attach-call.ts';
 import { ATTACH_PATH, MESSAGE_BYTES_MAX, encodeResponse } from './attach-messages.ts';
 import { ByteConnections } from './byte-connections.ts';
+import { serveOwnCall } from './host-call.ts';
+import type { AttachServerCall, HostCall, HostCallListener } from './host-call.ts';
+import { MULTIPLEXED_PATH, encodeMultiplexedResponse } from './multiplexed-messages.ts';
 import type { GuestConsole } from './open-console.ts';
+import { serveMultiplexed } from './serve-multiplexed.ts';
+import type { MultiplexedStream, ServedStream } from './serve-multiplexed.ts';
 import type { StreamLog } from './stream-log.ts';
 import { listenStreamPort } from './stream-port.ts';
 import type { StreamPort } from './stream-port.ts';
@@ -24,6 +29,8 @@ export interface ServeOptions {
   readonly listen: string;
   readonly tls?: TlsFiles;
   readonly limits?: Partial<ConsoleStreamLimits>;
+  /** Whether calls may share a stream, as they may by default; without, it is as hosts are that know nothing of it. */
+  readonly sharedStreams?: boolean;
   readonly log: StreamLog;
   /** Checks the secret and opens the console; a ServiceError is what the proxy sees. */
   attach(open: AttachOpen): Promise<GuestConsole>;
@@ -51,16 +58,21 @@ export async function serveConsoleStream(options: ServeOptions): Promise<Console
   }
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const calls = new Set<AttachCall>();
+  const streams = new Set<ServedStream>();
   const connections = new ByteConnections(options.log);
+  const serve = (call: HostCall): HostCallListener => serveAttachCall(call, { attach: options.attach, log: options.log, limits, calls, connections });
   const server = new Server({
     'grpc.enable_channelz': 0,
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 10_000,
   });
-  server.addService(serviceDefinition, {
-    attach: (call: AttachServerCall) => serveAttachCall(call, { attach: options.attach, log: options.log, limits, calls, connections }),
+  server.addService(attachDefinition, {
+    attach: (call: AttachServerCall) => serveOwnCall(call, serve),
   });
+  if (options.sharedStreams ?? true) {
+    server.addService(multiplexedDefinition, { attachMultiplexed: (stream: MultiplexedStream) => serveMultiplexed(stream, { limits, streams, serve }) });
+  }
   // TLS, where there is any, is done with before a connection is known to be HTTP/2.
   const http2 = server.createConnectionInjector(ServerCredentials.createInsecure());
   const port = await listenStreamPort({
@@ -79,24 +91,26 @@ export async function serveConsoleStream(options: ServeOptions): Promise<Console
     async drain(timeoutMs) {
       port.drain();
       for (const call of calls) call.end('host_draining');
+      for (const stream of streams) stream.drain();
       await shutdown({ server, connections, port }, timeoutMs);
     },
   };
 }
 
-const serviceDefinition = {
-  attach: {
-    path: ATTACH_PATH,
-    requestStream: true,
-    responseStream: true,
-    // Decoded below, where a fault can be answered with words.
-    requestSerialize: (bytes: Buffer) => bytes,
-    requestDeserialize: (bytes: Buffer) => bytes,
-    responseSerialize: encodeResponse,
-    responseDeserialize: (): never => {
-      throw new Error('a server decodes no response');
-    },
+const bothWays = {
+  requestStream: true,
+  responseStream: true,
+  // Decoded below, where a fault can be answered with words.
+  requestSerialize: (bytes: Buffer) => bytes,
+  requestDeserialize: (bytes: Buffer) => bytes,
+  responseDeserialize: (): never => {
+    throw new Error('a server decodes no response');
   },
+} as const;
+
+const attachDefinition = { attach: { ...bothWays, path: ATTACH_PATH, responseSerialize: encodeResponse } } as const;
+const multiplexedDefinition = {
+  attachMultiplexed: { ...bothWays, path: MULTIPLEXED_PATH, responseSerialize: encodeMultiplexedResponse },
 } as const;
 
 interface Listening {

@@ -5,13 +5,12 @@ import type { Socket } from 'node:net';
 import { Duplex, PassThrough } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, credentials } from '@grpc/grpc-js';
 import { ServiceError } from '@gatehouse/errors/service-error';
 import type { ErrorCode } from '@gatehouse/errors/service-error';
 import type { AttachOpen, ConsoleStreamLimits } from './attach-call.ts';
 import { attachConsole } from './attach-console.ts';
 import type { AttachOptions, AttachedConsole } from './attach-console.ts';
-import { ATTACH_PATH, encodeRequest } from './attach-messages.ts';
+import { encodeRequest } from './attach-messages.ts';
 import type { GuestConsole } from './open-console.ts';
 import { serveConsoleStream } from './serve-console-stream.ts';
 import type { ConsoleStreamServer } from './serve-console-stream.ts';
@@ -19,17 +18,28 @@ import type { ConsoleStreamServer } from './serve-console-stream.ts';
 export const SECRET = 'the-attach-secret';
 export const silent = { warn() {}, debug() {} };
 
+export interface Way extends Pick<AttachOptions, 'byteConnection'> {
+  /** Where it is false, the host knows of none. */
+  readonly sharedStreams?: boolean;
+}
+
+export const SHARED: Way = { byteConnection: true };
+export const OWN_CALL: Way = { byteConnection: true, sharedStreams: false };
+export const IN_THE_CALL: Way = { byteConnection: false };
+
 export class TestStreams {
   readonly #servers: ConsoleStreamServer[] = [];
   readonly #consoles: AttachedConsole[] = [];
   readonly #way: Pick<AttachOptions, 'byteConnection'>;
+  readonly #sharedStreams: boolean;
 
-  constructor(way: Pick<AttachOptions, 'byteConnection'>) {
+  constructor({ sharedStreams = true, ...way }: Way) {
     this.#way = way;
+    this.#sharedStreams = sharedStreams;
   }
 
   async serve(attach: (open: AttachOpen) => Promise<GuestConsole>, limits: Partial<ConsoleStreamLimits> = {}, listen = '127.0.0.1:0') {
-    const server = await serveConsoleStream({ listen, attach, limits, log: silent });
+    const server = await serveConsoleStream({ listen, attach, limits, log: silent, sharedStreams: this.#sharedStreams });
     this.#servers.push(server);
     return server;
   }
@@ -73,19 +83,6 @@ export function closeOf(socket: Socket): Promise<void> {
 
 export function openMessage(change: object = {}): Buffer {
   return encodeRequest({ open: { sessionId: 's-1', attachSecret: SECRET, offset: null, windowBytes: 65536, byteConnection: false, ...change } });
-}
-
-/** A caller that follows no rules: sends the first messages at once, the rest after the host has answered. */
-export async function rawCall(server: ConsoleStreamServer, first: Buffer[], rest: Buffer[] = []) {
-  const client = new Client(server.endpoint, credentials.createInsecure());
-  const same = (bytes: Buffer): Buffer => bytes;
-  const call = client.makeBidiStreamRequest(ATTACH_PATH, same, same);
-  call.on('error', () => {});
-  call.once('data', () => rest.forEach((message) => call.write(message)));
-  first.forEach((message) => call.write(message));
-  const status = await new Promise<{ code: number; details: string }>((resolve) => call.once('status', resolve));
-  client.close();
-  return { status };
 }
 
 export function pieces(bytes: Buffer): Buffer[] {

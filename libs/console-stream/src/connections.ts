@@ -1,7 +1,7 @@
 /**
- * Calls to one host share one HTTP/2 connection, and one stream on it where host and console allow. It is kept for a while after its last console and thrown away
- * after a failure to connect, so that an agent that is back is reached at once and not after gRPC's back-off.
- * gRPC does not keep the process alive for a connection without calls.
+ * Calls to one host share one HTTP/2 connection, and where host and console allow one stream on it (multiplexed-calls.ts). The
+ * connection is kept for a while after its last console and thrown away after a failure to connect, so that an agent that is
+ * back is reached at once and not after gRPC's back-off. gRPC does not keep the process alive for a connection without streams.
  */
 import { Client, credentials } from '@grpc/grpc-js';
 import { MESSAGE_BYTES_MAX } from './attach-messages.ts';

@@ -10,7 +10,7 @@ import { CALL_MAX, MULTIPLEXED_PATH, decodeMultiplexedResponse, encodeMultiplexe
 import type { MultiplexedRequest } from './multiplexed-messages.ts';
 import type { ProxyCall, ProxyCallListener } from './proxy-call.ts';
 
-/** For so long it outlives its last call: gRPC keeps the process alive while there is a stream. Shorter than a host waits (attach-call.ts). */
+/** For so long it outlives its last call, and no longer, because gRPC keeps the process alive while there is a stream. Hosts wait longer (attach-call.ts). */
 const IDLE_MS = 1_000;
 /** Messages that a host has not taken yet, with which a call more is refused; some 200 bytes each. */
 const WAITING_MAX = 4_096;

@@ -1,5 +1,6 @@
 /** The stream that the calls of many consoles share, as its host serves it. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -61,7 +62,7 @@ describe('a stream of many calls', () => {
   it('outlasts any number of consoles that are thrown away, and so do the others on its connection', async () => {
     const server = await streams.serve(anyGuest);
     const stays = await streams.attach(server);
-    let left = 1_500;
+    let left = 1_200;
     await Promise.all(Array.from({ length: 32 }, async () => {
       while (left-- > 0) (await streams.attach(server)).destroy();
     }));
@@ -154,6 +155,19 @@ describe('a stream of many calls', () => {
     stream.resume();
     await until(() => stream.said.length === count, 20_000);
     assert.equal(asked, count);
+  });
+
+  it('does not keep its proxy\'s process, whose consoles are over', async () => {
+    const server = await streams.serve(anyGuest);
+    const attached = `attachConsole({ endpoint: '${server.endpoint}', sessionId: 's', attachSecret: 's' })`;
+    const program = `import { attachConsole } from ${JSON.stringify(new URL('./attach-console.ts', import.meta.url).href)}; (await ${attached}).destroy();`;
+    let exit: unknown;
+    const tookMs = await runningMsOf(async () => {
+      const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], { cwd: import.meta.dirname, stdio: 'inherit' });
+      [exit] = await once(child, 'exit') as [unknown];
+    });
+    assert.equal(exit, 0);
+    assert.ok(tookMs < 15_000, `${tookMs} ms`);
   });
 
   it('tells each of its consoles that the host stops, and does not hold it up', async () => {

@@ -2,7 +2,7 @@
  * The host's end of a stream that the Attach calls of many consoles share (multiplexed-calls.ts has the proxy's). A fault in what a call
  * says is that call's; a message that belongs to no call, or numbers out of order, end the stream and all that are on it.
  *
- * A proxy that does not read is not read from, so that what waits for it is at most the last words of the calls that are open.
+ * A proxy that does not read is not read from: what waits for it is a few messages, and the last words of the calls that are open.
  */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { ServiceError, toServiceError } from '@gatehouse/errors/service-error';
@@ -10,7 +10,7 @@ import { encodeResponse } from './attach-messages.ts';
 import type { AttachResponse } from './attach-messages.ts';
 import { OK_STATUS, callStatusOf, statusOf } from './grpc-errors.ts';
 import type { HostCall, HostCallListener } from './host-call.ts';
-import { CALL_MAX, decodeMultiplexedRequest } from './multiplexed-messages.ts';
+import { decodeMultiplexedRequest } from './multiplexed-messages.ts';
 import type { MultiplexedResponse } from './multiplexed-messages.ts';
 
 export type MultiplexedStream = ServerDuplexStream<Buffer, MultiplexedResponse>;
@@ -104,7 +104,7 @@ export function serveMultiplexed(stream: MultiplexedStream, { limits, streams, s
     const served = open.get(number);
     if (served === undefined) {
       if (number <= last) return; // crossed the call's end
-      if (number !== last + 1 || number > CALL_MAX) throw new ServiceError('INVALID_ARGUMENT', `call ${number} where ${last + 1} was next`);
+      if (number !== last + 1) throw new ServiceError('INVALID_ARGUMENT', `call ${number} where ${last + 1} was next`);
       if (!Buffer.isBuffer(what)) throw new ServiceError('INVALID_ARGUMENT', `a ${what} of call ${number}, which was not opened`);
       begin(number, what);
     } else if (what === 'cancel') {

@@ -31,7 +31,7 @@ async function idle(relays: Relays, name: RelayName, consoles: number): Promise<
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } });
 const [consoles = values.quick ? 100 : 5_000] = positionals.map(Number);
-const names = (['ours', 'ws + net', 'websockify', ...TLS_RELAYS] as const).filter((name) => values.only === undefined || values.only.split(';').includes(name));
+const names = (['ours', 'ours + agent', 'ws + net', 'websockify', ...TLS_RELAYS] as const).filter((name) => values.only === undefined || values.only.split(';').includes(name));
 const relays = await Relays.start(names);
 for (const name of relays.names) {
   const { kb, usPerSecond } = await idle(relays, name, name.startsWith('websockify') ? Math.min(FEW, consoles) : consoles);

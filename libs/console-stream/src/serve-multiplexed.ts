@@ -11,7 +11,7 @@ import type { AttachResponse } from './attach-messages.ts';
 import { OK_STATUS, callStatusOf, statusOf } from './grpc-errors.ts';
 import type { HostCall, HostCallListener } from './host-call.ts';
 import { decodeMultiplexedRequest } from './multiplexed-messages.ts';
-import type { MultiplexedResponse } from './multiplexed-messages.ts';
+import type { MultiplexedRequest, MultiplexedResponse } from './multiplexed-messages.ts';
 
 export type MultiplexedStream = ServerDuplexStream<Buffer, MultiplexedResponse>;
 
@@ -32,106 +32,98 @@ export interface ServeMultiplexedOptions {
   serve(call: HostCall): HostCallListener;
 }
 
-/** What a call knows of its stream. */
-interface Sender {
-  send(response: MultiplexedResponse): void;
-  over(call: number): void;
+export function serveMultiplexed(stream: MultiplexedStream, options: ServeMultiplexedOptions): void {
+  const { limits, streams } = options;
+  const served = new CallsOfStream(stream, options);
+  streams.add(served);
+  if (streams.size <= limits.streamsMax) served.awaitCall();
+  else served.fail(new ServiceError('RESOURCE_EXHAUSTED', `this host serves at most ${limits.streamsMax} streams of consoles at once`));
 }
 
-export function serveMultiplexed(stream: MultiplexedStream, { limits, streams, serve }: ServeMultiplexedOptions): void {
-  const open = new Map<number, Served>();
-  let last = 0;
-  let isOver = false;
-  let isDraining = false;
-  let idle: NodeJS.Timeout | undefined;
+class CallsOfStream implements ServedStream {
+  readonly #stream: MultiplexedStream;
+  readonly #options: ServeMultiplexedOptions;
+  readonly #open = new Map<number, Served>();
+  #last = 0;
+  #isOver = false;
+  #isDraining = false;
+  #idle: NodeJS.Timeout | undefined;
 
-  const entry: ServedStream = {
-    drain() {
-      isDraining = true;
-      if (open.size === 0) finish(() => stream.end());
-    },
-  };
-  const sender: Sender = {
-    send(response) {
-      if (isOver) return;
-      if (!stream.write(response)) stream.pause();
-    },
-    over(call) {
-      open.delete(call);
-      if (open.size === 0) awaitCall();
-    },
-  };
+  constructor(stream: MultiplexedStream, options: ServeMultiplexedOptions) {
+    this.#stream = stream;
+    this.#options = options;
+    stream.on('data', (bytes: Buffer) => this.#receive(bytes));
+    stream.on('drain', () => stream.resume());
+    stream.on('end', () => this.#finish(() => stream.end()));
+    stream.on('cancelled', () => this.#finish(() => {}));
+  }
 
-  function awaitCall(): void {
-    if (isDraining) return entry.drain();
-    if (isOver) return;
-    clearTimeout(idle);
-    idle = setTimeout(() => fail(new ServiceError('DEADLINE_EXCEEDED', `no call within ${limits.idleStreamTimeoutMs} ms`)), limits.idleStreamTimeoutMs).unref();
+  drain(): void {
+    this.#isDraining = true;
+    if (this.#open.size === 0) this.#finish(() => this.#stream.end());
+  }
+
+  awaitCall(): void {
+    const timeoutMs = this.#options.limits.idleStreamTimeoutMs;
+    const late = (): void => this.fail(new ServiceError('DEADLINE_EXCEEDED', `no call within ${timeoutMs} ms`));
+    clearTimeout(this.#idle);
+    if (!this.#isOver) this.#idle = setTimeout(late, timeoutMs).unref();
+  }
+
+  fail(error: ServiceError): void {
+    this.#finish(() => void this.#stream.emit('error', statusOf(error)));
+  }
+
+  /** For its calls, as `over` is. */
+  send(response: MultiplexedResponse): void {
+    if (!this.#isOver && !this.#stream.write(response)) this.#stream.pause();
+  }
+
+  over(call: number): void {
+    this.#open.delete(call);
+    if (this.#open.size > 0) return;
+    if (this.#isDraining) this.drain();
+    else this.awaitCall();
   }
 
   /** The first who ends it says how; the calls that are open are left. */
-  function finish(lastWord: () => void): void {
-    if (isOver) return;
-    isOver = true;
-    clearTimeout(idle);
-    streams.delete(entry);
+  #finish(lastWord: () => void): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#idle);
+    this.#options.streams.delete(this);
     lastWord();
-    for (const { call, listener } of [...open.values()]) {
-      call.leave();
-      listener.gone();
-    }
-    open.clear();
-    stream.resume();
+    for (const served of [...this.#open.values()]) leave(served);
+    this.#stream.resume();
   }
 
-  function fail(error: ServiceError): void {
-    finish(() => void stream.emit('error', statusOf(error)));
-  }
-
-  function begin(number: number, first: Buffer): void {
-    clearTimeout(idle);
-    last = number;
-    const call = new MultiplexedCall(number, sender);
-    if (isDraining) return call.fail(new ServiceError('UNAVAILABLE', 'the host is shutting down; open the console again'));
-    const listener = serve(call);
-    if (call.cancelled) return;
-    open.set(number, { call, listener });
-    listener.receive(first);
-  }
-
-  function receive(bytes: Buffer): void {
-    const { call: number, what } = decodeMultiplexedRequest(bytes);
-    const served = open.get(number);
-    if (served === undefined) {
-      if (number <= last) return; // crossed the call's end
-      if (number !== last + 1) throw new ServiceError('INVALID_ARGUMENT', `call ${number} where ${last + 1} was next`);
-      if (!Buffer.isBuffer(what)) throw new ServiceError('INVALID_ARGUMENT', `a ${what} of call ${number}, which was not opened`);
-      begin(number, what);
-    } else if (what === 'cancel') {
-      served.call.leave();
-      served.listener.gone();
-    } else if (what === 'half-close') {
-      served.listener.receiveEnd();
-    } else {
-      served.listener.receive(what);
-    }
-  }
-
-  stream.on('data', (bytes: Buffer) => {
-    if (isOver) return;
+  #receive(bytes: Buffer): void {
+    if (this.#isOver) return;
     try {
-      receive(bytes);
+      const { call, what } = decodeMultiplexedRequest(bytes);
+      const served = this.#open.get(call);
+      if (served !== undefined) tell(served, what);
+      // What comes for a call that is over has crossed its end.
+      else if (call > this.#last) this.#begin(call, what);
     } catch (error) {
-      fail(toServiceError(error));
+      this.fail(toServiceError(error));
     }
-  });
-  stream.on('drain', () => stream.resume());
-  stream.on('end', () => finish(() => stream.end()));
-  stream.on('cancelled', () => finish(() => {}));
+  }
 
-  streams.add(entry);
-  if (streams.size > limits.streamsMax) fail(new ServiceError('RESOURCE_EXHAUSTED', `this host serves at most ${limits.streamsMax} streams of consoles at once`));
-  else awaitCall();
+  #begin(number: number, what: MultiplexedRequest['what']): void {
+    const next = this.#last + 1;
+    if (number !== next) throw new ServiceError('INVALID_ARGUMENT', `call ${number} where ${next} was next`);
+    if (!Buffer.isBuffer(what)) throw new ServiceError('INVALID_ARGUMENT', `a ${what} of call ${number}, which was not opened`);
+    clearTimeout(this.#idle);
+    this.#last = number;
+    const call = new MultiplexedCall(number, this);
+    if (this.#isDraining) return call.fail(new ServiceError('UNAVAILABLE', 'the host is shutting down; open the console again'));
+    const listener = this.#options.serve(call);
+    // Refused at once.
+    if (call.cancelled) return;
+    this.#open.set(number, { call, listener });
+    listener.receive(what);
+  }
 }
 
 interface Served {
@@ -139,30 +131,42 @@ interface Served {
   readonly listener: HostCallListener;
 }
 
+function tell(served: Served, what: MultiplexedRequest['what']): void {
+  if (what === 'cancel') leave(served);
+  else if (what === 'half-close') served.listener.receiveEnd();
+  else served.listener.receive(what);
+}
+
+/** The proxy has left it. */
+function leave({ call, listener }: Served): void {
+  call.leave();
+  listener.gone();
+}
+
 class MultiplexedCall implements HostCall {
   readonly #number: number;
-  readonly #sender: Sender;
+  readonly #stream: CallsOfStream;
   readonly takesBytes = false;
   cancelled = false;
 
-  constructor(number: number, sender: Sender) {
+  constructor(number: number, stream: CallsOfStream) {
     this.#number = number;
-    this.#sender = sender;
+    this.#stream = stream;
   }
 
   write(message: AttachResponse): void {
-    if (!this.cancelled) this.#sender.send({ call: this.#number, what: encodeResponse(message) });
+    if (!this.cancelled) this.#stream.send({ call: this.#number, what: encodeResponse(message) });
   }
 
   end(): void {
     if (this.cancelled) return;
-    this.#sender.send({ call: this.#number, what: OK_STATUS });
+    this.#stream.send({ call: this.#number, what: OK_STATUS });
     this.leave();
   }
 
   fail(error: ServiceError): void {
     if (this.cancelled) return;
-    this.#sender.send({ call: this.#number, what: callStatusOf(error) });
+    this.#stream.send({ call: this.#number, what: callStatusOf(error) });
     this.leave();
   }
 
@@ -170,6 +174,6 @@ class MultiplexedCall implements HostCall {
   leave(): void {
     if (this.cancelled) return;
     this.cancelled = true;
-    this.#sender.over(this.#number);
+    this.#stream.over(this.#number);
   }
 }

@@ -22,7 +22,7 @@ interface SharedClient {
   readonly client: Client;
   /** While there is one that takes calls. */
   calls: MultiplexedCalls | null;
-  /** False once the host has said that it knows of no such stream. */
+  /** False once the host has said that it knows of no such stream, until its last console is over. */
   canShare: boolean;
   users: number;
   idle: NodeJS.Timeout | undefined;
@@ -63,6 +63,8 @@ export function takeConnection(endpoint: string, tls: TlsFiles | undefined): Con
       released = true;
       held.users -= 1;
       if (held.users > 0) return;
+      // A host that is upgraded ends all its consoles first: the next one finds out what is there now.
+      held.canShare = true;
       if (shared.get(key) !== held) close(held);
       else held.idle = setTimeout(closeIdle, IDLE_MS).unref();
     },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { parseAddress } from './address.ts';
 import { attachConsole } from './attach-console.ts';
@@ -22,6 +22,8 @@ interface FakeStream {
   say(response: MultiplexedResponse): void;
   sayBytes(bytes: Buffer): void;
   end(): void;
+  /** As a host does that does not know the method. */
+  refuse(): void;
 }
 
 describe('consoles whose calls share a stream', () => {
@@ -36,7 +38,7 @@ describe('consoles whose calls share a stream', () => {
     stream.on('cancelled', () => (isOver = true));
     const sayBytes = (bytes: Buffer): void => void stream.write(bytes);
     const say = (response: MultiplexedResponse): void => sayBytes(encodeMultiplexedResponse(response));
-    streams.push({ heard, get isOver() { return isOver; }, say, sayBytes, end: () => void stream.end() });
+    streams.push({ heard, get isOver() { return isOver; }, say, sayBytes, end: () => void stream.end(), refuse: () => void stream.emit('error', { code: status.UNIMPLEMENTED }) });
   }
 
   beforeEach(async () => {
@@ -92,6 +94,15 @@ describe('consoles whose calls share a stream', () => {
     attach().catch(() => {});
     await until(() => streams[1]?.heard.length === 1);
     assert.equal(streams[1]?.heard[0]?.call, 1);
+  });
+
+  it('are asked for again after the last console at a host that knew of no such stream: it may have been upgraded', async () => {
+    const { stream, attached } = await attachSeveral(2);
+    // Nor does this host know calls of their own.
+    stream.refuse();
+    for (const each of attached) await assert.rejects(each);
+    attach().catch(() => {});
+    await until(() => streams[1]?.heard.length === 1);
   });
 
   it('end one by one, each with the status that was meant for it', async () => {

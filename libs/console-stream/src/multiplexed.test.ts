@@ -167,7 +167,8 @@ describe('a stream of many calls', () => {
       [exit] = await once(child, 'exit') as [unknown];
     });
     assert.equal(exit, 0);
-    assert.ok(tookMs < 15_000, `${tookMs} ms`);
+    // A connection that is idle would be closed after 30 s; a process takes its time to start on a machine with much to do.
+    assert.ok(tookMs < 25_000, `${tookMs} ms`);
   });
 
   it('tells each of its consoles that the host stops, and does not hold it up', async () => {
